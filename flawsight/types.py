@@ -1,0 +1,123 @@
+"""The nouns that travel between the parts: Sample, Scores, Prediction, Row, Report. All frozen; shapes in the docstrings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture of a data set, by its path; no pixels.
+
+    name: path relative to the data set's root, with forward slashes; unique in the set.
+    label: 0 good, 1 defective, None unknown. kind: "good" or the kind of defect. mask: the picture of the true defect.
+    """
+
+    path: Path
+    name: str
+    label: int | None = None
+    kind: str = ""
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a method says of a batch: raw, higher is worse, never clipped, never rescaled by what is being judged.
+
+    image: float32 [B]. map: float32 [B,h,w] at the size of the network's input.
+    peak: int32 [B,2], grid row and column of the most anomalous patch; source: int32 [B,3], the training picture's index,
+    grid row and column of its nearest good patch. Both None where a method keeps no patches. grid: patches (high, wide).
+    """
+
+    image: Float
+    map: Float
+    peak: NDArray[np.int32] | None = None
+    source: NDArray[np.int32] | None = None
+    grid: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a picture scored as it did: its most anomalous patch and the nearest good one.
+
+    box_xyxy: in the picture's pixels. good_name: the training picture's name; good_box_xyxy: in that picture's pixels.
+    """
+
+    box_xyxy: tuple[int, int, int, int]
+    good_name: str
+    good_box_xyxy: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One picture judged.
+
+    score: raw, higher is worse. threshold: the model's. is_defective: score > threshold.
+    map: float32 [H,W], the picture's own pixels, same scale as the score; NaN where nobody looked.
+    seen_xyxy: the part of the picture that was looked at, in its pixels. name: path or position of the picture.
+    """
+
+    name: str
+    score: float
+    threshold: float
+    map: Float
+    seen_xyxy: tuple[int, int, int, int]
+    evidence: Evidence | None = None
+
+    @property
+    def is_defective(self) -> bool:
+        """Whether the picture is rejected."""
+        return self.score > self.threshold
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture in a report.
+
+    heat: float16 [h/4,w/4], the prediction's map thinned out, for drawing only. size_hw: the picture's own pixels.
+    """
+
+    sample: Sample
+    score: float
+    is_defective: bool
+    size_hw: tuple[int, int]
+    seen_xyxy: tuple[int, int, int, int]
+    heat: NDArray[np.float16]
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A model judged on labelled pictures.
+
+    title: what was judged. metrics: name → fraction, NaN where undefined. curves: name → (x, y), each float32 [n], n ≤ 500:
+    "roc" (false-positive rate, true-positive rate), "pro" (false-positive rate, mean overlap). counts: false_rejects, misses,
+    good, defective, regions. threshold: value, what it promises, its rule. held_out: scores of unseen good pictures, float32 [n].
+    scale: (cold, middle) of the one colour scale: typical good and threshold. settings, timings_s, versions: for the record.
+    train: name → path of the good pictures the model was fitted on, where they are at hand. notes: what a reader must know.
+    """
+
+    title: str
+    metrics: dict[str, float]
+    rows: list[Row]
+    curves: dict[str, tuple[Float, Float]]
+    counts: dict[str, int]
+    threshold: dict[str, Any]
+    held_out: Float
+    scale: tuple[float, float]
+    settings: dict[str, Any]
+    timings_s: dict[str, float]
+    versions: dict[str, str]
+    peak_rss_mb: float
+    seed: int
+    train: dict[str, Path] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
