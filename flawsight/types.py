@@ -101,7 +101,8 @@ class Report:
 
     title: what was judged. metrics: name → fraction, NaN where undefined. curves: name → (x, y), each float32 [n], n ≤ 500:
     "roc" (false-positive rate, true-positive rate), "pro" (false-positive rate, mean overlap). counts: false_rejects, misses,
-    good, defective, regions. threshold: value, what it promises, its rule. held_out: scores of unseen good pictures, float32 [n].
+    good, defective, regions. threshold: value, what it promises, its rule. held_out: scores of unseen good
+    pictures, float32 [n].
     scale: (cold, middle) of the one colour scale: typical good and threshold. settings, timings_s, versions: for the record.
     train: name → path of the good pictures the model was fitted on, where they are at hand. notes: what a reader must know.
     """

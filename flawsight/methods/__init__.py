@@ -1,0 +1,20 @@
+"""METHODS: every method by its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flawsight.backbones import Backbone
+from flawsight.errors import UnknownName
+from flawsight.methods.base import Method, make_params
+from flawsight.methods.patchcore import PatchCore
+
+METHODS: dict[str, type[Method]] = {method.name: method for method in (PatchCore,)}
+
+
+def make(name: str, options: dict[str, Any], backbone: Backbone) -> Method:
+    """The unfitted method of that name with these options. Raises UnknownName and UsageError."""
+    if name not in METHODS:
+        raise UnknownName("methods", name, METHODS)
+    method = METHODS[name]
+    return method(make_params(method.Params, options, name), backbone)

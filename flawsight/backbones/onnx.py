@@ -1,0 +1,65 @@
+"""ONNX trunks under onnxruntime (the core's) or OpenVINO (an extra, chosen by name)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from flawsight.errors import MissingExtra, ModelFileError, UnknownName
+from flawsight.types import Float
+
+Run = Callable[[Float], list[Float]]
+
+
+class OnnxBackbone:
+    """A network from the bytes of its ONNX file.
+
+    levels: names of the outputs wanted. runtime: "onnxruntime" or "openvino". Pictures run one at a time: on a CPU that is faster
+    than a batch, whose maps outgrow the cache, and a picture's features cannot depend on its neighbours.
+    """
+
+    def __init__(self, data: bytes, levels: Sequence[str], runtime: str = "onnxruntime") -> None:
+        if runtime not in RUNTIMES:
+            raise UnknownName("backbones: runtimes", runtime, RUNTIMES)
+        self.data = data
+        self.levels = tuple(levels)
+        self.runtime = runtime
+        self._run = RUNTIMES[runtime](data, list(levels))
+
+    def features(self, images: Float) -> list[Float]:
+        """The feature maps, float32 [B,C,h,w] for each level, of images float32 [B,3,H,W]. Safe to call from several threads."""
+        singles = [self._run(images[i : i + 1]) for i in range(len(images))]
+        return [np.concatenate(maps) if len(maps) > 1 else maps[0] for maps in zip(*singles, strict=True)]
+
+
+def _onnxruntime(data: bytes, levels: list[str]) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no base class
+        raise ModelFileError(f"backbones: onnxruntime cannot load the network ({error}). Rebuild or refit the model.") from error
+    name = session.get_inputs()[0].name
+    return lambda images: [np.asarray(level) for level in session.run(levels, {name: images})]
+
+
+def _openvino(data: bytes, levels: list[str]) -> Run:
+    try:
+        import openvino
+    except ImportError:
+        raise MissingExtra("backbones: runtime 'openvino'", "openvino", "openvino") from None
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(data), "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(images: Float) -> list[Float]:
+        # A request of its own for each call: requests may not be shared between threads.
+        result = compiled.create_infer_request().infer({0: images})
+        return [np.array(result[level]) for level in levels]
+
+    return run
+
+
+RUNTIMES: dict[str, Callable[[bytes, list[str]], Run]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}

@@ -1,0 +1,77 @@
+"""What every method promises: the Method protocol and its params."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawsight.backbones import Backbone
+from flawsight.errors import UnknownName, UsageError
+from flawsight.types import Float, Scores
+
+Arrays = dict[str, NDArray[Any]]
+P = TypeVar("P")
+Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+
+
+class Scorer(Protocol):
+    """float32 [B,3,H,W] → Scores. A picture's scores do not depend on the others of its batch."""
+
+    def score(self, images: Float) -> Scores: ...
+
+
+class Method(Scorer, Protocol):
+    """A scorer that learns from good pictures alone.
+
+    Params are one frozen dataclass, checked in its `__post_init__`; what is learned is plain arrays.
+    """
+
+    name: ClassVar[str]
+    Params: ClassVar[type[Any]]
+    params: Any
+
+    def __init__(self, params: Any, backbone: Backbone) -> None: ...
+
+    def fit(self, images: Iterable[Float], groups: list[int], progress: Progress | None = None) -> Float:
+        """Learn from pictures float32 [3,h,w] and return a held-out score of each, float32 [N].
+
+        A held-out score is what the picture would score had it and all pictures of its group not been learned from. groups: one
+        number a picture; pictures that are the same, or were taken together, share it. A second fit forgets the first.
+        """
+        ...
+
+    def state(self) -> Arrays:
+        """What was learned. Raises NotFitted."""
+        ...
+
+    def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Take over what `state` returned; returns self."""
+        ...
+
+
+def make_params(cls: type[P], options: Mapping[str, Any], where: str) -> P:
+    """The method's params with these options set; UnknownName for an option it does not have, UsageError for a wrong type."""
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in options:
+        if name not in fields:
+            raise UnknownName(f"{where}: options", name, fields)
+    try:
+        return cls(**options)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where}: {error}. See `flawsight list methods`.") from error
+
+
+def check(condition: bool, where: str, needed: str, came: object) -> None:
+    """Raise UsageError in the one form that all params use, unless the condition holds."""
+    if not condition:
+        raise UsageError(f"{where} must be {needed}; got {came!r}.")
+
+
+def stack(scores: Iterable[tuple[float, Float, NDArray[np.int32], NDArray[np.int32]]], grid: tuple[int, int]) -> Scores:
+    """Scores of a batch from one (score, map, peak, source) for each picture."""
+    image, maps, peak, source = zip(*scores, strict=True)
+    return Scores(np.array(image, np.float32), np.stack(maps), np.stack(peak), np.stack(source), grid)

@@ -1,0 +1,240 @@
+"""PatchCore: Roth, Pemula, Zepeda, Schölkopf, Brox, Gehler, "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022.
+
+fit:   embed every good picture into patch vectors (§3.1), keep a greedy k-center coreset of them as the memory bank (§3.2).
+score: a patch scores its distance to the nearest bank vectors (§3.3, eq. 6); the picture scores its worst patch, optionally
+       weighted by eq. 7.
+
+Symbols: P patches a picture on the finest level's grid (h × w), D dimensions, M rows of the bank M, b bank neighbours in eq. 7.
+
+Where this differs from the paper, each a param:
+- Levels are balanced: each is divided by its spread over the good pictures, so that all weigh alike. The paper's ResNet levels
+  weigh about alike by themselves; those of other networks do not (`balance_levels`).
+- Levels are concatenated as they are, not pooled to 1024 dimensions: the embedded backbones have fewer.
+- The score is the maximum of the blurred map, not of the raw patches: a rejected picture always shows where, and single noisy
+  patches count for less (`image_score`).
+- The greedy selection starts from the row farthest from the mean; the paper's code from ten random rows (`random_starts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawsight.backbones import Backbone
+from flawsight.errors import NotFitted
+from flawsight.methods.base import Arrays, Progress, check, stack
+from flawsight.parts import coreset, resample
+from flawsight.parts.neighbours import Bank
+from flawsight.types import Float, Scores
+
+
+BLOCK_ROWS = 8192  # of patch vectors, where a pass over all of them would double them in memory
+
+
+class _Layout(NamedTuple):
+    """A picture's patch grid (rows, columns) and the network's input (high, wide)."""
+
+    grid: tuple[int, int]
+    input_hw: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class PatchCoreParams:
+    """neighbourhood: side p of the square of patches averaged into one (odd). coreset: "greedy", "random" or "identity".
+    coreset_ratio: share of all patches kept. projection_dims: dimensions in which the greedy selection measures, 0 for all.
+    random_starts: start the selection as the paper's code does. neighbours: k, the distances averaged into a patch's score.
+    distance: "euclidean" or "sqeuclidean". image_score: "map" (maximum of the blurred map) or "patch" (of the raw patches).
+    reweight: eq. 7, over b = `reweight_neighbours`. blur_sigma: of the map, in pixels of the network's input.
+    """
+
+    neighbourhood: int = 3
+    balance_levels: bool = True
+    coreset: str = "greedy"
+    coreset_ratio: float = 0.05
+    projection_dims: int = 128
+    random_starts: bool = False
+    neighbours: int = 1
+    distance: str = "euclidean"
+    image_score: str = "map"
+    reweight: bool = False
+    reweight_neighbours: int = 9
+    blur_sigma: float = 4.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        p = "patchcore: "
+        check(self.neighbourhood >= 1 and self.neighbourhood % 2 == 1, p + "neighbourhood", "odd and ≥ 1", self.neighbourhood)
+        check(self.coreset in ("greedy", "random", "identity"), p + "coreset", "greedy, random or identity", self.coreset)
+        check(0 < self.coreset_ratio <= 1, p + "coreset_ratio", "above 0 and at most 1", self.coreset_ratio)
+        check(self.projection_dims >= 0, p + "projection_dims", "≥ 0", self.projection_dims)
+        check(self.neighbours >= 1, p + "neighbours", "≥ 1", self.neighbours)
+        check(self.distance in ("euclidean", "sqeuclidean"), p + "distance", "euclidean or sqeuclidean", self.distance)
+        check(self.image_score in ("map", "patch"), p + "image_score", "map or patch", self.image_score)
+        check(self.reweight_neighbours >= 2, p + "reweight_neighbours", "≥ 2", self.reweight_neighbours)
+        check(self.blur_sigma >= 0, p + "blur_sigma", "≥ 0", self.blur_sigma)
+        check(self.seed >= 0, p + "seed", "≥ 0", self.seed)
+
+
+class PatchCore:
+    """See the module. `backbone` gives the levels to embed, finest first."""
+
+    name: ClassVar[str] = "patchcore"
+    Params: ClassVar[type[PatchCoreParams]] = PatchCoreParams
+
+    def __init__(self, params: PatchCoreParams, backbone: Backbone) -> None:
+        self.params = params
+        self.backbone = backbone
+        self._bank: Bank | None = None
+        self._scale: Float = np.ones(0, np.float32)  # [D]
+        self._source: NDArray[np.int32] = np.zeros((0, 3), np.int32)  # [M,3] picture, row, column
+        self._radius = 0.0
+
+    def fit(self, images: Iterable[Float], groups: list[int], progress: Progress | None = None) -> Float:
+        """See Method.fit."""
+        embedded, layouts = [], []
+        for image in images:
+            patches, grid = self._embed(image[None])
+            embedded.append(patches[0])
+            layouts.append(_Layout(grid, image.shape[1:]))
+        rows = np.concatenate(embedded)
+        starts = np.cumsum([0, *(len(patches) for patches in embedded)])
+        del embedded
+        self._scale = _level_scales(rows, self._channels) if self.params.balance_levels else np.ones(rows.shape[1], np.float32)
+        rows *= self._scale
+        kept = self._select(rows, progress)
+        self._bank = Bank(rows[kept])
+        self._source = _sources(kept, starts, layouts)
+        return self._held_out(np.split(rows, starts[1:-1]), layouts, np.array(groups), progress)
+
+    def score(self, images: Float) -> Scores:
+        """See Scorer.score. Raises NotFitted."""
+        patches, grid = self._embed(images)
+        layout = _Layout(grid, images.shape[2:])
+        return stack([self._score_one(rows * self._scale, layout) for rows in patches], grid)
+
+    def state(self) -> Arrays:
+        """bank float32 [M,D], scale float32 [D], source int32 [M,3], radius float64 []."""
+        return {
+            "bank": self._fitted.rows,
+            "scale": self._scale,
+            "source": self._source,
+            "radius": np.array(self._radius),
+        }
+
+    def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """See Method.with_state."""
+        self._bank = Bank(arrays["bank"])
+        self._scale, self._source, self._radius = arrays["scale"], arrays["source"], float(arrays["radius"])
+        return self
+
+    @property
+    def _fitted(self) -> Bank:
+        if self._bank is None:
+            raise NotFitted("patchcore: it has not been fitted. Call fit on good pictures first.")
+        return self._bank
+
+    def _embed(self, images: Float) -> tuple[Float, tuple[int, int]]:
+        """Patch vectors, float32 [B,P,D], on the finest level's grid: each level pooled, enlarged to it and appended (§3.1)."""
+        maps = self.backbone.features(images)
+        self._channels = [level.shape[1] for level in maps]
+        high, wide = maps[0].shape[2:]
+        p = self.params.neighbourhood
+        aligned = [
+            resample.apply(m, resample.pool_and_align(m.shape[2], p, high), resample.pool_and_align(m.shape[3], p, wide))
+            for m in maps
+        ]
+        vectors = np.concatenate(aligned, 1).reshape(len(images), -1, high * wide)
+        return np.ascontiguousarray(vectors.transpose(0, 2, 1)), (high, wide)
+
+    def _select(self, rows: Float, progress: Progress | None) -> NDArray[np.int64]:
+        """Indices of the rows that become the bank (§3.2)."""
+        params, rng = self.params, np.random.default_rng(self.params.seed)
+        n = max(1, int(len(rows) * params.coreset_ratio))
+        if params.coreset == "identity":
+            return np.arange(len(rows))
+        if params.coreset == "random":
+            return np.sort(rng.choice(len(rows), n, replace=False))
+        measured = coreset.project(rows, params.projection_dims, rng) if params.projection_dims else rows
+        initial = coreset.mean_distance_to_starts(measured, rng) if params.random_starts else None
+        report = None if progress is None else (lambda done, total: progress("choosing patches", done, total))
+        kept, self._radius = coreset.greedy(measured, n, initial, report)
+        return kept
+
+    def _held_out(
+        self,
+        rows: Float,
+        starts: NDArray[np.int64],
+        grids: list[tuple[int, int]],
+        groups: NDArray[np.int64],
+        progress: Progress | None,
+    ) -> Float:
+        """Each good picture's score against the bank without its own group's rows: float32 [N]."""
+        bank_groups = groups[self._source[:, 0]]
+        scores = np.empty(len(grids), np.float32)
+        for i, grid in enumerate(grids):
+            if progress:
+                progress("scoring good pictures", i, len(grids))
+            own = bank_groups == groups[i]
+            if len(own) - np.count_nonzero(own) < self.params.neighbours:
+                scores[i] = np.nan
+                continue
+            scores[i] = self._score_one(rows[starts[i] : starts[i + 1]], grid, self._input_hw(grid), own)[0]
+        return scores
+
+    def _score_one(
+        self, rows: Float, grid: tuple[int, int], input_hw: tuple[int, int], exclude: NDArray[np.bool_] | None = None
+    ) -> tuple[float, Float, NDArray[np.int32], NDArray[np.int32]]:
+        """Score, map [h,w], peak [2] and source [3] of one picture's scaled patch vectors [P,D]."""
+        bank, params = self._fitted, self.params
+        distance, index = bank.nearest(rows, params.neighbours, exclude)
+        if params.distance == "euclidean":
+            distance = np.sqrt(distance)
+        grid = layout.grid
+        patch_scores = distance.mean(1).reshape(grid)
+        sigma = float(params.blur_sigma)
+        high, wide = (resample.enlarge_and_blur(n, size, sigma) for n, size in zip(grid, layout.input_hw, strict=True))
+        heat = resample.apply(patch_scores, high, wide)
+        judged = heat if params.image_score == "map" else patch_scores
+        at = np.unravel_index(int(judged.argmax()), judged.shape)
+        peak = np.array([at[i] * grid[i] // judged.shape[i] for i in range(2)], np.int32)
+        patch = int(peak[0] * grid[1] + peak[1])
+        score = float(judged[at])
+        if params.reweight:
+            score *= self._weight(rows[patch], int(index[patch, 0]), exclude)
+        return score, heat, peak, self._source[index[patch, 0]]
+
+    def _weight(self, query: Float, nearest: int, exclude: NDArray[np.bool_] | None) -> float:
+        """Eq. 7's factor for the worst patch and its nearest bank row, on plain distances."""
+        bank = self._fitted
+        b = min(self.params.reweight_neighbours, len(bank) if exclude is None else int(np.count_nonzero(~exclude)))
+        _, around = bank.nearest(bank.rows[nearest][None], b, exclude)
+        members = np.unique(np.append(around[0], nearest))
+        to_query = np.linalg.norm(bank.rows[members] - query, axis=1)
+        exponents = np.exp(to_query - to_query.max())  # the maximum is taken out against overflow
+        return float(1 - exponents[members == nearest][0] / exponents.sum())
+
+
+def _level_scales(rows: Float, channels: list[int]) -> Float:
+    """One over each level's spread (root of its total variance over all patches), repeated for its channels: float32 [D]."""
+    mean = rows.mean(0, dtype=np.float64).astype(np.float32)
+    squares = np.zeros(rows.shape[1], np.float64)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        centred = rows[start : start + BLOCK_ROWS] - mean
+        squares += np.einsum("nd,nd->d", centred, centred)
+    scales = []
+    for part in np.split(squares / len(rows), np.cumsum(channels)[:-1]):
+        spread = np.sqrt(part.sum())
+        scales.append(np.full(len(part), 1 / spread if spread > 0 else 1.0, np.float32))
+    return np.concatenate(scales)
+
+
+def _sources(kept: NDArray[np.int64], starts: NDArray[np.int64], layouts: list[_Layout]) -> NDArray[np.int32]:
+    """Picture, grid row and grid column of each kept row: int32 [M,3]."""
+    picture = np.searchsorted(starts, kept, side="right") - 1
+    wide = np.array([layout.grid[1] for layout in layouts])[picture]
+    row, column = np.divmod(kept - starts[picture], wide)
+    return np.stack([picture, row, column], 1).astype(np.int32)
