@@ -31,7 +31,6 @@ from flawsight.parts import coreset, resample
 from flawsight.parts.neighbours import Bank
 from flawsight.types import Float, Scores
 
-
 BLOCK_ROWS = 8192  # of patch vectors, where a pass over all of them would double them in memory
 
 
@@ -165,28 +164,21 @@ class PatchCore:
         return kept
 
     def _held_out(
-        self,
-        rows: Float,
-        starts: NDArray[np.int64],
-        grids: list[tuple[int, int]],
-        groups: NDArray[np.int64],
-        progress: Progress | None,
+        self, pictures: list[Float], layouts: list[_Layout], groups: NDArray[np.int64], progress: Progress | None
     ) -> Float:
-        """Each good picture's score against the bank without its own group's rows: float32 [N]."""
+        """Each good picture's score against the bank without its own group's rows: float32 [N], NaN where no rows remain."""
         bank_groups = groups[self._source[:, 0]]
-        scores = np.empty(len(grids), np.float32)
-        for i, grid in enumerate(grids):
-            if progress:
-                progress("scoring good pictures", i, len(grids))
+        scores = np.full(len(pictures), np.nan, np.float32)
+        for i, (rows, layout) in enumerate(zip(pictures, layouts, strict=True)):
             own = bank_groups == groups[i]
-            if len(own) - np.count_nonzero(own) < self.params.neighbours:
-                scores[i] = np.nan
-                continue
-            scores[i] = self._score_one(rows[starts[i] : starts[i + 1]], grid, self._input_hw(grid), own)[0]
+            if np.count_nonzero(~own) >= self.params.neighbours:
+                scores[i] = self._score_one(rows, layout, own)[0]
+            if progress:
+                progress("scoring good pictures", i + 1, len(pictures))
         return scores
 
     def _score_one(
-        self, rows: Float, grid: tuple[int, int], input_hw: tuple[int, int], exclude: NDArray[np.bool_] | None = None
+        self, rows: Float, layout: _Layout, exclude: NDArray[np.bool_] | None = None
     ) -> tuple[float, Float, NDArray[np.int32], NDArray[np.int32]]:
         """Score, map [h,w], peak [2] and source [3] of one picture's scaled patch vectors [P,D]."""
         bank, params = self._fitted, self.params
