@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 89_478_485  # Pillow's own bound: 256 MiB of RGB
+ORIENTATION = 0x0112  # the EXIF tag; from 5 on the picture lies on its side
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif")
 
 
@@ -41,24 +42,28 @@ def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = N
     if not isinstance(source, str | Path):
         came = type(source).__name__
         raise UsageError(f"image.read: needs a path, bytes, a Pillow picture or a uint8 array; got {came}. Convert it first.")
-    path = Path(source)
-    name = name or str(path)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise PictureError(name, "there is no such file. Check the path.") from None
-    except OSError as error:
-        raise PictureError(name, f"cannot be opened ({error.strerror}). Check the path and its permissions.") from None
+    name = name or str(source)
+    data = _bytes(Path(source), name)
     return _decode(io.BytesIO(data), name, len(data))
 
 
 def read_mask(path: Path) -> Mask:
     """Bool [H,W], True where defective: above half of full scale; in palette pictures any index but 0. Raises PictureError."""
-    with _open(io.BytesIO(path.read_bytes()), str(path)) as picture:
+    with _open(io.BytesIO(_bytes(path, str(path))), str(path)) as picture:
         _load(picture, str(path))
         if picture.mode == "P":
-            return np.not_equal(np.asarray(picture), 0)
-        return np.greater(np.asarray(_eight_bits(picture, str(path)).convert("L")), 127)
+            palette: Mask = np.asarray(picture, np.uint8).astype(np.bool_)
+            return palette
+        grey: Pixels = np.asarray(_eight_bits(picture, str(path)).convert("L"))
+        above: Mask = grey > 127
+        return above
+
+
+def size_hw(path: Path) -> tuple[int, int]:
+    """The upright picture's (high, wide) from the file's header alone. Raises PictureError."""
+    with _open(io.BytesIO(_bytes(path, str(path))), str(path)) as picture:
+        turned = picture.getexif().get(ORIENTATION, 1) >= 5
+        return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
 def write(path: Path, pixels: Pixels) -> None:
@@ -81,11 +86,18 @@ def encode(pixels: Pixels, format: Literal["png", "jpeg", "webp"] = "png", quali
     return out.getvalue()
 
 
+def _bytes(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise PictureError(name, "there is no such file. Check the path.") from None
+    except OSError as error:
+        raise PictureError(name, f"cannot be opened ({error.strerror}). Check the path and its permissions.") from None
+
+
 def _from_array(array: Pixels, name: str) -> Pixels:
     if array.dtype != np.uint8:
-        raise PictureError(
-            name, f"needs uint8 values 0–255; got {array.dtype}. Convert with its true range, not its own maximum."
-        )
+        raise PictureError(name, f"needs uint8 values 0–255; got {array.dtype}. Convert with its true range, not its own maximum.")
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:

@@ -86,17 +86,12 @@ class Preprocess:
         whole[y0:y1, x0:x1] = seen
         return whole
 
-    def patch_xyxy(self, cell: tuple[int, int], grid: tuple[int, int], picture_hw: tuple[int, int]) -> Box:
-        """The picture's pixels under one cell (row, column) of a grid (rows, columns) laid over the network's input."""
+    def box_xyxy(self, shares: Float, picture_hw: tuple[int, int]) -> Box:
+        """The picture's pixels under a box given as top, left, bottom, right, each a share of the input's side: float32 [4]."""
         x0, y0, x1, y1 = self.seen_xyxy(picture_hw)
-        (row, column), (rows, columns) = cell, grid
-        step_y, step_x = (y1 - y0) / rows, (x1 - x0) / columns
-        return (
-            round(x0 + column * step_x),
-            round(y0 + row * step_y),
-            round(x0 + (column + 1) * step_x),
-            round(y0 + (row + 1) * step_y),
-        )
+        top, left, bottom, right = (float(share) for share in shares)
+        high, wide = y1 - y0, x1 - x0
+        return round(x0 + left * wide), round(y0 + top * high), round(x0 + right * wide), round(y0 + bottom * high)
 
 
 def _to_multiple(side: float) -> int:

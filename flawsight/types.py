@@ -33,16 +33,16 @@ class Sample:
 class Scores:
     """What a method says of a batch: raw, higher is worse, never clipped, never rescaled by what is being judged.
 
-    image: float32 [B]. map: float32 [B,h,w] at the size of the network's input.
-    peak: int32 [B,2], grid row and column of the most anomalous patch; source: int32 [B,3], the training picture's index,
-    grid row and column of its nearest good patch. Both None where a method keeps no patches. grid: patches (high, wide).
+    image: float32 [B]. map: float32 [B,h,w] at the size of the network's input. Where a method keeps patches of good pictures, also
+    peak: float32 [B,4], the most anomalous patch as top, left, bottom, right, each a share of the input's side; source: int32 [B],
+    which training picture holds the nearest good patch; source_peak: float32 [B,4], where.
     """
 
     image: Float
     map: Float
-    peak: NDArray[np.int32] | None = None
+    peak: Float | None = None
     source: NDArray[np.int32] | None = None
-    grid: tuple[int, int] | None = None
+    source_peak: Float | None = None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,27 @@ def check(condition: bool, where: str, needed: str, came: object) -> None:
         raise UsageError(f"{where} must be {needed}; got {came!r}.")
 
 
-def stack(scores: Iterable[tuple[float, Float, NDArray[np.int32], NDArray[np.int32]]], grid: tuple[int, int]) -> Scores:
-    """Scores of a batch from one (score, map, peak, source) for each picture."""
-    image, maps, peak, source = zip(*scores, strict=True)
-    return Scores(np.array(image, np.float32), np.stack(maps), np.stack(peak), np.stack(source), grid)
+class Judged(NamedTuple):
+    """One picture's part of Scores."""
+
+    score: float
+    map: Float
+    peak: Float
+    source: int
+    source_peak: Float
+
+
+def stack(judged: Sequence[Judged]) -> Scores:
+    """The Scores of a batch from those of its pictures."""
+    return Scores(
+        image=np.array([one.score for one in judged], np.float32),
+        map=np.stack([one.map for one in judged]),
+        peak=np.stack([one.peak for one in judged]),
+        source=np.array([one.source for one in judged], np.int32),
+        source_peak=np.stack([one.source_peak for one in judged]),
+    )
+
+
+def cell_box(cell: NDArray[np.integer], grid: NDArray[np.integer]) -> Float:
+    """A grid's cell (row, column) as top, left, bottom, right in shares of the grid's (rows, columns): float32 [4]."""
+    return np.concatenate([cell / grid, (cell + 1) / grid]).astype(np.float32)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import Backbone
 from flawsight.errors import NotFitted
-from flawsight.methods.base import Arrays, Progress, check, stack
+from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, stack
 from flawsight.parts import coreset, resample
 from flawsight.parts.neighbours import Bank
 from flawsight.types import Float, Scores
@@ -90,6 +90,7 @@ class PatchCore:
         self._bank: Bank | None = None
         self._scale: Float = np.ones(0, np.float32)  # [D]
         self._source: NDArray[np.int32] = np.zeros((0, 3), np.int32)  # [M,3] picture, row, column
+        self._grids: NDArray[np.int32] = np.zeros((0, 2), np.int32)  # [N,2] rows, columns of each picture
         self._radius = 0.0
 
     def fit(self, images: Iterable[Float], groups: list[int], progress: Progress | None = None) -> Float:
@@ -106,28 +107,31 @@ class PatchCore:
         rows *= self._scale
         kept = self._select(rows, progress)
         self._bank = Bank(rows[kept])
-        self._source = _sources(kept, starts, layouts)
+        self._grids = np.array([layout.grid for layout in layouts], np.int32)
+        self._source = _sources(kept, starts, self._grids)
         return self._held_out(np.split(rows, starts[1:-1]), layouts, np.array(groups), progress)
 
     def score(self, images: Float) -> Scores:
         """See Scorer.score. Raises NotFitted."""
         patches, grid = self._embed(images)
         layout = _Layout(grid, images.shape[2:])
-        return stack([self._score_one(rows * self._scale, layout) for rows in patches], grid)
+        return stack([self._score_one(rows * self._scale, layout) for rows in patches])
 
     def state(self) -> Arrays:
-        """bank float32 [M,D], scale float32 [D], source int32 [M,3], radius float64 []."""
+        """bank float32 [M,D], scale float32 [D], source int32 [M,3], grids int32 [N,2], radius float64 []."""
         return {
             "bank": self._fitted.rows,
             "scale": self._scale,
             "source": self._source,
+            "grids": self._grids,
             "radius": np.array(self._radius),
         }
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See Method.with_state."""
         self._bank = Bank(arrays["bank"])
-        self._scale, self._source, self._radius = arrays["scale"], arrays["source"], float(arrays["radius"])
+        self._scale, self._source, self._grids = arrays["scale"], arrays["source"], arrays["grids"]
+        self._radius = float(arrays["radius"])
         return self
 
     @property
@@ -172,32 +176,31 @@ class PatchCore:
         for i, (rows, layout) in enumerate(zip(pictures, layouts, strict=True)):
             own = bank_groups == groups[i]
             if np.count_nonzero(~own) >= self.params.neighbours:
-                scores[i] = self._score_one(rows, layout, own)[0]
+                scores[i] = self._score_one(rows, layout, own).score
             if progress:
                 progress("scoring good pictures", i + 1, len(pictures))
         return scores
 
-    def _score_one(
-        self, rows: Float, layout: _Layout, exclude: NDArray[np.bool_] | None = None
-    ) -> tuple[float, Float, NDArray[np.int32], NDArray[np.int32]]:
-        """Score, map [h,w], peak [2] and source [3] of one picture's scaled patch vectors [P,D]."""
-        bank, params = self._fitted, self.params
+    def _score_one(self, rows: Float, layout: _Layout, exclude: NDArray[np.bool_] | None = None) -> Judged:
+        """One picture, from its scaled patch vectors [P,D]."""
+        bank, params, grid = self._fitted, self.params, np.array(layout.grid)
         distance, index = bank.nearest(rows, params.neighbours, exclude)
         if params.distance == "euclidean":
             distance = np.sqrt(distance)
-        grid = layout.grid
-        patch_scores = distance.mean(1).reshape(grid)
+        patch_scores = distance.mean(1).reshape(layout.grid)
         sigma = float(params.blur_sigma)
-        high, wide = (resample.enlarge_and_blur(n, size, sigma) for n, size in zip(grid, layout.input_hw, strict=True))
-        heat = resample.apply(patch_scores, high, wide)
+        heat = resample.apply(
+            patch_scores, *(resample.enlarge_and_blur(n, size, sigma) for n, size in zip(layout.grid, layout.input_hw, strict=True))
+        )
         judged = heat if params.image_score == "map" else patch_scores
         at = np.unravel_index(int(judged.argmax()), judged.shape)
-        peak = np.array([at[i] * grid[i] // judged.shape[i] for i in range(2)], np.int32)
-        patch = int(peak[0] * grid[1] + peak[1])
+        cell = np.array(at) * grid // judged.shape
+        patch = int(cell[0] * grid[1] + cell[1])
         score = float(judged[at])
         if params.reweight:
             score *= self._weight(rows[patch], int(index[patch, 0]), exclude)
-        return score, heat, peak, self._source[index[patch, 0]]
+        source, source_cell = int(self._source[index[patch, 0], 0]), self._source[index[patch, 0], 1:]
+        return Judged(score, heat, cell_box(cell, grid), source, cell_box(source_cell, self._grids[source]))
 
     def _weight(self, query: Float, nearest: int, exclude: NDArray[np.bool_] | None) -> float:
         """Eq. 7's factor for the worst patch and its nearest bank row, on plain distances."""
@@ -224,9 +227,8 @@ def _level_scales(rows: Float, channels: list[int]) -> Float:
     return np.concatenate(scales)
 
 
-def _sources(kept: NDArray[np.int64], starts: NDArray[np.int64], layouts: list[_Layout]) -> NDArray[np.int32]:
+def _sources(kept: NDArray[np.int64], starts: NDArray[np.int64], grids: NDArray[np.int32]) -> NDArray[np.int32]:
     """Picture, grid row and grid column of each kept row: int32 [M,3]."""
     picture = np.searchsorted(starts, kept, side="right") - 1
-    wide = np.array([layout.grid[1] for layout in layouts])[picture]
-    row, column = np.divmod(kept - starts[picture], wide)
+    row, column = np.divmod(kept - starts[picture], grids[picture, 1])
     return np.stack([picture, row, column], 1).astype(np.int32)

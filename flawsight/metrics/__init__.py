@@ -1,0 +1,55 @@
+"""How well a method ranks pictures and finds defects: the METRICS table, and `measure`, which works them all out.
+
+Every metric is exact, a fraction in [0,1], higher is better, and NaN where it is undefined because a class is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from numpy.typing import ArrayLike
+
+from flawsight.metrics.pixels import PixelMetrics, PixelTally
+from flawsight.metrics.ranking import auroc, average_precision, f1max, roc_curve
+
+__all__ = ["METRICS", "Metric", "measure", "PixelTally", "PixelMetrics", "auroc", "average_precision", "f1max", "roc_curve"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric by name. label: what people call it. level: what is ranked."""
+
+    name: str
+    label: str
+    description: str
+    level: Literal["image", "pixel"]
+
+
+_ALL = (
+    Metric("image_auroc", "Image AUROC", "Chance that a defective picture scores above a good one.", "image"),
+    Metric("image_ap", "Image AP", "Precision over pictures, averaged over recall.", "image"),
+    Metric("image_f1max", "Image F1max", "Best F1 over pictures at any threshold.", "image"),
+    Metric("pixel_auroc", "Pixel AUROC", "Chance that a defective pixel scores above a good one, over all pictures.", "pixel"),
+    Metric("pixel_ap", "Pixel AP", "Precision over the pixels of all pictures, averaged over recall.", "pixel"),
+    Metric("pixel_f1max", "Pixel F1max", "Best F1 over the pixels of all pictures at any threshold.", "pixel"),
+    Metric("pro", "PRO", "Mean share of each defect found, averaged over false-positive rates up to 0.3.", "pixel"),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def measure(scores: ArrayLike, labels: ArrayLike, pixels: PixelTally | None = None) -> tuple[dict[str, float], PixelMetrics | None]:
+    """Name → value in the order of METRICS, and the pixels' metrics in full.
+
+    scores: [n], one per picture. labels: [n] of 0 good, 1 defective. Without pixels, only the image metrics, and None.
+    """
+    values = {
+        "image_auroc": auroc(scores, labels),
+        "image_ap": average_precision(scores, labels),
+        "image_f1max": f1max(scores, labels)[0],
+    }
+    if pixels is None:
+        return values, None
+    found = pixels.metrics()
+    values |= {"pixel_auroc": found.auroc, "pixel_ap": found.ap, "pixel_f1max": found.f1max, "pro": found.pro}
+    return values, found

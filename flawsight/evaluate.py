@@ -1,0 +1,290 @@
+"""Model + samples → Report: every picture judged by Model.predict, and the metrics where labels and masks allow."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import flawsight
+from flawsight import image, loader
+from flawsight.datasets import DataSet
+from flawsight.errors import DataError, PictureError
+from flawsight.fit import Plan, fit
+from flawsight.methods.base import Progress
+from flawsight.metrics import PixelTally, measure, roc_curve
+from flawsight.metrics.pixels import PixelMetrics
+from flawsight.model import Model
+from flawsight.types import Float, Mask, Prediction, Report, Row, Sample
+
+MAX_SIDE = 1024  # pixels: pixel metrics of larger pictures are taken at this size, so that they fit in memory
+HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How to judge. use_masks: work out pixel metrics. skip_bad: leave unreadable pictures out instead of stopping."""
+
+    use_masks: bool = True
+    skip_bad: bool = False
+    max_side: int = MAX_SIDE
+
+
+def evaluate_dataset(
+    dataset: DataSet,
+    model: Model | None = None,
+    plan: Plan | None = None,
+    judging: Judging | None = None,
+    progress: Progress | None = None,
+) -> tuple[Report, Model]:
+    """The Report on a data set's test pictures, of the model given or of one fitted on its good ones; and that model.
+
+    Raises DataError for a data set that cannot be judged, before time is spent.
+    """
+    judging = judging or Judging()
+    if not dataset.test:
+        raise DataError(
+            f"{dataset.root}: no pictures to be judged on; needs defective ones beside the good, see `flawsight list datasets`."
+        )
+    if judging.use_masks:
+        _check_masks(dataset.test)
+    started = time.perf_counter()
+    fitted = fit(dataset.train, plan, progress) if model is None else model
+    timings = {"fit": time.perf_counter() - started} if model is None else {}
+    train = {sample.name: sample.path for sample in dataset.train}
+    report = evaluate(fitted, dataset.test, dataset.title, judging, train, progress)
+    notes = [*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]
+    return replace(report, timings_s={**timings, **report.timings_s}, notes=notes), fitted
+
+
+def evaluate(
+    model: Model,
+    samples: Sequence[Sample],
+    title: str,
+    judging: Judging | None = None,
+    train: dict[str, Path] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """The Report on these pictures; without labels, one without metrics.
+
+    train: name → path of the pictures the model was fitted on, to be shown beside what it found. Raises DataError naming every
+    unreadable picture unless they may be skipped.
+    """
+    judging = judging or Judging()
+    judged = _Judged(model, judging, known=set(model.training.fingerprints))
+    started = time.perf_counter()
+    for done, (sample, result) in enumerate(zip(samples, model.predict_each(samples), strict=True), 1):
+        judged.add(sample, result)
+        if progress:
+            progress("judging pictures", done, len(samples))
+    judged.stop_if_bad()
+    scored = time.perf_counter()
+    metrics, pixels = judged.measure()
+    timings = {"judge": scored - started, "metrics": time.perf_counter() - scored}
+    if judged.rows:
+        timings["judge_per_picture"] = timings["judge"] / len(judged.rows)
+    return Report(
+        title=title,
+        metrics=metrics,
+        rows=judged.rows,
+        curves=judged.curves(pixels),
+        counts=judged.counts(pixels),
+        threshold={**asdict(model.threshold), "promise": model.threshold.promise},
+        held_out=model.training.held_out,
+        scale=model.colour_scale,
+        settings=_settings(model, judging),
+        timings_s=timings,
+        versions=versions(model),
+        peak_rss_mb=peak_rss_mb(),
+        seed=int(getattr(model.method.params, "seed", 0)),
+        train=_known_train(model, train or {}),
+        notes=judged.notes(train or {}),
+    )
+
+
+@dataclass
+class _Judged:
+    """What is gathered while pictures are judged."""
+
+    model: Model
+    judging: Judging
+    known: set[str]
+    rows: list[Row] = field(default_factory=list)
+    bad: list[PictureError] = field(default_factory=list)
+    tally: PixelTally = field(default_factory=PixelTally)
+    maskless: dict[str, int] = field(default_factory=dict)
+    n_masks: int = 0
+    reduced: int = 0
+    sizes: set[tuple[int, int]] = field(default_factory=set)
+
+    def add(self, sample: Sample, result: Prediction | PictureError) -> None:
+        if isinstance(result, PictureError):
+            self.bad.append(result)
+            return
+        high, wide = result.map.shape
+        stride = max(1, round(max(high, wide) * HEAT_STRIDE / max(self.model.preprocess.input_hw((high, wide)))))
+        heat = result.map[stride // 2 :: stride, stride // 2 :: stride].astype(np.float16)
+        self.rows.append(Row(sample, result.score, result.is_defective, (high, wide), result.seen_xyxy, heat, result.evidence))
+        self.sizes.add((high, wide))
+        if self.judging.use_masks and sample.label is not None:
+            self._add_pixels(sample, result.map)
+
+    def _add_pixels(self, sample: Sample, heat: Float) -> None:
+        if sample.mask is None and sample.label:
+            self.maskless[sample.kind] = self.maskless.get(sample.kind, 0) + 1
+            return
+        mask: Mask = image.read_mask(sample.mask) if sample.mask else np.zeros(heat.shape, np.bool_)
+        if mask.shape != heat.shape:
+            raise DataError(_mask_size(sample, mask.shape, heat.shape))
+        self.n_masks += sample.mask is not None
+        if max(heat.shape) > self.judging.max_side:
+            heat, mask = _reduced(heat, mask, self.judging.max_side)
+            self.reduced += 1
+        self.tally.add(heat, mask)
+
+    def stop_if_bad(self) -> None:
+        if self.bad and not self.judging.skip_bad:
+            listed = "\n".join(f"  {error}" for error in self.bad)
+            raise DataError(
+                f"evaluate: {len(self.bad)} pictures cannot be read:\n{listed}\n"
+                "Mend or remove them, or leave them out with --skip-bad."
+            )
+
+    def measure(self) -> tuple[dict[str, float], PixelMetrics | None]:
+        labelled = [row for row in self.rows if row.sample.label is not None]
+        if not labelled:
+            return {}, None
+        scores, labels = [row.score for row in labelled], [row.sample.label for row in labelled]
+        return measure(scores, [int(label or 0) for label in labels], self.tally if self.n_masks else None)
+
+    def curves(self, pixels: PixelMetrics | None) -> dict[str, tuple[Float, Float]]:
+        labelled = [row for row in self.rows if row.sample.label is not None]
+        curves = {}
+        if {row.sample.label for row in labelled} == {0, 1}:
+            curves["roc"] = roc_curve([row.score for row in labelled], [int(row.sample.label or 0) for row in labelled])
+        if pixels is not None and len(pixels.pro_curve[0]):
+            curves["pro"] = pixels.pro_curve
+        return curves
+
+    def counts(self, pixels: PixelMetrics | None) -> dict[str, int]:
+        def count(label: int | None, rejected: bool | None = None) -> int:
+            return sum(row.sample.label == label and rejected in (None, row.is_defective) for row in self.rows)
+
+        counts = {"good": count(0), "defective": count(1), "false_rejects": count(0, True), "misses": count(1, False)}
+        counts |= {"unlabelled": count(None), "rejected": sum(row.is_defective for row in self.rows)}
+        if pixels is not None:
+            counts |= {"regions": pixels.n_regions, "regions_unseen": pixels.n_regions_unseen}
+        return counts
+
+    def notes(self, train: dict[str, Path]) -> list[str]:
+        notes = [f"Left out, unreadable: {error}" for error in self.bad]
+        notes += [f"Left out of the fit, unreadable: {name}: {reason}" for name, reason in self.model.training.skipped.items()]
+        learned = {(int(high), int(wide)) for high, wide in self.model.training.sizes_hw}
+        if other := sorted(self.sizes - learned):
+            high, wide = other[0]
+            notes.append(
+                f"Pictures of {wide}×{high} pixels were judged; the model learned from {_sizes(learned)}. "
+                "Scores hold only if the parts appear equally large."
+            )
+        if self.maskless and self.n_masks:
+            notes.append(f"{sum(self.maskless.values())} defective pictures have no mask: pixel metrics leave them out.")
+        if self.reduced:
+            notes.append(
+                f"Pixel metrics of {self.reduced} pictures were taken at {self.judging.max_side} pixels on the longer side."
+            )
+        if same := self._learned_from():
+            notes.append(
+                f"{len(same)} judged pictures are among those the model learned from, which flatters it: {', '.join(same[:3])}."
+            )
+        return notes
+
+    def _learned_from(self) -> list[str]:
+        """Judged good pictures that the model was fitted on, by their pixels; only looked for where names meet."""
+        names = {Path(name).name for name in self.model.training.names}
+        suspects = [row.sample for row in self.rows if row.sample.label != 1 and row.sample.path.name in names]
+        return [
+            sample.name
+            for sample, print_ in zip(
+                suspects, loader.ahead(lambda one: loader.fingerprint(loader.read(one, 0)), suspects), strict=True
+            )
+            if print_ in self.known
+        ]
+
+
+def _check_masks(samples: Sequence[Sample]) -> None:
+    """Raise DataError for the first mask that does not fit its picture, from the files' headers alone."""
+    for sample in samples:
+        if sample.mask is None:
+            continue
+        try:
+            picture_hw = image.size_hw(sample.path)
+        except PictureError:
+            continue  # named with all the others when it is judged
+        mask_hw = image.size_hw(sample.mask)
+        if mask_hw != picture_hw:
+            raise DataError(_mask_size(sample, mask_hw, picture_hw))
+
+
+def _mask_size(sample: Sample, mask_hw: tuple[int, ...], picture_hw: tuple[int, ...]) -> str:
+    return (
+        f"{sample.mask}: the mask of {sample.name} must have its picture's size, {picture_hw[1]}×{picture_hw[0]}; "
+        f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or use --no-masks to judge whole pictures only."
+    )
+
+
+def _reduced(heat: Float, mask: Mask, max_side: int) -> tuple[Float, Mask]:
+    """Map and mask with the longer side at `max_side`: the map linearly, the mask by the larger part of each area."""
+    from PIL import Image
+
+    high, wide = heat.shape
+    size = (max(1, round(wide * max_side / max(high, wide))), max(1, round(high * max_side / max(high, wide))))
+    small_heat = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR), np.float32)
+    small_mask = np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX))
+    return small_heat, np.greater(small_mask, 0.5)
+
+
+def _known_train(model: Model, train: dict[str, Path]) -> dict[str, Path]:
+    """Those of the paths that the model was fitted on, by name."""
+    return {name: train[name] for name in model.training.names if name in train}
+
+
+def _settings(model: Model, judging: Judging) -> dict[str, Any]:
+    return {
+        "method": model.method.name,
+        **{f"{model.method.name}.{name}": value for name, value in asdict(model.method.params).items()},
+        "backbone": model.backbone_name,
+        "levels": list(model.backbone.levels),
+        "runtime": model.backbone.runtime,
+        **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},
+        "good_pictures": len(model.training.names),
+        "mask_rule": "above half of full scale",
+        "pixel_metrics_at": f"each picture's own pixels, the longer side at most {judging.max_side}",
+    }
+
+
+def versions(model: Model | None = None) -> dict[str, str]:
+    """Versions of everything that can move a score."""
+    runtime = model.backbone.runtime if model else "onnxruntime"
+    found = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "pillow", runtime)}
+    return {"flawsight": flawsight.__version__, "python": platform.python_version(), **found}
+
+
+def peak_rss_mb() -> float:
+    """The most memory this process has held so far, in MiB; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def _sizes(sizes: set[tuple[int, int]]) -> str:
+    return ", ".join(f"{wide}×{high}" for high, wide in sorted(sizes)[:3])

@@ -1,0 +1,74 @@
+"""Files that are either whole or not there: written beside their place, then moved into it in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from flawsight.errors import DataError, FlawsightError, UsageError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Writes `data` to `path`, wholly or not at all: a reader, or a crash, meets the old file or the new one.
+
+    Raises UsageError where the folder is missing or may not be written, DataError where the disk is full or failing.
+    """
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A binary file to stream into; it takes its place at `path` only when the block ends without an exception.
+
+    Raises as `atomic_write`. What the block itself raises comes through unchanged, and the old file stays.
+    """
+    target = _target(Path(path))
+    part = target.with_name(f".{secrets.token_hex(6)}.part")  # short: the target's own name may be as long as is allowed
+    try:
+        file = part.open("xb")  # not tempfile: that gives mode 0600, and colleagues are to read what is written
+    except OSError as error:
+        raise _explained(path, error) from error
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _move(part, target, path)
+    except BaseException as error:  # an interrupt too must not leave the part behind
+        with contextlib.suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise _explained(path, error) from error
+        raise
+
+
+def _target(path: Path) -> Path:
+    """Where to write: a link is followed, so that it stays a link; a folder or a device is refused."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{path}: a file name was needed; this is a folder or a device. Name a file.")
+    return target
+
+
+def _move(part: Path, target: Path, path: Path) -> None:
+    try:
+        part.replace(target)
+    except OSError as error:
+        raise _explained(path, error) from error
+
+
+def _explained(path: Path, error: OSError) -> FlawsightError:
+    why = (error.strerror or str(error)).lower()
+    if error.errno in _FULL:
+        return DataError(f"{path}: room on a working disk was needed; {why}. Free some space or write elsewhere.")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return UsageError(f"{path}: an existing folder was needed; {path.parent} is none. Create it or write elsewhere.")
+    return UsageError(f"{path}: a folder that may be written was needed; {path.parent}: {why}. Allow it or write elsewhere.")

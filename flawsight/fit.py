@@ -1,0 +1,207 @@
+"""The recipe: good pictures → checked → preprocessed → method.fit → threshold → Model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flawsight import loader, threshold
+from flawsight.backbones import get_card
+from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.datasets import find_pictures
+from flawsight.datasets.base import samples
+from flawsight.errors import DataError, PictureError, UnknownName, UsageError
+from flawsight.loader import Inspection
+from flawsight.methods import make
+from flawsight.methods.base import Progress
+from flawsight.model import Model, Training, now
+from flawsight.preprocess import Preprocess
+from flawsight.types import Float, Pixels, Sample
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Picture = Sample | str | Path | bytes | Pixels
+FEW = 20  # good pictures under which a fit warns
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named way to fit: what differs from the defaults of Preprocess and of the method's params."""
+
+    description: str
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+PRESETS: dict[str, Preset] = {
+    "default": Preset("the whole picture; chosen by measurement for a CPU"),
+    "paper": Preset(
+        "PatchCore-10 as published: resize to 256, centre crop 224, the rim unseen",
+        {"size": 224, "resize": 256, "filter": "bilinear"},
+        {"coreset_ratio": 0.1, "random_starts": True, "distance": "sqeuclidean", "image_score": "patch"},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to fit and how. options: of the method's params. levels: of the backbone, its default ones if none are named.
+
+    size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
+    skip_bad: leave unreadable pictures out instead of stopping. runtime: see OnnxBackbone.
+    """
+
+    method: str = "patchcore"
+    backbone: str = "efficientnet_lite2"
+    preset: str = "default"
+    size: int | None = None
+    levels: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    max_false_rejects: float | None = None
+    confidence: float = threshold.CONFIDENCE
+    skip_bad: bool = False
+    runtime: str = "onnxruntime"
+
+    def preprocess(self) -> Preprocess:
+        """The preset's preprocessing with the backbone's mean and std."""
+        card = get_card(self.backbone)
+        chosen = dict(self._preset().preprocess)
+        if self.size is not None:
+            if "resize" in chosen:
+                chosen["resize"] = round(self.size * chosen["resize"] / chosen["size"])
+            chosen["size"] = self.size
+        return Preprocess(**chosen, mean=card.mean, std=card.std)
+
+    def method_options(self) -> dict[str, Any]:
+        """The preset's options, overruled by those named."""
+        return {**self._preset().options, **self.options}
+
+    def _preset(self) -> Preset:
+        if self.preset not in PRESETS:
+            raise UnknownName("presets", self.preset, PRESETS)
+        return PRESETS[self.preset]
+
+
+def fit(
+    pictures: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image],
+    plan: Plan | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """A Model that has learned what good parts look like.
+
+    pictures: a folder of good pictures, or a sequence of pictures as `Model.predict` takes them. progress: called with what is
+    being done, steps done, steps in all. Raises DataError (naming every unreadable picture) or UsageError before time is spent.
+    """
+    plan = plan or Plan()
+    preprocess, card = plan.preprocess(), get_card(plan.backbone)
+    levels = plan.levels or card.default_levels
+    card.check_levels(levels)
+    backbone = OnnxBackbone(card.onnx(), levels, plan.runtime)
+    method = make(plan.method, plan.method_options(), backbone)
+    chosen = good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
+    readable, inspections, skipped = _inspect(chosen, plan.skip_bad, progress)
+    groups, notes = _groups([loader.named(*item) for item in readable], inspections)
+    if plan.max_false_rejects is not None:
+        threshold.most_rejected(len(readable), plan.max_false_rejects, plan.confidence)
+
+    def prepare(item: tuple[Any, int]) -> Float:
+        return preprocess.apply(loader.read(*item))
+
+    images = _counted(loader.ahead(prepare, readable), len(readable), progress)
+    held_out = method.fit(images, groups, progress)
+    training = Training(
+        names=[loader.named(*item) for item in readable],
+        fingerprints=[one.fingerprint for one in inspections],
+        sizes_hw=np.array([one.size_hw for one in inspections], np.int32),
+        held_out=held_out,
+        skipped=skipped,
+        notes=notes,
+    )
+    chosen_threshold = threshold.choose(held_out, plan.max_false_rejects, plan.confidence)
+    created = now()
+    return Model(preprocess, method, plan.backbone, backbone, chosen_threshold, training, created, created)
+
+
+def good_pictures(folder: Path) -> list[Sample]:
+    """The pictures in a folder of good ones. Raises DataError where there are none, or where it looks like a whole data set."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: a folder of good pictures was needed; {'it is a file' if folder.exists() else 'there is none'}."
+        )
+    found = samples(folder, find_pictures(folder), 0, "good")
+    if found:
+        return found
+    inner = next((part for part in ("train/good", "good", "train") if (folder / part).is_dir()), None)
+    hint = f"Did you mean {folder / inner}?" if inner else "Check the path; pictures in folders below it are not taken."
+    raise DataError(f"{folder}: no pictures in it. {hint}")
+
+
+def _inspect(
+    pictures: Sequence[Any], skip_bad: bool, progress: Progress | None
+) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
+    """The readable pictures with their positions, what is known of each, and name → reason of those left out."""
+    numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
+    results = list(
+        _counted(loader.ahead(lambda item: loader.inspect(*item), numbered), len(numbered), progress, "checking pictures")
+    )
+    bad = [result for result in results if isinstance(result, PictureError)]
+    if bad and not skip_bad:
+        listed = "\n".join(f"  {error}" for error in bad)
+        raise DataError(
+            f"fit: {len(bad)} of {len(results)} pictures cannot be read:\n{listed}\n"
+            "Mend or remove them, or leave them out with --skip-bad."
+        )
+    readable = [item for item, result in zip(numbered, results, strict=True) if isinstance(result, Inspection)]
+    return readable, [result for result in results if isinstance(result, Inspection)], {error.name: error.reason for error in bad}
+
+
+def _groups(names: list[str], inspections: list[Inspection]) -> tuple[list[int], list[str]]:
+    """A number for each picture, the same for pictures that show the same; and notes on what is odd about the set."""
+    first: dict[str, int] = {}
+    groups = [first.setdefault(one.fingerprint, i) for i, one in enumerate(inspections)]
+    if len(first) < 2:
+        raise DataError(
+            f"fit: needs at least 2 different good pictures, to see how much good ones differ; got {len(first)}"
+            f"{f' ({len(names)} files that show the same)' if len(names) > 1 else ''}. Add good pictures: 20 to 300 serve well."
+        )
+    notes = []
+    if len(first) < FEW:
+        notes.append(f"Only {len(first)} different good pictures: the threshold can promise little. 20 to 300 serve well.")
+    same = [f"{names[i]} = {names[group]}" for i, group in enumerate(groups) if i != group]
+    if same:
+        notes.append(f"{len(same)} pictures show the same as another: {', '.join(same[:3])}{' …' if len(same) > 3 else ''}.")
+    sizes = sorted({one.size_hw for one in inspections})
+    if len(sizes) > 1:
+        listed = ", ".join(f"{wide}×{high}" for high, wide in sizes[:4])
+        notes.append(
+            f"Pictures of {len(sizes)} sizes ({listed}{' …' if len(sizes) > 4 else ''}): parts should appear equally large."
+        )
+    return groups, notes
+
+
+def _counted(items: Iterable[Any], total: int, progress: Progress | None, what: str = "looking at pictures") -> Iterator[Any]:
+    for done, item in enumerate(items, 1):
+        if progress:
+            progress(what, done, total)
+        yield item
+
+
+def parse_options(texts: Iterable[str]) -> dict[str, Any]:
+    """Options from "name=value" texts; values are read as JSON where they can be, else as text. Raises UsageError."""
+    import json
+
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"options: name=value was needed; got '{text}'.")
+        try:
+            options[name.strip()] = json.loads(value)
+        except ValueError:
+            options[name.strip()] = value.strip()
+    return options

@@ -1,0 +1,77 @@
+"""Pictures in, in order: decoded ahead in threads, so that the network never waits for a disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from flawsight import image
+from flawsight.errors import PictureError
+from flawsight.types import Pixels, Sample
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Picture = "str | Path | bytes | Pixels | Image.Image | Sample"
+T = TypeVar("T")
+R = TypeVar("R")
+
+AHEAD = 4  # pictures decoded ahead for each thread: enough to ride out an uneven disk, few enough to hold
+
+
+class Inspection(NamedTuple):
+    """What is known of a picture that can be read: size (high, wide) and a sha256 of its pixels."""
+
+    size_hw: tuple[int, int]
+    fingerprint: str
+
+
+def named(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int) -> str:
+    """What to call a picture in results and errors: its name or path, or else its position."""
+    if isinstance(picture, Sample):
+        return picture.name
+    if isinstance(picture, str | Path):
+        return Path(picture).as_posix()
+    return getattr(picture, "filename", "") or f"picture {position}"
+
+
+def read(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int) -> Pixels:
+    """Its pixels, uint8 [H,W,3]. Raises PictureError with the picture's name."""
+    source = picture.path if isinstance(picture, Sample) else picture
+    return image.read(source, named(picture, position))
+
+
+def inspect(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int) -> Inspection | PictureError:
+    """Decode the whole picture to see whether it can be; an error is returned, not raised, so that all can be listed."""
+    try:
+        pixels = read(picture, position)
+    except PictureError as error:
+        return error
+    return Inspection((pixels.shape[0], pixels.shape[1]), fingerprint(pixels))
+
+
+def fingerprint(pixels: Pixels) -> str:
+    """sha256 of a picture's size and pixels: equal for two files that show the same."""
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+
+
+def ahead(work: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
+    """`work` of each item, in order, done in threads a few items ahead. An exception comes out where its item would have."""
+    workers = workers or os.cpu_count() or 1
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="flawsight-loader") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,190 @@
+"""Model: what a fit leaves behind. Preprocess + method + threshold, and the one way in which pictures are judged."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import flawsight
+from flawsight import bundle, loader
+from flawsight.backbones import get_card
+from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.errors import ModelFileError, PictureError
+from flawsight.methods import METHODS, make
+from flawsight.methods.base import Method
+from flawsight.preprocess import Preprocess
+from flawsight.threshold import Threshold
+from flawsight.types import Evidence, Float, Pixels, Prediction, Sample, Scores
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model was fitted on.
+
+    names, fingerprints: of each good picture, the latter a sha256 of its pixels. sizes_hw: int32 [N,2]. held_out: float32 [N],
+    the score of each had it not been learned from. skipped: name → why it was left out. notes: what a reader must know.
+    """
+
+    names: list[str]
+    fingerprints: list[str]
+    sizes_hw: NDArray[np.int32]
+    held_out: Float
+    skipped: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted method with its preprocessing and threshold. Safe to use from several threads.
+
+    history: the thresholds it had before, oldest first, each with the time it was set. created: UTC, ISO 8601.
+    """
+
+    preprocess: Preprocess
+    method: Method
+    backbone_name: str
+    backbone: OnnxBackbone
+    threshold: Threshold
+    training: Training
+    created: str
+    threshold_set: str
+    history: tuple[dict[str, Any], ...] = ()
+
+    def predict(self, picture: str | Path | bytes | Pixels | Image.Image | Sample, name: str | None = None) -> Prediction:
+        """Judge one picture: a path, the bytes of a file, a Pillow picture, or uint8 [H,W,3], [H,W,1] or [H,W].
+
+        Raises PictureError if it cannot be read.
+        """
+        return self._judge(loader.read(picture, 0), name or loader.named(picture, 0))
+
+    def predict_batch(self, pictures: Iterable[str | Path | bytes | Pixels | Image.Image | Sample]) -> Iterator[Prediction]:
+        """Judge many pictures, in order, one result at a time; decoding runs ahead in threads. Raises as `predict`."""
+        for result in self.predict_each(pictures):
+            if isinstance(result, PictureError):
+                raise result
+            yield result
+
+    def predict_each(
+        self, pictures: Iterable[str | Path | bytes | Pixels | Image.Image | Sample]
+    ) -> Iterator[Prediction | PictureError]:
+        """As predict_batch, but a picture that cannot be read gives its error in its place, and the others are judged."""
+
+        def read(item: tuple[Any, int]) -> tuple[str, Pixels | PictureError]:
+            try:
+                return loader.named(*item), loader.read(*item)
+            except PictureError as error:
+                return "", error
+
+        for name, pixels in loader.ahead(read, zip(pictures, itertools.count(1), strict=False)):
+            yield pixels if isinstance(pixels, PictureError) else self._judge(pixels, name)
+
+    def with_threshold(self, threshold: Threshold) -> Model:
+        """The same model with another threshold; the one it had goes into the history."""
+        before = {**dataclasses.asdict(self.threshold), "set": self.threshold_set}
+        return dataclasses.replace(self, threshold=threshold, threshold_set=now(), history=(*self.history, before))
+
+    @property
+    def colour_scale(self) -> tuple[float, float]:
+        """The scores of the cold end and of the middle of heat maps: a typical good picture's worst place, and the threshold."""
+        return float(np.nanmedian(self.training.held_out)), self.threshold.value
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file, whole or not at all. Raises UsageError or DataError if it cannot be written."""
+        training = self.training
+        manifest = {
+            "flawsight": flawsight.__version__,
+            "created": self.created,
+            "method": {"name": self.method.name, "params": dataclasses.asdict(self.method.params)},
+            "backbone": {"name": self.backbone_name, "levels": self.backbone.levels, **_origin(self.backbone_name)},
+            "preprocess": dataclasses.asdict(self.preprocess),
+            "threshold": {**dataclasses.asdict(self.threshold), "set": self.threshold_set},
+            "threshold_history": self.history,
+            "training": {
+                "names": training.names,
+                "fingerprints": training.fingerprints,
+                "skipped": training.skipped,
+                "notes": training.notes,
+            },
+        }
+        arrays = {f"method.{name}": array for name, array in self.method.state().items()}
+        arrays["backbone"] = np.frombuffer(self.backbone.data, np.uint8)
+        arrays["training.held_out"], arrays["training.sizes_hw"] = training.held_out, training.sizes_hw
+        bundle.write(Path(path), manifest, arrays)
+
+    def _judge(self, pixels: Pixels, name: str) -> Prediction:
+        """The only road from pixels to a Prediction."""
+        picture_hw = (pixels.shape[0], pixels.shape[1])
+        scores = self.method.score(self.preprocess.apply(pixels)[None])
+        return Prediction(
+            name=name,
+            score=float(scores.image[0]),
+            threshold=self.threshold.value,
+            map=self.preprocess.restore(scores.map[0], picture_hw),
+            seen_xyxy=self.preprocess.seen_xyxy(picture_hw),
+            evidence=self._evidence(scores, picture_hw),
+        )
+
+    def _evidence(self, scores: Scores, picture_hw: tuple[int, int]) -> Evidence | None:
+        if scores.peak is None or scores.source is None or scores.source_peak is None:
+            return None
+        picture = int(scores.source[0])
+        good_hw = (int(self.training.sizes_hw[picture, 0]), int(self.training.sizes_hw[picture, 1]))
+        return Evidence(
+            box_xyxy=self.preprocess.box_xyxy(scores.peak[0], picture_hw),
+            good_name=self.training.names[picture],
+            good_box_xyxy=self.preprocess.box_xyxy(scores.source_peak[0], good_hw),
+        )
+
+
+def load(path: str | Path, runtime: str = "onnxruntime") -> Model:
+    """The model in a file. runtime: "onnxruntime", or "openvino" where that extra is installed. Raises ModelFileError."""
+    path = Path(path)
+    manifest, arrays = bundle.read(path)
+    try:
+        return _from_parts(manifest, arrays, runtime)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path}: its contents do not fit together ({error!r}). Copy it again or refit.") from error
+
+
+def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str) -> Model:
+    backbone = OnnxBackbone(arrays["backbone"].tobytes(), manifest["backbone"]["levels"], runtime)
+    if manifest["method"]["name"] not in METHODS:
+        raise ModelFileError(f"the model's method '{manifest['method']['name']}' is unknown to this flawsight. Update flawsight.")
+    method = make(manifest["method"]["name"], manifest["method"]["params"], backbone)
+    prefix = "method."
+    method.with_state({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
+    stored = dict(manifest["threshold"])
+    threshold_set = stored.pop("set")
+    training = Training(sizes_hw=arrays["training.sizes_hw"], held_out=arrays["training.held_out"], **manifest["training"])
+    return Model(
+        preprocess=Preprocess(**manifest["preprocess"]),
+        method=method,
+        backbone_name=manifest["backbone"]["name"],
+        backbone=backbone,
+        threshold=Threshold(**stored),
+        training=training,
+        created=manifest["created"],
+        threshold_set=threshold_set,
+        history=tuple(manifest["threshold_history"]),
+    )
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _origin(backbone_name: str) -> dict[str, str]:
+    card = get_card(backbone_name)
+    return {"licence": card.licence, "source": card.source, "sha256": card.sha256}

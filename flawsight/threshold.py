@@ -1,0 +1,114 @@
+"""From the held-out scores of good pictures to a threshold, and what that threshold promises, in counts.
+
+Of n good pictures that the model did not learn from, let k score above the threshold. If later good pictures are like these, then
+with confidence c at most a share p of them will, where p solves P(Binomial(n, p) ≤ k) = 1 − c: Clopper and Pearson's bound
+(Biometrika 1934). It holds even though the threshold is chosen from the same scores, as their (k+1)-th largest: the share above
+that order statistic follows Beta(k+1, n−k), whose c-quantile is the same p (Wilks, Ann. Math. Stat. 1941).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from flawsight.errors import DataError, UsageError
+from flawsight.types import Float
+
+CONFIDENCE = 0.95
+ONE_IN = 50  # by default the threshold lets one in fifty of the held-out pictures be rejected: none of fewer than fifty
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A picture is rejected when its score is above `value`.
+
+    n_held_out good pictures were scored unseen, n_rejected of them above the value; with `confidence` at most the share
+    `max_false_rejects` of such pictures will be. rule: how the value was chosen.
+    """
+
+    value: float
+    n_held_out: int
+    n_rejected: int
+    max_false_rejects: float
+    confidence: float
+    rule: str
+
+    @property
+    def promise(self) -> str:
+        """What the threshold promises, as a sentence."""
+        return (
+            f"at this threshold {self.n_rejected} of {self.n_held_out} held-out good pictures would be rejected; "
+            f"with {self.confidence:.0%} confidence at most {_percent(self.max_false_rejects)} of such pictures will be"
+        )
+
+
+def choose(held_out: Float, max_false_rejects: float | None = None, confidence: float = CONFIDENCE) -> Threshold:
+    """The lowest threshold that keeps the promise asked for, or the default one.
+
+    held_out: scores of good pictures unseen, float32 [n], n ≥ 2. max_false_rejects: share in (0,1). Raises UsageError for a
+    promise that so few pictures cannot support, with how many it needs.
+    """
+    scores = np.sort(_usable(held_out))[::-1]
+    n = len(scores)
+    if not 0 < confidence < 1:
+        raise UsageError(f"threshold: confidence must be between 0 and 1; got {confidence}.")
+    if max_false_rejects is None:
+        return _above(scores, float(scores[n // ONE_IN]), confidence, "default")
+    k = most_rejected(n, max_false_rejects, confidence)
+    return _above(scores, float(scores[k]), confidence, f"max_false_rejects {_percent(max_false_rejects)}")
+
+
+def most_rejected(n: int, max_false_rejects: float, confidence: float = CONFIDENCE) -> int:
+    """How many of n held-out good pictures a threshold may reject and keep the promise. Raises UsageError where none may be."""
+    if not 0 < max_false_rejects < 1:
+        raise UsageError(f"threshold: max_false_rejects must be a share between 0 and 1, or a percentage; got {max_false_rejects}.")
+    if upper_bound(0, n, confidence) > max_false_rejects:
+        needed = math.ceil(math.log(1 - confidence) / math.log(1 - max_false_rejects))
+        raise UsageError(
+            f"threshold: to promise at most {_percent(max_false_rejects)} false rejects with {confidence:.0%} confidence needs "
+            f"{needed} good pictures; there are {n}, which support {_percent(upper_bound(0, n, confidence))}. "
+            f"Add good pictures or ask for less."
+        )
+    return max(k for k in range(n) if upper_bound(k, n, confidence) <= max_false_rejects)
+
+
+def fixed(held_out: Float, value: float, confidence: float = CONFIDENCE) -> Threshold:
+    """A threshold set by hand, with what it promises."""
+    if not math.isfinite(value):
+        raise UsageError(f"threshold: the value must be a finite number; got {value}.")
+    return _above(_usable(held_out), value, confidence, "set by hand")
+
+
+def upper_bound(k: int, n: int, confidence: float = CONFIDENCE) -> float:
+    """Clopper and Pearson's one-sided upper bound on a share of which k in n were seen."""
+    from scipy.special import betaincinv
+
+    return 1.0 if k >= n else float(betaincinv(k + 1, n - k, confidence))
+
+
+def parse_share(text: str) -> float:
+    """A share from "1%", "1 %" or "0.01"."""
+    number = text.strip().removesuffix("%").strip()
+    try:
+        value = float(number)
+    except ValueError:
+        raise UsageError(f"threshold: a share such as 1% or 0.01 was needed; got '{text}'.") from None
+    return value / 100 if text.strip().endswith("%") else value
+
+
+def _above(scores: Float, value: float, confidence: float, rule: str) -> Threshold:
+    k, n = int(np.count_nonzero(scores > np.float32(value))), len(scores)
+    return Threshold(value, n, k, upper_bound(k, n, confidence), confidence, rule)
+
+
+def _usable(held_out: Float) -> Float:
+    scores = held_out[np.isfinite(held_out)]
+    if len(scores) < 2:
+        raise DataError(f"threshold: needs held-out scores of at least 2 good pictures; got {len(scores)}. Add good pictures.")
+    return scores
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
