@@ -103,19 +103,18 @@ def missing_hole(rng: np.random.Generator, view: View) -> Flaw:
 
 
 def misprint(rng: np.random.Generator, view: View) -> Flaw:
-    """Engraved characters are missing, engraved twice with a slip between, or another one is engraved over them."""
+    """Two engraved characters are missing, engraved twice with a slip between, or have others engraved over them."""
     text = Part().text
     at = int(rng.choice([i for i in range(1, len(text)) if text[i - 1].char.isdigit() and text[i].char.isdigit()]))
     mode = rng.choice(["missing", "doubled", "over"])
-    hit = text[at - 1 : at + 1] if mode != "over" else text[at : at + 1]
-    slip = 0.0
+    hit, slip = text[at - 1 : at + 1], 0.0
     if mode == "missing":
         text = tuple(glyph for glyph in text if glyph not in hit)
     elif mode == "doubled":
         slip = 0.22 * hit[0].height
         text += tuple(replace(glyph, x=glyph.x + slip, y=glyph.y + slip) for glyph in hit)
     else:
-        text += (replace(hit[0], char=str(rng.choice([c for c in STROKES if c.isdigit() and c != hit[0].char]))),)
+        text += tuple(replace(g, char=str(rng.choice([c for c in STROKES if c.isdigit() and c != g.char]))) for g in hit)
     half_w, half_h = hit[0].half_wh
     columns = (view.x > hit[0].x - half_w) & (view.x < hit[-1].x + half_w + slip)
     return Part(text=text), columns & (view.y > hit[0].y - half_h) & (view.y < hit[0].y + half_h + slip)

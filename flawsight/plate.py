@@ -1,7 +1,7 @@
 """Draws one machined part as a camera sees it: a brushed steel plate with holes and engraved text on a conveyor belt.
 
 `View` holds everything that differs between two pictures of the same part (pose, lighting, brushing, noise); `Part` holds what
-the part itself is. `render(part, view)` puts the two together, so a part with and without a defect can be seen in one same view.
+the part itself is. `render(part, view)` puts the two together, so a part with and without a defect can share a view.
 Lengths are plate units: a picture is 512 units wide whatever its size in pixels; the origin is the plate's centre, y points down.
 """
 
@@ -16,8 +16,7 @@ from flawsight.types import Float, Pixels
 FIELD = 512.0
 HALF_XY = (202.0, 166.0)
 CORNER, CHAMFER = 30.0, 4.0
-BORE_XYR = (-82.0, 0.0, 44.0)
-SPOTFACE = 60.0
+BORE_XYR, SPOTFACE = (-82.0, 0.0, 44.0), 60.0
 SLOT_XYR, SLOT_HALF = (96.0, 66.0, 13.0), 46.0
 BOLTS_XYR = tuple((-82.0 + 82.0 * float(np.cos(a)), 82.0 * float(np.sin(a)), 8.5) for a in np.deg2rad(np.arange(30, 390, 60)))
 CORNERS_XYR = tuple((x, y, 14.0) for y in (-130.0, 130.0) for x in (-166.0, 166.0))
@@ -137,8 +136,7 @@ def _brushing(rng: np.random.Generator, x: Float, y: Float, unit: float) -> Floa
     """Streaks along x of three lengths, turned with the plate."""
     from scipy import ndimage as nd
 
-    size = x.shape[0]
-    streaks = np.zeros_like(x)
+    size, streaks = len(x), np.zeros_like(x)
     for length, width, weight in ((260, 0.45, 0.6), (60, 0.4, 0.6), (110, 2.0, 0.35)):
         layer = rng.standard_normal((size, size), dtype=np.float32)
         layer = nd.gaussian_filter1d(layer, width / unit, axis=0, mode="wrap")
@@ -153,9 +151,9 @@ def _brushing(rng: np.random.Generator, x: Float, y: Float, unit: float) -> Floa
 def _turning(rng: np.random.Generator, x: Float, y: Float) -> Float:
     """Rings a lathe leaves on the spot face, times the two bright fans that such rings reflect."""
     dx, dy = x - BORE_XYR[0], y - BORE_XYR[1]
-    rings = np.convolve(rng.standard_normal(256), np.ones(3) / 3, "same")
+    rings = np.convolve(rng.standard_normal(256), np.ones(3) / 3, "same").astype(np.float32)
     radius = np.hypot(dx, dy)
-    ring = rings.astype(np.float32)[np.minimum(radius * 2, 255).astype(np.intp)]
+    ring = rings[np.minimum(radius * 2, 255).astype(np.intp)]
     cos, sin = _heading(rng, 220, 250)
     fan = ((cos * dx + sin * dy) / np.maximum(radius, 1)) ** 4
     return np.asarray(0.07 * ring + 0.5 * fan - 0.16, np.float32)
@@ -175,10 +173,10 @@ def _belt(rng: np.random.Generator, across: Float, down: Float, unit: float) -> 
     from scipy import ndimage as nd
 
     spots = [rng.standard_normal(across.shape, dtype=np.float32) for _ in range(2)]
-    grain, worn = (_standard(nd.gaussian_filter(a, s / unit, mode="wrap")) for a, s in zip(spots, (0.8, 22), strict=True))
+    grain, worn = (_standard(nd.gaussian_filter(a, s / unit, truncate=3)) for a, s in zip(spots, (0.8, 22), strict=True))
     px, py = rng.uniform(0, 6.28, 2).tolist()
     weave = np.sin((across + down) * 0.62 + px) * np.sin((across - down) * 0.62 + py)
-    tone = 1 + 0.085 * grain + 0.05 * worn + 0.11 * weave
+    tone = 1 + 0.06 * grain + 0.035 * worn + 0.07 * weave
     return np.asarray(tone[..., None] * np.array([0.150, 0.185, 0.200]), np.float32)
 
 
@@ -186,7 +184,7 @@ def _lamp(rng: np.random.Generator, across: Float, down: Float) -> Float:
     """Uneven light: a gradient, the lens's dark corners, brightness and white balance."""
     cos, sin = _heading(rng, 0, 360)
     gradient = 1 + rng.uniform(0.03, 0.09) * (cos * across + sin * down) / 256
-    corners = 1 - rng.uniform(0.12, 0.22) * (across**2 + down**2) / (2 * 256**2)
+    corners = 1 - rng.uniform(0.12, 0.18) * (across**2 + down**2) / (2 * 256**2)
     warmth, tint = rng.uniform(-0.02, 0.02), rng.uniform(-0.004, 0.004)
     white = rng.uniform(0.96, 1.08) * np.array([1 + warmth, 1 + tint, 1 - warmth])
     return np.asarray((gradient * corners)[..., None] * white, np.float32)
@@ -195,7 +193,7 @@ def _lamp(rng: np.random.Generator, across: Float, down: Float) -> Float:
 def _noise(rng: np.random.Generator, size: int) -> Float:
     """Sensor noise, mostly common to the three colours as a Bayer sensor's is after interpolation."""
     grey, colour = (rng.standard_normal((size, size, n), dtype=np.float32) for n in (1, 3))
-    return np.asarray(0.9 * grey + 0.4 * colour, np.float32)
+    return 0.9 * grey + 0.4 * colour
 
 
 def outline_distance(x: Float, y: Float) -> Float:
@@ -218,8 +216,7 @@ def path_distance(x: Float, y: Float, path: Float) -> Float:
     """Distance to a path of straight pieces, float32 of x's shape; path: float32 [N,2] of x, y."""
     start, step = path[:-1, :, None, None], np.diff(path, axis=0)[:, :, None, None]
     ox, oy = x - start[:, 0], y - start[:, 1]
-    long = np.maximum((step**2).sum(axis=1), 1e-6)
-    t = np.clip((ox * step[:, 0] + oy * step[:, 1]) / long, 0, 1)
+    t = np.clip((ox * step[:, 0] + oy * step[:, 1]) / np.maximum((step**2).sum(axis=1), 1e-6), 0, 1)
     return np.asarray(np.hypot(ox - t * step[:, 0], oy - t * step[:, 1]).min(axis=0), np.float32)
 
 
@@ -248,9 +245,9 @@ def _engraving(part: Part, view: View) -> tuple[Float, Float]:
         near = (np.abs(view.x - glyph.x) < half_w + 2) & (np.abs(view.y - glyph.y) < half_h + 2)
         rows, cols = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
         box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-        scale, half_stroke = glyph.height / 6, 0.055 * glyph.height
+        half_stroke = 0.055 * glyph.height
         for path in _strokes(glyph.char):
-            placed = (path - [2, 3]) * scale + [glyph.x, glyph.y]
+            placed = (path - [2, 3]) * (glyph.height / 6) + [glyph.x, glyph.y]
             d = path_distance(view.x[box], view.y[box], placed.astype(np.float32))
             depth[box] = np.maximum(depth[box], np.clip(1.25 - d / half_stroke, 0, 1) * 1.1)
             dark[box] = np.maximum(dark[box], cover(d - half_stroke, view.unit))
@@ -265,11 +262,10 @@ def _metal(part: Part, view: View, outline: Float, holes: Float) -> Float:
     height += 0.9 * np.clip(spot / 2 + 0.5, 0, 1) + part.relief
     fall_y, fall_x = np.gradient(height, view.unit)
     shade = np.clip(1 - 0.75 * (fall_x * view.light_xy[0] + fall_y * view.light_xy[1]), 0.35, 1.75)
-    # A slope also swings the highlight sideways, which is what makes a shallow dent visible on brushed metal.
+    # A slope also swings the highlight sideways, which is what shows a shallow dent on brushed metal.
     face = (0.50 + view.sheen * (1 - 0.5 * np.clip(fall_x, -1, 1))) * (1 + 0.05 * view.brush * (0.7 + 2 * view.sheen))
     turned = 0.48 + 0.8 * view.turned + 0.3 * view.sheen
-    face += cover(spot, view.unit) * (turned - face)
-    grey = face * shade * (1 - 0.5 * dark)
+    grey = (face + cover(spot, view.unit) * (turned - face)) * shade * (1 - 0.5 * dark)
     return np.asarray(grey[..., None] * np.array([0.985, 1.0, 1.02], np.float32) * part.paint, np.float32)
 
 
@@ -284,7 +280,7 @@ def _under(part: Part, view: View, outline: Float, holes: Float) -> Float:
     through = 0.13 + 0.6 / (1 + np.exp(np.clip((np.maximum(fallen, holes) + 4) / 2.5, -20, 20)))
     light = np.where(holes < 0, through, open_air)
     rim_y, rim_x = np.gradient(holes, view.unit)
-    lit = np.clip(-(rim_x * lx + rim_y * ly), 0, 1) * np.exp(np.minimum(holes, 0) / 3)
+    lit = np.clip(-rim_x * lx - rim_y * ly, 0, 1) * np.exp(np.minimum(holes, 0) / 3)
     return np.asarray(view.belt * light[..., None] + np.where(holes < 0, 0.30 * lit, 0)[..., None], np.float32)
 
 
@@ -299,6 +295,6 @@ def render(part: Part, view: View) -> Pixels:
     under = _under(part, view, outline, holes)
     scene = (under + solid * (_metal(part, view, edge, holes) - under)) * view.lamp
     scene = nd.gaussian_filter(scene, (view.blur_px, view.blur_px, 0))
-    scene = scene / (1 + scene**6) ** (1 / 6)  # a camera's shoulder: highlights bend, they do not clip
+    scene /= (1 + scene**6) ** (1 / 6)  # a camera's shoulder: highlights bend, they do not clip
     scene += view.noise * (0.003 + 0.0035 * np.sqrt(np.maximum(scene, 0)))
     return np.asarray(np.clip(scene * 255 + 0.5, 0, 255), np.uint8)

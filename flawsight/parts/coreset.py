@@ -3,10 +3,11 @@
 Greedy k-center picks, again and again, the row farthest from all rows picked so far. Done naively, each pick passes over every
 row. Here the picks are the same, for far less work:
 
-- Only the K rows that are farthest (the active set) are kept up to date; τ is the largest distance outside of it. Distances only
+- Only the rows that are farthest (the active set) are kept up to date; τ is the largest distance outside of it. Distances only
   shrink, so while the active set's farthest row exceeds τ it is the farthest of all.
-- The distances between all active rows come from one matrix product, so a pick is one look-up and one minimum over K numbers.
-- When the active set is used up, all other rows are brought up to date with the new picks by blocked matrix products, leaving
+- The active set has an active set of its own, and so on, down to one small enough for a table of all distances between its rows,
+  which one matrix product makes; there a pick is one look-up and one minimum.
+- When an active set is used up, the rows outside are brought up to date with the new picks by blocked matrix products, leaving
   out those that no new pick can be nearer to: a pick made at radius r is at least r from every older pick, so by the triangle
   inequality a row within r/2 of its nearest pick keeps it (Elkan, ICML 2003, prunes k-means so).
 """
@@ -14,13 +15,15 @@ row. Here the picks are the same, for far less work:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.types import Float
 
-ACTIVE_ROWS = 2048  # K: the table of distances between them is 16 MiB
+TABLE_ROWS = 2048  # of the innermost active set: its table of distances is 16 MiB
+SHRINK = 8  # how many times fewer rows an active set has than the set it is taken from
 BLOCK_ROWS = 4096  # of the rows brought up to date at once
 PICKED = np.float32(-1)  # stands for the distance of a row that is picked: below that of any other row
 SLACK = np.float32(1 - 1e-3)  # on the squared radius, so that rounding never leaves out a row that could change
@@ -36,95 +39,131 @@ def greedy(rows: Float, n: int, initial: Float | None = None, progress: Progress
     is not itself picked; without it the first pick is the row farthest from the mean of all. Of equally far rows the lowest
     index is picked; no row is picked twice. The radius is the largest distance (not squared) of any row to its nearest pick.
     """
-    cover = _Cover(rows, n, initial)
-    while cover.n_picked < n:
-        if cover.distance.max() <= 0:
-            cover.pick_duplicates()
-        else:
-            cover.pick_farthest()
-        if progress:
-            progress(cover.n_picked, n)
-    return cover.picks, float(np.sqrt(max(cover.distance.max(), 0.0)))
+    # Distances do not depend on the origin, their rounding does. The column of ones takes −‖pick‖²/2 into the product.
+    centred = np.ones((len(rows), rows.shape[1] + 1), np.float32)
+    np.subtract(rows, rows.mean(0, dtype=np.float64).astype(np.float32), out=centred[:, :-1])
+    norms = np.einsum("nd,nd->n", centred[:, :-1], centred[:, :-1])
+    distance = np.full(len(rows), np.inf, np.float32) if initial is None else initial.astype(np.float32)
+    every = _Active(np.arange(len(rows)), centred, norms, distance, np.zeros(len(rows), np.bool_))
+    picking = _Picking(every, n, progress)
+    if initial is None:
+        picking.pick(int(norms.argmax()), np.float32(np.inf))
+        every.bring_up_to_date(every, picking.since(0), np.float32(np.inf), every.covered.copy())
+    picking.pick_above(every, np.float32(0))
+    picking.pick_duplicates()
+    return picking.picks, float(np.sqrt(max(every.distance.max(), 0.0)))
 
 
-class _Cover:
-    """Rows, the squared distance of each to its nearest pick, and the picks so far."""
+@dataclass
+class _Active:
+    """Rows that are kept up to date.
 
-    def __init__(self, rows: Float, n: int, initial: Float | None) -> None:
-        # Distances do not depend on the origin, their rounding does. The column of ones takes −‖pick‖²/2 into the product.
-        self.rows = np.ones((len(rows), rows.shape[1] + 1), np.float32)
-        np.subtract(rows, rows.mean(0, dtype=np.float64).astype(np.float32), out=self.rows[:, :-1])
-        self.norms = np.einsum("nd,nd->n", self.rows[:, :-1], self.rows[:, :-1])
-        self.picks = np.empty(n, np.int64)
-        self.n_picked = 0
-        # Whether a row's distance is that to a pick: only then does the triangle inequality say anything of it.
-        self.covered = np.zeros(len(rows), np.bool_)
-        if initial is None:
-            self.distance = np.full(len(rows), np.inf, np.float32)
-            self.picks[0], self.n_picked = self.norms.argmax(), 1
-            self._bring_up_to_date(self.picks[:1], radius=np.float32(np.inf))
-        else:
-            self.distance = initial.astype(np.float32)
+    index: int64 [K], their places among all rows, rising. rows: float32 [K,D+1], the last column ones. norms, distance: float32
+    [K], squared, the latter to the nearest pick. covered: bool [K], whether that is a pick: else no triangle inequality holds.
+    """
 
-    def pick_farthest(self) -> None:
-        """Pick for as long as the farthest active row is surely the farthest of all: at least once."""
-        active, outside = _farthest(self.distance, ACTIVE_ROWS)
-        between = self._distances_between(active)
-        start = self.distance[active]
-        distance, before, radius = start.copy(), self.n_picked, start.max()
-        while self.n_picked < len(self.picks):
-            at = int(distance.argmax())
-            # A row as far as one outside is the next pick only if it was chosen over that one for its lower index.
-            if distance[at] <= 0 or distance[at] < outside or (distance[at] == outside and start[at] > outside):
-                break
-            radius = distance[at]
-            self.picks[self.n_picked] = active[at]
-            self.n_picked += 1
-            np.minimum(distance, between[at], out=distance)
-        self._bring_up_to_date(self.picks[before : self.n_picked], radius)
+    index: Index
+    rows: Float
+    norms: Float
+    distance: Float
+    covered: NDArray[np.bool_]
 
-    def pick_duplicates(self) -> None:
-        """Pick the rest in order of index, when every row left equals a pick."""
-        rest = np.flatnonzero(self.distance == 0)[: len(self.picks) - self.n_picked]
-        self.picks[self.n_picked : self.n_picked + len(rest)] = rest
-        self.distance[rest] = PICKED
-        self.n_picked += len(rest)
+    def farthest(self, k: int) -> tuple[_Active, NDArray[np.bool_], np.float32]:
+        """The k farthest rows, of equals those of lowest index; where they are, bool [K]; the largest distance of the others."""
+        bound = np.partition(self.distance, len(self.distance) - k)[len(self.distance) - k]
+        inside = self.distance > bound
+        inside[np.flatnonzero(self.distance == bound)[: k - np.count_nonzero(inside)]] = True
+        part = _Active(self.index[inside], self.rows[inside], self.norms[inside], self.distance[inside], self.covered[inside])
+        return part, inside, self.distance[~inside].max()
 
-    def _distances_between(self, active: Index) -> Float:
+    def distances_between(self) -> Float:
         """Squared distances float32 [K,K]; PICKED on the diagonal, so that a pick's own row of it marks the pick."""
-        rows, norms = self.rows[active, :-1], self.norms[active]
-        table = rows @ rows.T
+        table = self.rows[:, :-1] @ self.rows[:, :-1].T
         table *= -2
-        table += norms
-        table += norms[:, None]
+        table += self.norms
+        table += self.norms[:, None]
         np.maximum(table, 0, out=table)
         np.fill_diagonal(table, PICKED)
         return table
 
-    def _bring_up_to_date(self, new: Index, radius: np.float32) -> None:
-        """Lower each row's distance to that of the nearest of the new picks, all made at this squared radius or a larger one."""
-        centres = self.rows[new]
-        centres[:, -1] = -0.5 * self.norms[new]
-        stale = np.flatnonzero(~self.covered | (self.distance > radius * SLACK / 4))
-        for start in range(0, len(stale), BLOCK_ROWS):
-            block = stale[start : start + BLOCK_ROWS]
+    def bring_up_to_date(self, every: _Active, new: Index, radius: np.float32, inside: NDArray[np.bool_]) -> None:
+        """Lower each row's distance to that of the nearest of the new picks, all made at this squared radius or a larger one.
+
+        every: all rows, in which `new` counts. inside: rows that are up to date already.
+        """
+        centres = every.rows[new]
+        centres[:, -1] = -0.5 * every.norms[new]
+        where = np.flatnonzero(~inside & (~self.covered | (self.distance > radius * SLACK / 4)))
+        for start in range(0, len(where), BLOCK_ROWS):
+            block = where[start : start + BLOCK_ROWS]
             closeness = (self.rows[block] @ centres.T).max(1)
             distance = np.maximum(self.norms[block] - 2 * closeness, 0)
             nearer = distance < self.distance[block]
             self.distance[block[nearer]] = distance[nearer]
             self.covered[block[nearer]] = True
-        self.distance[new] = PICKED
-        self.covered[new] = True
+        picked = np.searchsorted(self.index, new)
+        picked = picked[picked < len(self.index)]
+        mine = picked[np.isin(self.index[picked], new)]
+        self.distance[mine], self.covered[mine] = PICKED, True
 
 
-def _farthest(distance: Float, k: int) -> tuple[Index, np.float32]:
-    """Indices of the k farthest rows in rising order, of equals those of lowest index, and the largest distance not among them."""
-    if len(distance) <= k:
-        return np.arange(len(distance)), np.float32(-np.inf)
-    bound = np.partition(distance, len(distance) - k)[len(distance) - k]
-    inside = distance > bound
-    inside[np.flatnonzero(distance == bound)[: k - np.count_nonzero(inside)]] = True
-    return np.flatnonzero(inside), distance[~inside].max()
+class _Picking:
+    """The picks so far, and the picking of more."""
+
+    def __init__(self, every: _Active, n: int, progress: Progress | None) -> None:
+        self.every = every
+        self.picks = np.empty(n, np.int64)
+        self.n_picked = 0
+        self.radius = np.float32(np.inf)  # squared, at which the last pick was made
+        self.progress = progress
+
+    def pick(self, index: int, radius: np.float32) -> None:
+        self.picks[self.n_picked] = index
+        self.n_picked += 1
+        self.radius = radius
+
+    def since(self, before: int) -> Index:
+        return self.picks[before : self.n_picked]
+
+    def pick_above(self, active: _Active, bound: np.float32) -> None:
+        """Pick from these rows while the farthest of them is farther than `bound`, that of the farthest row outside.
+
+        On a tie with a row outside the lower index decides, and that is not known here: the set it came from decides.
+        """
+        if len(active.index) <= TABLE_ROWS:
+            self._pick_by_table(active, bound)
+            return
+        while self.n_picked < len(self.picks) and active.distance.max() > bound:
+            before = self.n_picked
+            part, inside, outside = active.farthest(max(TABLE_ROWS, len(active.index) // SHRINK))
+            self.pick_above(part, max(outside, bound))
+            active.distance[inside], active.covered[inside] = part.distance, part.covered
+            if self.n_picked == before:  # equals inside and outside: the first of all of them
+                at = int(active.distance.argmax())
+                self.pick(int(active.index[at]), active.distance[at])
+                inside[:] = False
+            active.bring_up_to_date(self.every, self.since(before), self.radius, inside)
+
+    def _pick_by_table(self, active: _Active, bound: np.float32) -> None:
+        distance, before = active.distance, self.n_picked
+        start = distance.copy()
+        table = active.distances_between()
+        while self.n_picked < len(self.picks):
+            at = int(distance.argmax())
+            if distance[at] <= bound:
+                break
+            self.pick(int(active.index[at]), distance[at])
+            np.minimum(distance, table[at], out=distance)
+        active.covered |= distance < start
+        if self.progress and self.n_picked > before:
+            self.progress(self.n_picked, len(self.picks))
+
+    def pick_duplicates(self) -> None:
+        """Pick the rest in order of index, when every row left equals a pick."""
+        rest = np.flatnonzero(self.every.distance == 0)[: len(self.picks) - self.n_picked]
+        self.picks[self.n_picked : self.n_picked + len(rest)] = rest
+        self.every.distance[rest] = PICKED
+        self.n_picked += len(rest)
 
 
 def mean_distance_to_starts(rows: Float, rng: np.random.Generator, n_starts: int = 10) -> Float:

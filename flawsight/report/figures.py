@@ -1,0 +1,142 @@
+"""The figures at the top of the page: how many mistakes, the metrics in plain words, the count by kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from flawsight.report.cards import mistake
+from flawsight.types import Report, Row
+
+# The three figures of the headline, in words for those who have not met them. The other metrics follow in a table.
+_HEADLINE = {
+    "image_auroc": (
+        "Image AUROC",
+        (
+            "Are defective pictures told from good ones? The chance that a defective picture scores above a good one. "
+            "50 % is guessing, 100 % perfect."
+        ),
+    ),
+    "pixel_auroc": (
+        "Pixel AUROC",
+        (
+            "Is the defect found in the picture? The chance that a defective pixel scores above a sound one. "
+            "Large defects count more, and small ones can hide."
+        ),
+    ),
+    "pro": (
+        "PRO",
+        (
+            "How much of each defect is marked? The share of each defect found, small or large alike, averaged while at most "
+            "30 % of the sound pixels are marked."
+        ),
+    ),
+}
+
+
+def headline(report: Report) -> str:
+    """The result in one line, in counts."""
+    counts = report.counts
+    good, bad = counts.get("good", 0), counts.get("defective", 0)
+    if not good and not bad:
+        return f"{sum(bool(row.is_defective) for row in report.rows)} of {pictures(len(report.rows))} rejected"
+    told = [f"{counts.get('false_rejects', 0)} of {pictures(good, 'good ')} rejected"] if good else []
+    told += [f"{counts.get('misses', 0)} of {pictures(bad, 'defective ')} missed"] if bad else []
+    return "; ".join(told)
+
+
+def pictures(n: int, kind: str = "") -> str:
+    """So many pictures, in words."""
+    return f"{n} {kind}picture{'s' * (n != 1)}"
+
+
+def rates(report: Report) -> list[dict[str, str]]:
+    """False rejects and missed defects, each with what so few pictures can say about the next thousands."""
+    counts = report.counts
+    pairs = (
+        ("False rejects", counts.get("false_rejects", 0), counts.get("good", 0), "good"),
+        ("Missed defects", counts.get("misses", 0), counts.get("defective", 0), "defective"),
+    )
+    return [_rate(*pair) for pair in pairs]
+
+
+def _rate(label: str, wrong: int, n: int, kind: str) -> dict[str, str]:
+    if not n:
+        return {"label": label, "value": "", "share": "", "told": f"Not measurable: there are no {kind} pictures."}
+    low, high = wilson(wrong, n)
+    told = f"In the long run likely {100 * low:.1f} to {100 * high:.1f} % of {kind} parts, if these pictures are typical (95 %)."
+    return {"label": label, "value": f"{wrong} of {n}", "share": percent(wrong / n, 1), "told": unbroken(told)}
+
+
+def wilson(wrong: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval for a share of which `wrong` in `n` were seen; z = 1.96 for 95 %."""
+    share, slack = wrong / n, z * z / n
+    middle = (share + slack / 2) / (1 + slack)
+    half = z / (1 + slack) * math.sqrt(share * (1 - share) / n + slack / (4 * n))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def percent(fraction: float, decimals: int = 2) -> str:
+    """A fraction as percent; what is not quite all is never rounded up to 100."""
+    most = 100.0 if fraction >= 1 else 100 - 10.0**-decimals
+    return unbroken(f"{min(100 * fraction, most):.{decimals}f} %")
+
+
+def sentence(text: str) -> str:
+    """The text with a capital and a full stop; nothing of nothing."""
+    return unbroken(f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}") if text else ""
+
+
+def unbroken(text: str) -> str:
+    """The text with its percent signs tied to their numbers."""
+    return text.replace(" %", "\u00a0%")
+
+
+def metrics(report: Report) -> list[dict[str, str]]:
+    """The three of the headline: label, value, what it means, and where there is no value why not."""
+    return [_metric(label, told, report, name) for name, (label, told) in _HEADLINE.items()]
+
+
+def _metric(label: str, told: str, report: Report, name: str) -> dict[str, str]:
+    value = report.metrics.get(name, math.nan)
+    why = f"Not measurable: {_why_not(report, name)}." if math.isnan(value) else ""
+    return {"label": label, "value": "" if why else percent(value), "told": unbroken(told), "why": why}
+
+
+def _why_not(report: Report, name: str) -> str:
+    """What is missing to measure it; the first that applies, from what every metric needs to what few do."""
+    if not report.counts.get("defective", 0):
+        return "there are no defective pictures"
+    if not name.startswith("image") and not any(row.sample.mask for row in report.rows):
+        return "there are no masks of the true defects"
+    if not report.counts.get("good", 0):
+        return "there are no good pictures"
+    if name not in report.metrics:
+        return "the masks were not used" if not name.startswith("image") else "it was not asked for"
+    return "the pictures or masks do not allow it"
+
+
+def more_metrics(measured: Mapping[str, float]) -> list[tuple[str, str, str]]:
+    """Label, value and meaning of the metrics that are not in the headline."""
+    from flawsight.metrics import METRICS
+
+    found = []
+    for name, value in measured.items():
+        if name not in _HEADLINE:
+            known = METRICS.get(name)
+            label, told = (known.label, known.description) if known else (name.replace("_", " "), "")
+            found.append((label, "not measurable" if math.isnan(value) else percent(value), told))
+    return found
+
+
+def kinds(rows: list[Row]) -> list[tuple[str, int, int, int]]:
+    """Kind, pictures, rejected, mistakes; good first, then the kinds of defect by name."""
+    found: dict[tuple[bool, str], list[Row]] = {}
+    for row in rows:
+        if row.sample.label is not None:
+            kind = row.sample.kind or ("defective" if row.sample.label else "good")
+            found.setdefault((row.sample.label == 1, kind), []).append(row)
+    return [
+        (kind, len(group), sum(bool(r.is_defective) for r in group), sum(bool(mistake(r)) for r in group))
+        for (_, kind), group in sorted(found.items(), key=lambda item: item[0])
+    ]

@@ -1,0 +1,174 @@
+"""A report as one self-contained page: no script, font or picture comes from elsewhere, and nothing is asked of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flawsight.files import atomic_write
+from flawsight.methods.base import Progress
+from flawsight.report import cards, charts, figures, pictures, tables
+from flawsight.report.pictures import Scale
+from flawsight.types import Float, Report, Row
+
+
+def write(path: Path, report: Report, max_pictures: int = 200, progress: Progress | None = None) -> None:
+    """Writes the page to `path`, wholly or not at all. Arguments as `render`; raises UsageError where it cannot be written."""
+    # "replace": a file name may hold bytes that are no text
+    atomic_write(path, render(report, max_pictures, progress).encode("utf-8", "replace"))
+
+
+def render(report: Report, max_pictures: int = 200, progress: Progress | None = None) -> str:
+    """The page. At most `max_pictures` are shown: mistakes first, then those nearest to the threshold.
+
+    progress: called after each picture drawn.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    here = files("flawsight.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((here / "template.html.j2").read_text("utf-8"))
+    content = _content(report, max_pictures, progress)
+    return template.render(content, style=(here / "style.css").read_text("utf-8"))
+
+
+def _content(report: Report, max_pictures: int, progress: Progress | None) -> dict[str, Any]:
+    """What the template shows, by name."""
+    scale = Scale(*report.scale)
+    threshold = float(report.threshold.get("value", scale.middle))
+    wrong, rest = cards.choose(report.rows, threshold, max_pictures)
+    drawn = cards.make([*wrong, *rest], report, threshold, progress)
+    labelled = any(row.sample.label is not None for row in report.rows)
+    return {
+        "title": report.title,
+        "labelled": labelled,
+        "headline": figures.headline(report),
+        "threshold": scale.text(threshold),
+        "promise": figures.sentence(str(report.threshold.get("promise") or "")),
+        "rates": figures.rates(report) if labelled else [],
+        "metrics": figures.metrics(report) if labelled else [],
+        "more_metrics": figures.more_metrics(report.metrics) if labelled else [],
+        "kinds": figures.kinds(report.rows) if labelled else [],
+        "charts": _charts(report, scale),
+        "colour_bar": pictures.colour_bar(scale),
+        "heat_stops": pictures.css_stops(),
+        "unseen": any(np.isnan(row.heat).any() for row in [*wrong, *rest]),
+        "sections": _sections(drawn, len(wrong), labelled and not any(map(cards.mistake, report.rows))),
+        "n_shown": len(drawn),
+        "n_pictures": len(report.rows),
+        "filters": _filters(drawn),
+        "notes": [*report.notes, *_own_notes(report, drawn)],
+        "record": _record(report),
+    }
+
+
+def _sections(drawn: list[cards.Card], n_wrong: int, perfect: bool) -> list[tuple[str, str, list[cards.Card]]]:
+    """Heading, words under it, and cards."""
+    wrong, rest = drawn[:n_wrong], drawn[n_wrong:]
+    sections = [("Mistakes", "The worst first: farthest on the wrong side of the threshold.", wrong)] if wrong else []
+    heading = "All other pictures" if wrong else "All pictures"
+    told = "Highest score first." + (" There are no mistakes." if perfect else "")
+    return [*sections, (heading, told, rest)] if rest or not wrong else sections
+
+
+def _charts(report: Report, scale: Scale) -> list[dict[str, Any]]:
+    """Heading, explanation, key and SVG of each chart there are data for."""
+    made = [_histogram(report, scale)] if report.rows else []
+    for name, heading, told in (
+        ("roc", "ROC curve", "Every threshold is a point: the nearer to the top left corner the curve passes, the better."),
+        ("pro", "PRO curve", "How much of each defect is marked, against how much of the sound surface is marked too."),
+    ):
+        x, y = report.curves.get(name, (np.zeros(0, np.float32),) * 2)
+        if len(x) > 1 and np.isfinite(x).all() and np.isfinite(y).all():
+            svg = charts.roc(x, y, _working_point(report)) if name == "roc" else charts.pro(x, y)
+            made.append({"heading": heading, "told": told, "key": [], "svg": svg})
+    return made
+
+
+def _histogram(report: Report, scale: Scale) -> dict[str, Any]:
+    classes = (("good", 0), ("defective", 1), ("unlabelled", None))
+    groups = [(kind, _scores(row for row in report.rows if row.sample.label == label)) for kind, label in classes]
+    told = "Right of the threshold is rejected."
+    if len(groups[0][1]) and len(groups[1][1]):
+        told += " The farther apart the two hills, the safer the verdict."
+    key = [(kind, f"{kind} ({len(scores)})") for kind, scores in groups if len(scores)]
+    if len(report.held_out):
+        key.append(("held-out", f"good pictures held out when the threshold was set ({len(report.held_out)}), one tick each"))
+    svg = "".join(charts.histogram(groups, report.held_out, scale, wide) for wide in (True, False))
+    return {"heading": "Scores", "told": told, "key": key, "svg": svg}
+
+
+def _scores(rows: Iterable[Row]) -> Float:
+    return np.array([row.score for row in rows], np.float32)
+
+
+def _working_point(report: Report) -> tuple[float, float] | None:
+    good, bad = report.counts.get("good", 0), report.counts.get("defective", 0)
+    if not good or not bad:
+        return None
+    return report.counts.get("false_rejects", 0) / good, 1 - report.counts.get("misses", 0) / bad
+
+
+def _filters(drawn: list[cards.Card]) -> dict[str, list[tuple[str, str, int]]]:
+    """Buttons in two groups: (value that a card carries, text, number of cards)."""
+    verdicts = [("", "All", len(drawn))]
+    verdicts += [("mistake", "Mistakes", sum(bool(c.mistake) for c in drawn))] if any(c.truth for c in drawn) else []
+    verdicts += [("rejected", "Rejected", sum(c.rejected for c in drawn))]
+    verdicts += [("passed", "Passed", sum(not c.rejected for c in drawn))]
+    names = sorted({card.kind for card in drawn if card.kind}, key=lambda kind: (kind != "good", kind))
+    kinds = [(name, name, sum(card.kind == name for card in drawn)) for name in names]
+    return {"verdicts": verdicts, "kinds": [("", "All kinds", len(drawn)), *kinds] if len(kinds) > 1 else []}
+
+
+def _own_notes(report: Report, drawn: list[cards.Card]) -> list[str]:
+    """What only the drawing of the page can tell."""
+    notes = []
+    if hidden := len(report.rows) - len(drawn):
+        notes.append(
+            f"{figures.pictures(hidden)} of {len(report.rows)} not shown, to keep the page small: mistakes come first, then the "
+            "pictures nearest to the threshold. All figures and charts count every picture."
+        )
+    if lost := sum(bool(card.problem) for card in drawn):
+        notes.append(f"{figures.pictures(lost)} could not be read when this page was made; the reason stands in their place.")
+    if any(card.good_name and card.patch and not card.good_patch for card in drawn):
+        notes.append("Some nearest good patches are named but not drawn: the pictures the model was fitted on are not at hand.")
+    return notes
+
+
+def _record(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Heading and (name, text) lines of the footer's lists."""
+    run = [("seed", str(report.seed)), ("peak memory", f"{report.peak_rss_mb:,.0f} MB")]
+    rule = [(name, _text(value)) for name, value in report.threshold.items() if name != "promise"]
+    blocks = [
+        ("Settings", _flat(report.settings)),
+        ("Threshold", rule),
+        ("Timings", [(name.replace("_", " "), f"{value:.2f} s") for name, value in report.timings_s.items()]),
+        ("Versions", list(report.versions.items())),
+        ("Run", run),
+    ]
+    return [(heading, lines) for heading, lines in blocks if lines]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    lines: list[tuple[str, str]] = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            lines += _flat(value, f"{prefix}{name}.")
+        else:
+            lines.append((f"{prefix}{name}", _text(value)))
+    return lines
+
+
+def _text(value: Any) -> str:
+    value = tables.plain(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value) or "none"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return str(value)

@@ -1,0 +1,203 @@
+"""Pictures for people: heat over a part, the outline of the true defect, a patch in its surroundings; the one colour scale.
+
+Pixels in, pixels out: files are read and written by `flawsight.image` alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flawsight.errors import UsageError
+from flawsight.types import Float, Mask, Pixels
+
+# Place on the scale, red, green, blue, opacity. Told apart by eyes of every kind: it runs from clear over light to dark, and
+# the hues are blue, yellow and magenta. Below "typical good" nothing is drawn, so that a good part looks like itself.
+COLOURS = (
+    (0.00, 38, 70, 150, 0.00),
+    (0.25, 70, 120, 180, 0.18),
+    (0.40, 190, 190, 120, 0.30),
+    (0.50, 252, 208, 50, 0.58),
+    (0.65, 240, 130, 40, 0.66),
+    (0.82, 200, 30, 70, 0.72),
+    (1.00, 110, 0, 90, 0.80),
+)
+_STEPS = np.linspace(0, 1, 256)
+_PALETTE = np.stack([np.interp(_STEPS, *np.array(COLOURS, np.float32)[:, [0, i]].T) for i in range(1, 5)], 1).astype(np.float32)
+_DARK = (24, 24, 24)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The one colour scale of a report. cold: typical good score, at 0. middle: the threshold, at 0.5; both as raw scores.
+
+    Fixed for all pictures: stretched to each picture's own range, a good part would glow as brightly as a broken one.
+    """
+
+    cold: float
+    middle: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.cold) and math.isfinite(self.middle)):
+            raise UsageError(
+                f"report: the colour scale needs two numbers, typical good and threshold; got {self.cold} and {self.middle}. "
+                "Fit with held-out good pictures or set a threshold."
+            )
+
+    @property
+    def gap(self) -> float:
+        """From typical good to the threshold; where the threshold lies no higher, so little that the scale is a step there."""
+        return max(self.middle - self.cold, 1e-6 * max(abs(self.middle), 1e-6))
+
+    def position(self, values: ArrayLike) -> Float:
+        """float32 in [0,1] of the same shape: typical good 0, threshold 0.5, twice as far or farther 1. NaN stays NaN."""
+        distance = np.asarray(values, np.float64) - self.middle
+        return np.clip(0.5 + 0.5 * distance / self.gap, 0, 1).astype(np.float32)
+
+    def text(self, value: float) -> str:
+        """A score with the decimals it takes to tell it from the threshold: the same number of them for a whole report."""
+        return f"{value:.{min(max(2 - math.floor(math.log10(self.gap)), 0), 8)}f}"
+
+
+def overlay(image: Pixels, heat: NDArray[np.floating], scale: Scale) -> Pixels:
+    """uint8 [H,W,3]: the picture with heat [h,w] laid over it, hatched where the heat is NaN: nobody looked there."""
+    place = scale.position(_resized(heat, image.shape[:2]))
+    seen = np.isfinite(place)
+    paint = _PALETTE[(np.where(seen, place, 0) * 255).astype(np.uint8)]
+    mixed = image + paint[..., 3:] * (paint[..., :3] - image)
+    if not seen.all():
+        mixed[~seen] = _hatched(image)[~seen]
+    return np.rint(mixed).astype(np.uint8)
+
+
+def outline(image: Pixels, mask: Mask, colour: tuple[int, int, int] = (0, 225, 255)) -> Pixels:
+    """A copy of image [H,W,3] with the contour of mask bool [H,W]: two pixels of colour, a dark one around them."""
+    grown = _grown(mask)
+    drawn = image.copy()
+    drawn[_grown(grown) & ~grown] = _DARK
+    drawn[grown & _grown(~mask)] = colour
+    return drawn
+
+
+def crop_square(image: Pixels, box_xyxy: tuple[int, int, int, int], margin: int, side: int = 144) -> Pixels:
+    """uint8 [side,side,3]: the box and `margin` pixels of its surroundings, the box drawn white on black.
+
+    The window is moved into the picture where it would reach over the edge; only a picture narrower than it stretches.
+    """
+    from PIL import Image
+
+    high, wide = image.shape[:2]
+    x0, y0, x1, y1 = box_xyxy
+    window = max(x1 - x0, y1 - y0, 1) + 2 * margin
+    across, down = min(window, wide), min(window, high)
+    left = min(max((x0 + x1 - across) // 2, 0), wide - across)
+    top = min(max((y0 + y1 - down) // 2, 0), high - down)
+    cut = Image.fromarray(np.ascontiguousarray(image[top : top + down, left : left + across]))
+    drawn = np.array(cut.resize((side, side), Image.Resampling.BICUBIC))
+    zoom = np.array([side / across, side / down] * 2)
+    corners = np.rint((np.array(box_xyxy) - [left, top, left, top]) * zoom).astype(int)
+    inward = np.array([1, 1, -1, -1])
+    for inset, colour in ((-2, _DARK), (-1, (255, 255, 255)), (0, (255, 255, 255)), (1, _DARK)):
+        _frame(drawn, corners + inset * inward, colour)
+    return drawn
+
+
+def fit(image: Pixels, side: int = 320) -> Pixels:
+    """The picture [H,W,3] reduced until its long side is at most `side` pixels; never enlarged."""
+    from PIL import Image
+
+    size = _fitted(image.shape[:2], side)
+    if size == image.shape[:2]:
+        return image
+    reduced = Image.fromarray(image).resize(size[::-1], Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(reduced)
+
+
+def fit_mask(mask: Mask, size_hw: tuple[int, int]) -> Mask:
+    """Bool [H,W] at another size, True where any of what a pixel covers is: a hair-thin defect must not vanish."""
+    from PIL import Image
+
+    if mask.shape == size_hw:
+        return mask
+    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size_hw[::-1], Image.Resampling.BOX)) > 0
+
+
+def colour_bar(scale: Scale) -> str:
+    """Inline SVG of the colours over grey, as they look over a picture, with the two fixed points named."""
+    stops = "".join(
+        f'<stop offset="{at:.0%}" stop-color="rgb({red},{green},{blue})" stop-opacity="{opacity}"/>'
+        for at, red, green, blue, opacity in COLOURS
+    )
+    marks = "".join(
+        f'<path class="axis" d="M{x} 20v6"/><text class="tick" x="{x}" y="39" text-anchor="{anchor}">{text}</text>'
+        for x, anchor, text in (
+            (2, "start", f"typical good {scale.text(scale.cold)}"),
+            (190, "middle", f"threshold {scale.text(scale.middle)}"),
+            (378, "end", "far above"),
+        )
+    )
+    return (
+        '<svg class="colour-bar" viewBox="0 0 380 44" role="img" aria-label="Colour scale: clear at the score of a typical '
+        'good picture, yellow at the threshold, dark magenta twice as far from typical good or farther.">'
+        f'<defs><linearGradient id="heat">{stops}</linearGradient></defs>'
+        '<rect class="bar-ground" x="2" y="2" width="376" height="18"/>'
+        f'<rect x="2" y="2" width="376" height="18" fill="url(#heat)"/>{marks}</svg>'
+    )
+
+
+def css_stops() -> str:
+    """The scale as the stops of a CSS gradient."""
+    return ", ".join(f"rgb({red} {green} {blue} / {opacity}) {at:.0%}" for at, red, green, blue, opacity in COLOURS)
+
+
+def _fitted(size_hw: tuple[int, int], side: int) -> tuple[int, int]:
+    share = min(1.0, side / max(size_hw))
+    return max(1, round(size_hw[0] * share)), max(1, round(size_hw[1] * share))
+
+
+def _resized(heat: NDArray[np.floating], size_hw: tuple[int, int]) -> Float:
+    """float32 [H,W], bilinear. Unseen places take no part in the mean of their neighbours, and stay NaN."""
+    values = np.asarray(heat, np.float32)
+    if values.shape == size_hw:
+        return values
+    seen = (~np.isnan(values)).astype(np.float32)
+    weight = _bilinear(seen, size_hw)
+    total = _bilinear(np.nan_to_num(values, nan=0.0, posinf=1e30, neginf=-1e30), size_hw)
+    return np.where(weight >= 0.5, total / np.maximum(weight, 0.5), np.nan).astype(np.float32)
+
+
+def _bilinear(values: Float, size_hw: tuple[int, int]) -> Float:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(values).resize(size_hw[::-1], Image.Resampling.BILINEAR))
+
+
+def _hatched(image: Pixels) -> Float:
+    """float32 [H,W,3]: the picture in pale grey under diagonal lines."""
+    pale = 0.45 * image.mean(2, dtype=np.float32) + 0.55 * 200
+    rows, columns = np.indices(pale.shape, sparse=True)
+    pale[(rows + columns) % 8 < 2] = 120
+    return np.repeat(pale[..., None], 3, 2)
+
+
+def _grown(mask: Mask) -> Mask:
+    """The mask with one pixel more on every side and corner."""
+    wide = np.pad(mask, 1)
+    tall = wide[:-2] | wide[1:-1] | wide[2:]
+    return tall[:, :-2] | tall[:, 1:-1] | tall[:, 2:]
+
+
+def _frame(image: Pixels, box_xyxy: NDArray[np.int_], colour: tuple[int, int, int]) -> None:
+    """Draws, in place, the one-pixel rim of a box (x1, y1 just outside it), as far as it lies in the picture."""
+    high, wide = image.shape[:2]
+    x0, y0, x1, y1 = (int(v) for v in box_xyxy)
+    across, down = slice(max(x0, 0), max(x1, 0)), slice(max(y0, 0), max(y1, 0))
+    for y in (y0, y1 - 1):
+        if 0 <= y < high:
+            image[y, across] = colour
+    for x in (x0, x1 - 1):
+        if 0 <= x < wide:
+            image[down, x] = colour

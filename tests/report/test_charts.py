@@ -1,0 +1,84 @@
+"""Charts: well-formed SVG that says in words what it shows."""
+
+import math
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from flawsight.report import charts
+from flawsight.report.pictures import Scale
+
+LINE = np.linspace(0, 1, 11, dtype=np.float32)
+NONE = np.zeros(0, np.float32)
+
+
+def parsed(svg: str) -> ElementTree.Element:
+    root = ElementTree.fromstring(svg)
+    assert root.get("role") == "img"
+    assert "nan" not in svg
+    assert "inf" not in svg.replace("info", "")
+    return root
+
+
+def test_roc_marks_where_the_threshold_works() -> None:
+    root = parsed(charts.roc(LINE, np.sqrt(LINE), (0.05, 0.9)))
+    assert "90.0 % of the defective and 5.0 % of the good" in (root.get("aria-label") or "")
+    dot = root.find("circle")
+    assert dot is not None
+    assert 56 < float(dot.get("cx", 0)) < 80
+    assert 16 < float(dot.get("cy", 0)) < 60
+
+
+@pytest.mark.parametrize("point", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0)])
+def test_the_words_at_the_working_point_stay_inside_the_axes(point: tuple[float, float]) -> None:
+    root = parsed(charts.roc(LINE, LINE, point))
+    words = next(text for text in root.iter("text") if text.get("class") == "note")
+    assert 16 < float(words.get("y", 0)) < 320 - 50
+    assert (words.get("text-anchor") == "end") == (point[0] == 1)
+
+
+def test_roc_without_a_working_point() -> None:
+    assert parsed(charts.roc(LINE, LINE, None)).find("circle") is None
+
+
+def test_pro_is_drawn_as_far_as_the_metric_counts_it() -> None:
+    root = parsed(charts.pro(LINE, LINE, limit=0.25))
+    assert "25.0 % at 25 %" in (root.get("aria-label") or "")
+    curve = next(path for path in root.iter("path") if path.get("class") == "curve")
+    right = 440 - 18
+    assert max(float(x) for x in re.findall(r"[ML]([\d.]+)", curve.get("d", ""))) == right
+
+
+def test_histogram_tells_groups_threshold_and_held_out() -> None:
+    good, bad = np.array([0.1, 0.2, 0.3], np.float32), np.array([0.8, 2.0], np.float32)
+    root = parsed(charts.histogram([("good", good), ("defective", bad), ("unlabelled", NONE)], good, Scale(0.2, 0.5)))
+    told = root.get("aria-label") or ""
+    assert "3 good, median 0.200; 2 defective, median 1.400; 3 held-out" in told
+    assert "Threshold 0.500" in told
+    kinds = {path.get("class", "").split()[0]: path.get("d", "") for path in root.iter("path")}
+    assert kinds["rug"].count("M") == 3
+    assert {"bars", "threshold"} <= set(kinds)
+
+
+def test_histogram_gathers_what_is_far_beyond() -> None:
+    scores = np.array([0.1, 0.2, 1e6, math.inf], np.float32)
+    svg = charts.histogram([("unlabelled", scores)], NONE, Scale(0.1, 0.2))
+    assert "the last bar holds all beyond" in svg
+    assert "rug" not in svg
+
+
+@pytest.mark.parametrize("scores", [[1.0], [1.0, 1.0], [-5.0, 5.0], [1e-9, 2e-9], [3e8, 4e8]])
+@pytest.mark.parametrize("wide", [True, False])
+def test_histogram_of_odd_scores(scores: list[float], wide: bool) -> None:
+    values = np.array(scores, np.float32)
+    parsed(charts.histogram([("good", values)], values, Scale(float(values.min()), float(values.max())), wide))
+
+
+@pytest.mark.parametrize("n", [1, 3, 17, 4000])
+def test_counts_have_whole_ticks(n: int) -> None:
+    ticks = charts._ticks(0, n, whole=True)
+    assert all(value == int(value) for value, _ in ticks)
+    assert ticks[-1][0] >= n
+    assert 2 <= len(ticks) <= 9
