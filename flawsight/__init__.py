@@ -1,3 +1,62 @@
-"""flawsight: learns what a good part looks like from good pictures alone, then scores, localises and explains defects."""
+"""flawsight: learns what a good part looks like from good pictures alone, then scores, localises and explains defects.
+
+    import flawsight as fs
+
+    model = fs.fit("good/")
+    model.save("part.flaw")
+    prediction = fs.load("part.flaw").predict("new.png")
+
+Importing it imports neither a runtime nor torch: each name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from flawsight.datasets import open_dataset
+    from flawsight.errors import FlawsightError
+    from flawsight.evaluation import evaluate, evaluate_dataset
+    from flawsight.fitting import Plan, fit
+    from flawsight.model import Model, load
+    from flawsight.types import Prediction, Report, Sample
+
+_HOME = {
+    "fit": "fitting",
+    "Plan": "fitting",
+    "load": "model",
+    "Model": "model",
+    "Prediction": "types",
+    "Sample": "types",
+    "Report": "types",
+    "open_dataset": "datasets",
+    "evaluate": "evaluation",
+    "evaluate_dataset": "evaluation",
+    "FlawsightError": "errors",
+}
+
+__all__ = [
+    "fit",
+    "Plan",
+    "load",
+    "Model",
+    "Prediction",
+    "Sample",
+    "Report",
+    "open_dataset",
+    "evaluate",
+    "evaluate_dataset",
+    "FlawsightError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"flawsight has no '{name}'; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(f"flawsight.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -24,6 +24,15 @@ def atomic_write(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def check_writable(path: Path) -> None:
+    """Raise UsageError now, before work is done, if `path` could not be written later for want of a folder or of permission."""
+    folder = _target(Path(path)).parent
+    if not folder.is_dir():
+        raise UsageError(f"{path}: an existing folder was needed; {folder} is none. Create it or write elsewhere.")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{path}: a folder that may be written was needed; {folder} is none. Allow it or write elsewhere.")
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A binary file to stream into; it takes its place at `path` only when the block ends without an exception.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -99,6 +100,40 @@ class Model:
         """The scores of the cold end and of the middle of heat maps: a typical good picture's worst place, and the threshold."""
         return float(np.nanmedian(self.training.held_out)), self.threshold.value
 
+    def info(self) -> dict[str, Any]:
+        """What a person asks of a model, as plain values."""
+        training = self.training
+        sizes = sorted({(int(wide), int(high)) for high, wide in training.sizes_hw})
+        return {
+            "method": self.method.name,
+            "backbone": f"{self.backbone_name}, {' + '.join(self.backbone.levels)}",
+            "good pictures": len(training.names),
+            "left out": len(training.skipped),
+            "picture sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
+            "network sees": " ".join(dict.fromkeys("{1}×{0}".format(*self.preprocess.input_hw((h, w))) for w, h in sizes)),
+            "learned": {name: list(array.shape) for name, array in self.method.state().items() if array.ndim},
+            "threshold": self.threshold.value,
+            "promise": self.threshold.promise,
+            "rule": self.threshold.rule,
+            "earlier thresholds": [before["value"] for before in self.history],
+            "held-out scores": dict(
+                zip(
+                    ("lowest", "median", "highest"),
+                    np.nanquantile(training.held_out, (0, 0.5, 1)).astype(float).tolist(),
+                    strict=True,
+                )
+            ),
+            "params": dataclasses.asdict(self.method.params),
+            "preprocess": dataclasses.asdict(self.preprocess),
+            "created": self.created,
+            "fingerprint": self.fingerprint,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the fingerprints of the pictures it was fitted on: the same for the same training set in the same order."""
+        return hashlib.sha256("".join(self.training.fingerprints).encode()).hexdigest()
+
     def save(self, path: str | Path) -> None:
         """Write the model file, whole or not at all. Raises UsageError or DataError if it cannot be written."""
         training = self.training
@@ -110,6 +145,7 @@ class Model:
             "preprocess": dataclasses.asdict(self.preprocess),
             "threshold": {**dataclasses.asdict(self.threshold), "set": self.threshold_set},
             "threshold_history": self.history,
+            "fingerprint": self.fingerprint,
             "training": {
                 "names": training.names,
                 "fingerprints": training.fingerprints,

@@ -105,6 +105,7 @@ class Report:
     pictures, float32 [n].
     scale: (cold, middle) of the one colour scale: typical good and threshold. settings, timings_s, versions: for the record.
     train: name → path of the good pictures the model was fitted on, where they are at hand. notes: what a reader must know.
+    unreadable: name → why, of pictures left out.
     """
 
     title: str
@@ -122,3 +123,4 @@ class Report:
     seed: int
     train: dict[str, Path] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)

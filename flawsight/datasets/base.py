@@ -31,6 +31,17 @@ def find_pictures(folder: Path, recursive: bool = False) -> list[Path]:
     return sorted(pictures, key=lambda p: p.relative_to(folder).as_posix())
 
 
+def loose_samples(paths: list[Path]) -> list[Sample]:
+    """Unlabelled Samples of picture files, and of all pictures in folders and below, named by their paths. Raises DataError."""
+    found: list[Path] = []
+    for path in paths:
+        inside = find_pictures(path, recursive=True) if path.is_dir() else [path]
+        if not inside:
+            raise DataError(f"{path}: no pictures in this folder or below it. Check the path.")
+        found += inside
+    return [Sample(path, path.as_posix()) for path in dict.fromkeys(found)]
+
+
 def samples(root: Path, pictures: list[Path], label: int | None, kind: str) -> list[Sample]:
     """One Sample each, named by its path below `root`, without a mask."""
     return [Sample(p, p.relative_to(root).as_posix(), label, kind) for p in pictures]

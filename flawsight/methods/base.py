@@ -31,6 +31,7 @@ class Method(Scorer, Protocol):
     """
 
     name: ClassVar[str]
+    title: ClassVar[str]
     Params: ClassVar[type[Any]]
     params: Any
 

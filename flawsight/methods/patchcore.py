@@ -82,6 +82,7 @@ class PatchCore:
     """See the module. `backbone` gives the levels to embed, finest first."""
 
     name: ClassVar[str] = "patchcore"
+    title: ClassVar[str] = "PatchCore (Roth et al., CVPR 2022): distance of each patch to its nearest in a bank of good ones"
     Params: ClassVar[type[PatchCoreParams]] = PatchCoreParams
 
     def __init__(self, params: PatchCoreParams, backbone: Backbone) -> None:
@@ -118,20 +119,20 @@ class PatchCore:
         return stack([self._score_one(rows * self._scale, layout) for rows in patches])
 
     def state(self) -> Arrays:
-        """bank float32 [M,D], scale float32 [D], source int32 [M,3], grids int32 [N,2], radius float64 []."""
+        """bank float32 [M,D], scale float32 [D], source int32 [M,3], grids int32 [N,2], radius float64 [1]."""
         return {
             "bank": self._fitted.rows,
             "scale": self._scale,
             "source": self._source,
             "grids": self._grids,
-            "radius": np.array(self._radius),
+            "radius": np.array([self._radius]),
         }
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See Method.with_state."""
         self._bank = Bank(arrays["bank"])
         self._scale, self._source, self._grids = arrays["scale"], arrays["source"], arrays["grids"]
-        self._radius = float(arrays["radius"])
+        self._radius = float(arrays["radius"][0])
         return self
 
     @property

@@ -32,6 +32,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "seed": report.seed,
         "settings": report.settings,
         "notes": report.notes,
+        "unreadable": report.unreadable,
         "pictures": [row_to_json(row) for row in report.rows],
     }
     return {name: plain(value) for name, value in content.items()}

@@ -57,7 +57,7 @@ class Plan:
     """
 
     method: str = "patchcore"
-    backbone: str = "efficientnet_lite2"
+    backbone: str = "efficientnet_lite0"
     preset: str = "default"
     size: int | None = None
     levels: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ import flawsight
 from flawsight import image, loader
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError
-from flawsight.fit import Plan, fit
+from flawsight.fitting import Plan, fit
 from flawsight.methods.base import Progress
 from flawsight.metrics import PixelTally, measure, roc_curve
 from flawsight.metrics.pixels import PixelMetrics
@@ -105,7 +105,8 @@ def evaluate(
         peak_rss_mb=peak_rss_mb(),
         seed=int(getattr(model.method.params, "seed", 0)),
         train=_known_train(model, train or {}),
-        notes=judged.notes(train or {}),
+        notes=judged.notes(),
+        unreadable={error.name: error.reason for error in judged.bad},
     )
 
 
@@ -183,7 +184,7 @@ class _Judged:
             counts |= {"regions": pixels.n_regions, "regions_unseen": pixels.n_regions_unseen}
         return counts
 
-    def notes(self, train: dict[str, Path]) -> list[str]:
+    def notes(self) -> list[str]:
         notes = [f"Left out, unreadable: {error}" for error in self.bad]
         notes += [f"Left out of the fit, unreadable: {name}: {reason}" for name, reason in self.model.training.skipped.items()]
         learned = {(int(high), int(wide)) for high, wide in self.model.training.sizes_hw}

@@ -1,0 +1,37 @@
+.DELETE_ON_ERROR:
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+OUT ?= out
+RUN = .venv/bin/
+TEST = .venv-test/bin/
+
+.PHONY: demo test lint clean
+
+demo: .venv/ready ## draw a small inspection set, learn from its good pictures, judge the others, write a report
+	$(RUN)flawsight demo $(OUT)/demo
+	$(RUN)flawsight fit $(OUT)/demo/plate/train/good -o $(OUT)/plate.flaw
+	$(RUN)flawsight evaluate $(OUT)/demo/plate --model $(OUT)/plate.flaw --json $(OUT)/metrics.json --report $(OUT)/report.html
+	@echo "Report: $(CURDIR)/$(OUT)/report.html"
+
+test: .venv-test/ready ## run all tests with coverage
+	$(TEST)python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+
+lint: .venv-test/ready ## style and strict types
+	$(TEST)ruff format --check .
+	$(TEST)ruff check .
+	$(TEST)mypy
+
+clean: ## forget environments and what was made
+	rm -rf .venv .venv-test $(OUT) build dist
+
+.venv/ready: requirements/core.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(RUN)python -m pip install --quiet --disable-pip-version-check -r requirements/core.txt
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@mkdir -p $(OUT)
+	@touch $@
+
+.venv-test/ready: requirements/core.txt requirements/test.txt pyproject.toml
+	$(PYTHON) -m venv .venv-test
+	$(TEST)python -m pip install --quiet --disable-pip-version-check -r requirements/core.txt -r requirements/test.txt
+	$(TEST)python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@

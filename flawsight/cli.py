@@ -1,0 +1,353 @@
+"""The command line: a function for each verb, and nothing a user of the library cannot do.
+
+Exit status: 0 done, and of `score`, every picture passed; 3 some pictures were rejected; 2 the call is wrong; 1 something else is:
+pictures, masks, a model file; 130 interrupted, with nothing half-written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from flawsight.errors import FlawsightError, UsageError
+from flawsight.files import atomic_write, check_writable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flawsight.fitting import Plan
+    from flawsight.methods.base import Progress
+    from flawsight.types import Report
+
+STDOUT = Path("-")
+REJECTED = 3
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Learn what a good part looks like from good pictures alone; score, localise and explain defects in new ones.",
+    epilog="Exit status: 0 done, all pictures passed; 3 some were rejected; 2 wrong call; 1 other error; 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, as `flawsight fit` writes it.")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output.")]
+Method = Annotated[str, typer.Option(help="What learns; see `flawsight list methods`.")]
+BackboneName = Annotated[str, typer.Option("--backbone", help="The network; see `flawsight list backbones`.")]
+PresetName = Annotated[str, typer.Option("--preset", help="default, or paper: resize to 256, crop 224, as published.")]
+Size = Annotated[
+    int | None, typer.Option(help="Pixels: the network sees about SIZE × SIZE of them. More finds smaller defects, slower.")
+]
+Options = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One of the method's params; repeatable.")]
+Seed = Annotated[int | None, typer.Option(help="For what is drawn at random.")]
+FalseRejects = Annotated[
+    str | None, typer.Option(metavar="SHARE", help="Promise at most this share of good parts rejected, such as 1%.")
+]
+Confidence = Annotated[float, typer.Option(help="With which the promise holds.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable pictures out, and list them, instead of stopping.")]
+Runtime = Annotated[str, typer.Option(help="onnxruntime, or openvino where that extra is installed.")]
+
+
+def verb(function: Callable[..., None]) -> Callable[..., None]:
+    """Turn the library's errors, and an interrupt, into a message and an exit status."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except FlawsightError as error:
+            _stop(f"error: {error}", 2 if isinstance(error, UsageError) else 1)
+        except KeyboardInterrupt:
+            _stop("interrupted: nothing was written", INTERRUPTED)
+
+    return run
+
+
+@app.command()
+@verb
+def fit(
+    good_dir: Annotated[Path, typer.Argument(metavar="GOOD_DIR", help="A folder of pictures of good parts.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model file to write.")] = Path("part.flaw"),
+    method: Method = "patchcore",
+    backbone: BackboneName = "efficientnet_lite0",
+    preset: PresetName = "default",
+    size: Size = None,
+    options: Options = None,
+    seed: Seed = None,
+    max_false_rejects: FalseRejects = None,
+    confidence: Confidence = 0.95,
+    skip_bad: SkipBad = False,
+    runtime: Runtime = "onnxruntime",
+    json: Json = None,
+) -> None:
+    """Learn from good pictures and write a model file."""
+    from flawsight.fitting import fit as fit_model
+
+    plan = _plan(method, backbone, preset, size, options, seed, max_false_rejects, confidence, skip_bad, runtime)
+    check_writable(out)
+    with _meter() as progress:
+        model = fit_model(good_dir, plan, progress)
+    model.save(out)
+    _tell(model.info(), model.training.notes, json, f"Wrote {out}.")
+
+
+@app.command()
+@verb
+def score(
+    model: ModelFile,
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURES…", help="Picture files and folders of them.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write scores.csv, scores.json, report.html and heat maps.")
+    ] = None,
+    json: Json = None,
+    runtime: Runtime = "onnxruntime",
+) -> None:
+    """Score new pictures. Exit status 0 if all pass, 3 if some are rejected, 1 if some cannot be read."""
+    from flawsight.datasets.base import loose_samples
+    from flawsight.evaluation import Judging, evaluate
+    from flawsight.model import load
+    from flawsight.report import results
+
+    loaded, samples = load(model, runtime), loose_samples(pictures)
+    with _meter() as progress:
+        report = evaluate(
+            loaded, samples, f"{len(samples)} pictures scored by {model.name}", Judging(False, True), progress=progress
+        )
+        if out:
+            results.write(out, report, progress)
+    _tell_report(report, json, scores=True, wrote=[out / "report.html"] if out else [])
+    raise typer.Exit(1 if report.unreadable else REJECTED if report.counts["rejected"] else 0)
+
+
+@app.command()
+@verb
+def evaluate(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A data set of good and defective pictures; see `flawsight list datasets`.")
+    ],
+    category: Annotated[str | None, typer.Option(help="Which one, where DATA holds several.")] = None,
+    layout: Annotated[str | None, typer.Option(help="How DATA is laid out, where it is not recognised.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Judge this model; without it one is fitted on DATA's good pictures.")] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the fitted model here.")] = None,
+    report_file: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as a page.")] = None,
+    no_masks: Annotated[bool, typer.Option("--no-masks", help="Judge whole pictures only.")] = False,
+    method: Method = "patchcore",
+    backbone: BackboneName = "efficientnet_lite0",
+    preset: PresetName = "default",
+    size: Size = None,
+    options: Options = None,
+    seed: Seed = None,
+    max_false_rejects: FalseRejects = None,
+    confidence: Confidence = 0.95,
+    skip_bad: SkipBad = False,
+    runtime: Runtime = "onnxruntime",
+    json: Json = None,
+) -> None:
+    """Measure how well defects are found, on pictures with labels."""
+    from flawsight.datasets import open_dataset
+    from flawsight.evaluation import Judging, evaluate_dataset
+    from flawsight.model import load
+    from flawsight.report import html
+
+    plan = _plan(method, backbone, preset, size, options, seed, max_false_rejects, confidence, skip_bad, runtime)
+    for path in filter(None, (save, report_file)):
+        check_writable(path)
+    loaded = load(model, runtime) if model else None
+    with _meter() as progress:
+        dataset = open_dataset(data, category, layout)
+        report, fitted = evaluate_dataset(dataset, loaded, plan, Judging(not no_masks, skip_bad), progress)
+        if report_file:
+            html.write(report_file, report, progress=progress)
+    if save:
+        fitted.save(save)
+    _tell_report(report, json, scores=False, wrote=[path for path in (save, report_file) if path])
+
+
+@app.command()
+@verb
+def info(model: ModelFile, json: Json = None) -> None:
+    """Say what is in a model file."""
+    from flawsight.model import load
+
+    loaded = load(model)
+    _tell(loaded.info(), loaded.training.notes, json)
+
+
+@app.command()
+@verb
+def threshold(
+    model: ModelFile,
+    max_false_rejects: FalseRejects = None,
+    value: Annotated[float | None, typer.Option(help="Set the threshold itself.")] = None,
+    confidence: Confidence = 0.95,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write here instead of changing the file.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Change a model's threshold without refitting; the one it had is kept in its history."""
+    from flawsight.model import load
+    from flawsight.threshold import choose, fixed, parse_share
+
+    if value is not None and max_false_rejects is not None:
+        raise UsageError("threshold: either --value or --max-false-rejects was needed; got both.")
+    loaded = load(model)
+    held_out = loaded.training.held_out
+    share = parse_share(max_false_rejects) if max_false_rejects else None
+    changed = loaded.with_threshold(
+        fixed(held_out, value, confidence) if value is not None else choose(held_out, share, confidence)
+    )
+    changed.save(out or model)
+    _tell(changed.info(), [], json, f"Wrote {out or model}.")
+
+
+@app.command()
+@verb
+def demo(
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="Where to draw the pictures.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
+) -> None:
+    """Draw a small inspection set: metal plates, good ones and ones with six kinds of defects."""
+    from flawsight import demo as drawing
+
+    with _meter() as progress:
+        folder = drawing.write(out, seed, progress=lambda done, total: progress("drawing pictures", done, total))
+    _console().print(
+        f"Drew {folder}. Next:\n  flawsight fit {folder / 'train' / 'good'} -o plate.flaw", soft_wrap=True, highlight=False
+    )
+    _console().print(f"  flawsight evaluate {folder} --model plate.flaw --report report.html", soft_wrap=True, highlight=False)
+
+
+@app.command("list")
+@verb
+def list_names(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="methods, backbones, datasets, metrics or presets")],
+) -> None:
+    """List what there is to choose from."""
+    from flawsight.catalogue import listing
+    from flawsight.report.console import show_facts
+
+    show_facts(_console(), listing(what))
+
+
+def _plan(
+    method: str,
+    backbone: str,
+    preset: str,
+    size: int | None,
+    options: list[str] | None,
+    seed: int | None,
+    max_false_rejects: str | None,
+    confidence: float,
+    skip_bad: bool,
+    runtime: str,
+) -> Plan:
+    from flawsight.fitting import Plan, parse_options
+    from flawsight.threshold import parse_share
+
+    chosen = parse_options(options or [])
+    if seed is not None:
+        chosen["seed"] = seed
+    share = parse_share(max_false_rejects) if max_false_rejects else None
+    return Plan(
+        method=method,
+        backbone=backbone,
+        preset=preset,
+        size=size,
+        options=chosen,
+        max_false_rejects=share,
+        confidence=confidence,
+        skip_bad=skip_bad,
+        runtime=runtime,
+    )
+
+
+def _tell(facts: dict[str, Any], notes: list[str], json: Path | None, last: str = "") -> None:
+    from flawsight.report.console import show_facts, show_notes
+
+    if json:
+        _write_json({**facts, "notes": notes}, json)
+    if json != STDOUT:
+        show_facts(_console(), facts)
+        show_notes(_console(), notes)
+        _console().print(last, soft_wrap=True, highlight=False)
+
+
+def _tell_report(report: Report, json: Path | None, scores: bool, wrote: list[Path]) -> None:
+    from flawsight.report import console, tables
+
+    if json:
+        _write_json(tables.to_json(report), json)
+    if json == STDOUT:
+        return
+    if scores:
+        console.show_scores(_console(), report.rows, report.threshold["value"])
+    console.show_report(_console(), report)
+    for path in wrote:
+        _console().print(f"Wrote {path}.", soft_wrap=True, highlight=False)
+
+
+def _write_json(content: dict[str, Any], path: Path) -> None:
+    import json
+
+    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
+    if path == STDOUT:
+        typer.echo(text)
+    else:
+        atomic_write(path, text.encode())
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+@contextlib.contextmanager
+def _meter() -> Iterator[Progress]:
+    """A progress bar with the time left for each thing that is done, on standard error; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield progress
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(status)
+
+
+def _version(value: bool) -> None:
+    if value:
+        import flawsight
+
+        typer.echo(f"flawsight {flawsight.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and stop.")] = False,
+) -> None:
+    """Learn what a good part looks like from good pictures alone; score, localise and explain defects in new ones."""
+
+
+def main() -> None:
+    """The `flawsight` command."""
+    app()

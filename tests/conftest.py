@@ -1,0 +1,43 @@
+"""What many tests share: a small drawn inspection set, a model fitted on it, and real data where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flawsight import demo
+from flawsight.datasets import DataSet, open_dataset
+from flawsight.fitting import Plan, fit
+from flawsight.model import Model
+
+DATA = Path(os.environ.get("FLAWSIGHT_DATA", Path(__file__).parents[2] / "shared" / "data"))
+SMALL = Plan(size=128)  # what tests fit with: the drawn pictures are small, so the network's input can be
+
+
+@pytest.fixture(scope="session")
+def plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A category in the MVTec AD layout, read only: 8 good pictures to learn from, 4 good and 6 defective to judge, 192 px."""
+    return demo.write(tmp_path_factory.mktemp("demo"), n_good=8, n_test_good=4, n_per_kind=1, size=192)
+
+
+@pytest.fixture(scope="session")
+def plates(plate: Path) -> DataSet:
+    """The same as a DataSet."""
+    return open_dataset(plate)
+
+
+@pytest.fixture(scope="session")
+def model(plates: DataSet) -> Model:
+    """A PatchCore fitted on its good pictures."""
+    return fit(plates.train, SMALL)
+
+
+@pytest.fixture(scope="session")
+def screw() -> Path:
+    """MVTec AD's screw; the test is skipped where it is not at hand."""
+    folder = DATA / "screw"
+    if not folder.is_dir():
+        pytest.skip(f"needs MVTec AD's screw in {folder}; set FLAWSIGHT_DATA to the folder that holds it")
+    return folder
