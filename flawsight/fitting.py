@@ -43,7 +43,15 @@ PRESETS: dict[str, Preset] = {
     "paper": Preset(
         "PatchCore-10 as published: resize to 256, centre crop 224, the rim unseen",
         {"size": 224, "resize": 256, "filter": "bilinear"},
-        {"coreset_ratio": 0.1, "random_starts": True, "distance": "sqeuclidean", "image_score": "patch"},
+        {
+            "neighbourhood": 3,
+            "coreset_ratio": 0.1,
+            "bank_limit": 0,
+            "random_starts": True,
+            "distance": "sqeuclidean",
+            "image_score": "patch",
+            "blur_sigma": 4.0,
+        },
     ),
 }
 
@@ -104,10 +112,10 @@ def fit(
     backbone = OnnxBackbone(card.onnx(), levels, plan.runtime)
     method = make(plan.method, plan.method_options(), backbone)
     chosen = good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
+    threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
     readable, inspections, skipped = _inspect(chosen, plan.skip_bad, progress)
     groups, notes = _groups([loader.named(*item) for item in readable], inspections)
-    if plan.max_false_rejects is not None:
-        threshold.most_rejected(len(readable), plan.max_false_rejects, plan.confidence)
+    threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
 
     def prepare(item: tuple[Any, int]) -> Float:
         return preprocess.apply(loader.read(*item))
@@ -122,7 +130,7 @@ def fit(
         skipped=skipped,
         notes=notes,
     )
-    chosen_threshold = threshold.choose(held_out, plan.max_false_rejects, plan.confidence)
+    chosen_threshold = threshold.choose(training.independent, plan.max_false_rejects, plan.confidence)
     created = now()
     return Model(preprocess, method, plan.backbone, backbone, chosen_threshold, training, created, created)
 

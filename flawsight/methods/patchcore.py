@@ -10,8 +10,10 @@ Where this differs from the paper, each a param:
 - Levels are balanced: each is divided by its spread over the good pictures, so that all weigh alike. The paper's ResNet levels
   weigh about alike by themselves; those of other networks do not (`balance_levels`).
 - Levels are concatenated as they are, not pooled to 1024 dimensions: the embedded backbones have fewer.
-- The score is the maximum of the blurred map, not of the raw patches: a rejected picture always shows where, and single noisy
-  patches count for less (`image_score`).
+- Patches are not averaged with their neighbours before they are compared; the map of distances is blurred instead, by one
+  patch, and the score is its maximum. A rejected picture always shows where, single noisy patches count for less, and small
+  defects are not diluted (`neighbourhood`, `blur_sigma`, `image_score`; measured in docs/accuracy.md).
+- The bank has a size limit, so that the time a picture takes does not grow with the training set (`bank_limit`).
 - The greedy selection starts from the row farthest from the mean; the paper's code from ten random rows (`random_starts`).
 """
 
@@ -26,7 +28,7 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import Backbone
 from flawsight.errors import NotFitted
-from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, stack
+from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, stack
 from flawsight.parts import coreset, resample
 from flawsight.parts.neighbours import Bank
 from flawsight.types import Float, Scores
@@ -43,17 +45,20 @@ class _Layout(NamedTuple):
 
 @dataclass(frozen=True)
 class PatchCoreParams:
-    """neighbourhood: side p of the square of patches averaged into one (odd). coreset: "greedy", "random" or "identity".
-    coreset_ratio: share of all patches kept. projection_dims: dimensions in which the greedy selection measures, 0 for all.
-    random_starts: start the selection as the paper's code does. neighbours: k, the distances averaged into a patch's score.
-    distance: "euclidean" or "sqeuclidean". image_score: "map" (maximum of the blurred map) or "patch" (of the raw patches).
-    reweight: eq. 7, over b = `reweight_neighbours`. blur_sigma: of the map, in pixels of the network's input.
+    """neighbourhood: side p of the square of patches averaged into one (odd). balance_levels: make all levels weigh alike.
+
+    coreset: "greedy", "random" or "identity". coreset_ratio: share of all patches kept; bank_limit: but at most so many, 0 for any
+    number. projection_dims: dimensions in which the greedy selection measures, 0 for all. random_starts: start it as the paper's
+    code does. neighbours: k, the distances averaged into a patch's score. distance: "euclidean" or "sqeuclidean". image_score:
+    "map" (maximum of the blurred map) or "patch" (of the raw patches). reweight: eq. 7, over b = `reweight_neighbours`.
+    blur_sigma: of the map, in pixels of the network's input.
     """
 
-    neighbourhood: int = 3
+    neighbourhood: int = 1
     balance_levels: bool = True
     coreset: str = "greedy"
-    coreset_ratio: float = 0.05
+    coreset_ratio: float = 0.1
+    bank_limit: int = 10_000
     projection_dims: int = 128
     random_starts: bool = False
     neighbours: int = 1
@@ -61,20 +66,22 @@ class PatchCoreParams:
     image_score: str = "map"
     reweight: bool = False
     reweight_neighbours: int = 9
-    blur_sigma: float = 4.0
+    blur_sigma: float = 8.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         p = "patchcore: "
+        check_types(self, p)
         check(self.neighbourhood >= 1 and self.neighbourhood % 2 == 1, p + "neighbourhood", "odd and ≥ 1", self.neighbourhood)
         check(self.coreset in ("greedy", "random", "identity"), p + "coreset", "greedy, random or identity", self.coreset)
         check(0 < self.coreset_ratio <= 1, p + "coreset_ratio", "above 0 and at most 1", self.coreset_ratio)
+        check(self.bank_limit >= 0, p + "bank_limit", "≥ 0", self.bank_limit)
         check(self.projection_dims >= 0, p + "projection_dims", "≥ 0", self.projection_dims)
         check(self.neighbours >= 1, p + "neighbours", "≥ 1", self.neighbours)
         check(self.distance in ("euclidean", "sqeuclidean"), p + "distance", "euclidean or sqeuclidean", self.distance)
         check(self.image_score in ("map", "patch"), p + "image_score", "map or patch", self.image_score)
         check(self.reweight_neighbours >= 2, p + "reweight_neighbours", "≥ 2", self.reweight_neighbours)
-        check(self.blur_sigma >= 0, p + "blur_sigma", "≥ 0", self.blur_sigma)
+        check(0 <= self.blur_sigma < np.inf, p + "blur_sigma", "≥ 0 and finite", self.blur_sigma)
         check(self.seed >= 0, p + "seed", "≥ 0", self.seed)
 
 
@@ -114,6 +121,7 @@ class PatchCore:
 
     def score(self, images: Float) -> Scores:
         """See Scorer.score. Raises NotFitted."""
+        _ = self._fitted  # before the network runs
         patches, grid = self._embed(images)
         layout = _Layout(grid, images.shape[2:])
         return stack([self._score_one(rows * self._scale, layout) for rows in patches])
@@ -157,7 +165,7 @@ class PatchCore:
     def _select(self, rows: Float, progress: Progress | None) -> NDArray[np.int64]:
         """Indices of the rows that become the bank (§3.2)."""
         params, rng = self.params, np.random.default_rng(self.params.seed)
-        n = max(1, int(len(rows) * params.coreset_ratio))
+        n = coreset.n_kept(len(rows), params.coreset_ratio, params.bank_limit)
         if params.coreset == "identity":
             return np.arange(len(rows))
         if params.coreset == "random":
