@@ -20,11 +20,12 @@ COLOURS = (
     (0.00, 38, 70, 150, 0.00),
     (0.25, 70, 120, 180, 0.18),
     (0.40, 190, 190, 120, 0.30),
-    (0.50, 252, 208, 50, 0.58),
-    (0.65, 240, 130, 40, 0.66),
-    (0.82, 200, 30, 70, 0.72),
-    (1.00, 110, 0, 90, 0.80),
+    (0.50, 252, 208, 50, 0.50),
+    (0.65, 240, 130, 40, 0.55),
+    (0.82, 200, 30, 70, 0.58),
+    (1.00, 110, 0, 90, 0.62),
 )
+HOT = 4.0  # the hot end lies this many times as far above the threshold as typical good lies below: defects are worse than slight
 _STEPS = np.linspace(0, 1, 256)
 _PALETTE = np.stack([np.interp(_STEPS, *np.array(COLOURS, np.float32)[:, [0, i]].T) for i in range(1, 5)], 1).astype(np.float32)
 _DARK = (24, 24, 24)
@@ -53,9 +54,10 @@ class Scale:
         return max(self.middle - self.cold, 1e-6 * max(abs(self.middle), 1e-6))
 
     def position(self, values: ArrayLike) -> Float:
-        """float32 in [0,1] of the same shape: typical good 0, threshold 0.5, twice as far or farther 1. NaN stays NaN."""
+        """float32 in [0,1], same shape: typical good 0, threshold 0.5, HOT times as far above it or farther 1. NaN stays NaN."""
         distance = np.asarray(values, np.float64) - self.middle
-        return np.clip(0.5 + 0.5 * distance / self.gap, 0, 1).astype(np.float32)
+        step = np.where(distance > 0, HOT * self.gap, self.gap)
+        return np.clip(0.5 + 0.5 * distance / step, 0, 1).astype(np.float32)
 
     def text(self, value: float) -> str:
         """A score with the decimals it takes to tell it from the threshold: the same number of them for a whole report."""
@@ -141,7 +143,7 @@ def colour_bar(scale: Scale) -> str:
     )
     return (
         '<svg class="colour-bar" viewBox="0 0 380 44" role="img" aria-label="Colour scale: clear at the score of a typical '
-        'good picture, yellow at the threshold, dark magenta twice as far from typical good or farther.">'
+        'good picture, yellow at the threshold, dark magenta far above it.">'
         f'<defs><linearGradient id="heat">{stops}</linearGradient></defs>'
         '<rect class="bar-ground" x="2" y="2" width="376" height="18"/>'
         f'<rect x="2" y="2" width="376" height="18" fill="url(#heat)"/>{marks}</svg>'

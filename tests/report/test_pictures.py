@@ -7,12 +7,12 @@ import pytest
 
 from flawsight.errors import UsageError
 from flawsight.report import pictures
-from flawsight.report.pictures import Scale
+from flawsight.report.pictures import HOT, Scale
 
 
 def test_scale_has_typical_good_at_the_cold_end_and_the_threshold_in_the_middle() -> None:
     scale = Scale(cold=2.0, middle=3.0)
-    assert scale.position([2.0, 3.0, 4.0]).tolist() == [0.0, 0.5, 1.0]
+    assert scale.position([2.0, 3.0, 3.0 + HOT]).tolist() == [0.0, 0.5, 1.0]
     assert scale.position([-9.0, 2.5, 99.0, math.inf]).tolist() == [0.0, 0.25, 1.0, 1.0]
     assert np.isnan(scale.position([math.nan])).all()
 
@@ -47,13 +47,14 @@ def test_scores_are_told_with_the_decimals_that_matter(scale: Scale, text: str) 
 def test_overlay_leaves_good_surfaces_as_they_are(rng: np.random.Generator) -> None:
     image = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
     heat = np.full((10, 15), 0.2, np.float16)
-    heat[5, 7] = 3.0
+    heat[5, 7] = 300.0
     before = image.copy()
     drawn = pictures.overlay(image, heat, Scale(0.2, 1.0))
+    *hot, opacity = pictures.COLOURS[-1][1:]
     assert drawn.dtype == np.uint8
     assert drawn.shape == image.shape
     assert (drawn[:12] == image[:12]).all()
-    assert np.abs(drawn[22, 30] - np.array([110, 0, 90])).max() < 60
+    assert np.abs(drawn[22, 30] - (opacity * np.array(hot) + (1 - opacity) * image[22, 30])).max() <= 1
     assert (image == before).all()
 
 
