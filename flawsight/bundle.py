@@ -28,10 +28,12 @@ def write(path: Path, manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[
     """Write the model file; `schema` and `members` are added to the manifest. Raises UsageError or DataError as atomic_write."""
     from safetensors.numpy import save
 
-    members = {name: _fingerprint(array) for name, array in sorted(arrays.items())}
-    text = json.dumps({"schema": SCHEMA, **manifest, "members": members}, ensure_ascii=False, sort_keys=True, allow_nan=False)
-    sealed = json.dumps({"sha256": _sha256(text.encode()), "manifest": text}, ensure_ascii=False)
-    atomic_write(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {KEY: sealed}))
+    stored = {name: _stored(array) for name, array in sorted(arrays.items())}
+    members = {name: _fingerprint(array) for name, array in stored.items()}
+    # ASCII: the names of pictures may hold bytes that are no text, which JSON can escape but UTF-8 cannot hold
+    text = json.dumps({"schema": SCHEMA, **manifest, "members": members}, sort_keys=True, allow_nan=False)
+    sealed = json.dumps({"sha256": _sha256(text.encode()), "manifest": text})
+    atomic_write(path, save(stored, {KEY: sealed}))
 
 
 def read(path: Path) -> tuple[dict[str, Any], Arrays]:
@@ -46,7 +48,7 @@ def read(path: Path) -> tuple[dict[str, Any], Arrays]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(f"{path}: is no model file, or is damaged or cut short ({error}). Copy it again or refit.") from error
-    members = manifest["members"]
+    members = manifest.get("members", {})
     for name in sorted(members.keys() | arrays.keys()):
         if name not in arrays or members.get(name) != _fingerprint(arrays[name]):
             raise ModelFileError(f"{path}: its part '{name}' is not what was saved. Copy the file again or refit.")
@@ -70,8 +72,13 @@ def _manifest(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     return manifest
 
 
+def _stored(array: NDArray[Any]) -> NDArray[Any]:
+    """The array as it comes back: contiguous and little-endian. Not ascontiguousarray, which gives a scalar a dimension."""
+    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+
+
 def _fingerprint(array: NDArray[Any]) -> str:
-    return _sha256(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return _sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
 
 
 def _sha256(data: bytes) -> str:

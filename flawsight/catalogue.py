@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 from flawsight.backbones import BACKBONES
 from flawsight.datasets import DATASETS
@@ -24,7 +25,9 @@ def _methods() -> dict[str, str]:
     """Each method's title, and its params with their defaults."""
     described = {}
     for name, method in METHODS.items():
-        params = ", ".join(f"{field.name}={field.default}" for field in dataclasses.fields(method.Params))
+        # true, not True: as --set reads it
+        defaults = {field.name: field.default for field in dataclasses.fields(method.Params)}
+        params = ", ".join(f"{k}={json.dumps(v) if isinstance(v, bool) else v}" for k, v in defaults.items())
         described[name] = f"{method.title}. Params, for --set: {params}"
     return described
 

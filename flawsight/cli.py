@@ -6,30 +6,26 @@ pictures, masks, a model file; 130 interrupted, with nothing half-written.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import functools
-from collections.abc import Callable, Iterator
+import io
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from flawsight.errors import FlawsightError, UsageError
-from flawsight.files import atomic_write, check_writable
+from flawsight.files import check_writable
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from flawsight.fitting import Plan
-    from flawsight.methods.base import Progress
-    from flawsight.types import Report
 
-STDOUT = Path("-")
 REJECTED = 3
 INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Learn what a good part looks like from good pictures alone; score, localise and explain defects in new ones.",
     epilog="Exit status: 0 done, all pictures passed; 3 some were rejected; 2 wrong call; 1 other error; 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
@@ -64,7 +60,13 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
         except FlawsightError as error:
             _stop(f"error: {error}", 2 if isinstance(error, UsageError) else 1)
         except KeyboardInterrupt:
-            _stop("interrupted: nothing was written", INTERRUPTED)
+            _stop("interrupted: no file was left half-written", INTERRUPTED)
+        except MemoryError as error:
+            _stop(f"error: not enough memory ({error}). Ask for a smaller --size or a smaller coreset_ratio.", 1)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read the output has stopped; the framework ends quietly
+            _stop(f"error: {error.filename or 'this system'}: {(error.strerror or str(error)).lower()}. Check the path.", 1)
 
     return run
 
@@ -88,20 +90,21 @@ def fit(
 ) -> None:
     """Learn from good pictures and write a model file."""
     from flawsight.fitting import fit as fit_model
+    from flawsight.report.console import meter, tell
 
     plan = _plan(method, backbone, preset, size, options, seed, max_false_rejects, confidence, skip_bad, runtime)
-    check_writable(out)
-    with _meter() as progress:
+    _check_writable(out, json)
+    with meter() as progress:
         model = fit_model(good_dir, plan, progress)
     model.save(out)
-    _tell(model.info(), model.training.notes, json, f"Wrote {out}.")
+    tell(model.info(), model.training.notes, json, out)
 
 
 @app.command()
 @verb
 def score(
     model: ModelFile,
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURES…", help="Picture files and folders of them.")],
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURES", help="Picture files and folders of them.")],
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write scores.csv, scores.json, report.html and heat maps.")
     ] = None,
@@ -113,16 +116,21 @@ def score(
     from flawsight.evaluation import Judging, evaluate
     from flawsight.model import load
     from flawsight.report import results
+    from flawsight.report.console import meter, tell_report
 
+    _check_writable(json)
     loaded, samples = load(model, runtime), loose_samples(pictures)
-    with _meter() as progress:
-        report = evaluate(
-            loaded, samples, f"{len(samples)} pictures scored by {model.name}", Judging(False, True), progress=progress
-        )
+    if out:
+        results.make_folder(out)
+    judging = Judging(use_masks=False, skip_bad=True)
+    with meter() as progress:
+        report = evaluate(loaded, samples, f"{len(samples)} pictures scored by {model.name}", judging, progress=progress)
         if out:
             results.write(out, report, progress)
-    _tell_report(report, json, scores=True, wrote=[out / "report.html"] if out else [])
-    raise typer.Exit(1 if report.unreadable else REJECTED if report.counts["rejected"] else 0)
+    tell_report(report, json, True, out and out / "report.html")
+    if report.unreadable:
+        _stop(f"error: {len(report.unreadable)} of {len(samples)} pictures could not be read.", 1)
+    raise typer.Exit(REJECTED if report.counts["rejected"] else 0)
 
 
 @app.command()
@@ -152,21 +160,24 @@ def evaluate(
     """Measure how well defects are found, on pictures with labels."""
     from flawsight.datasets import open_dataset
     from flawsight.evaluation import Judging, evaluate_dataset
+    from flawsight.fitting import Plan
     from flawsight.model import load
     from flawsight.report import html
+    from flawsight.report.console import meter, tell_report
 
     plan = _plan(method, backbone, preset, size, options, seed, max_false_rejects, confidence, skip_bad, runtime)
-    for path in filter(None, (save, report_file)):
-        check_writable(path)
+    if model and plan != Plan(skip_bad=skip_bad, runtime=runtime):
+        raise UsageError("evaluate: --model judges with that model as it is, and options of a new fit came too. Leave out either.")
+    _check_writable(save, report_file, json)
     loaded = load(model, runtime) if model else None
-    with _meter() as progress:
-        dataset = open_dataset(data, category, layout)
+    with meter() as progress:
+        dataset = open_dataset(data, category, layout, not no_masks)
         report, fitted = evaluate_dataset(dataset, loaded, plan, Judging(not no_masks, skip_bad), progress)
         if report_file:
             html.write(report_file, report, progress=progress)
     if save:
         fitted.save(save)
-    _tell_report(report, json, scores=False, wrote=[path for path in (save, report_file) if path])
+    tell_report(report, json, False, save, report_file)
 
 
 @app.command()
@@ -174,9 +185,10 @@ def evaluate(
 def info(model: ModelFile, json: Json = None) -> None:
     """Say what is in a model file."""
     from flawsight.model import load
+    from flawsight.report.console import tell
 
     loaded = load(model)
-    _tell(loaded.info(), loaded.training.notes, json)
+    tell(loaded.info(), loaded.training.notes, json)
 
 
 @app.command()
@@ -193,18 +205,21 @@ def threshold(
 ) -> None:
     """Change a model's threshold without refitting; the one it had is kept in its history."""
     from flawsight.model import load
+    from flawsight.report.console import tell
     from flawsight.threshold import choose, fixed, parse_share
 
-    if value is not None and max_false_rejects is not None:
-        raise UsageError("threshold: either --value or --max-false-rejects was needed; got both.")
+    if (value is None) == (max_false_rejects is None):
+        came = "neither; `flawsight info` shows what is set" if value is None else "both"
+        raise UsageError(f"threshold: either --max-false-rejects or --value was needed; got {came}.")
+    _check_writable(out, json)
     loaded = load(model)
-    held_out = loaded.training.held_out
-    share = parse_share(max_false_rejects) if max_false_rejects else None
-    changed = loaded.with_threshold(
-        fixed(held_out, value, confidence) if value is not None else choose(held_out, share, confidence)
-    )
+    scores = loaded.training.independent
+    if value is not None:
+        changed = loaded.with_threshold(fixed(scores, value, confidence))
+    else:
+        changed = loaded.with_threshold(choose(scores, parse_share(max_false_rejects or ""), confidence))
     changed.save(out or model)
-    _tell(changed.info(), [], json, f"Wrote {out or model}.")
+    tell(changed.info(), [], json, out or model)
 
 
 @app.command()
@@ -215,13 +230,12 @@ def demo(
 ) -> None:
     """Draw a small inspection set: metal plates, good ones and ones with six kinds of defects."""
     from flawsight import demo as drawing
+    from flawsight.report.console import meter
 
-    with _meter() as progress:
+    with meter() as progress:
         folder = drawing.write(out, seed, progress=lambda done, total: progress("drawing pictures", done, total))
-    _console().print(
-        f"Drew {folder}. Next:\n  flawsight fit {folder / 'train' / 'good'} -o plate.flaw", soft_wrap=True, highlight=False
-    )
-    _console().print(f"  flawsight evaluate {folder} --model plate.flaw --report report.html", soft_wrap=True, highlight=False)
+    typer.echo(f"Drew {folder}. Next:\n  flawsight fit {folder / 'train' / 'good'} -o plate.flaw")
+    typer.echo(f"  flawsight evaluate {folder} --model plate.flaw --report report.html")
 
 
 @app.command("list")
@@ -230,10 +244,12 @@ def list_names(
     what: Annotated[str, typer.Argument(metavar="WHAT", help="methods, backbones, datasets, metrics or presets")],
 ) -> None:
     """List what there is to choose from."""
+    from rich.console import Console
+
     from flawsight.catalogue import listing
     from flawsight.report.console import show_facts
 
-    show_facts(_console(), listing(what))
+    show_facts(Console(), listing(what))
 
 
 def _plan(
@@ -254,78 +270,15 @@ def _plan(
     chosen = parse_options(options or [])
     if seed is not None:
         chosen["seed"] = seed
-    share = parse_share(max_false_rejects) if max_false_rejects else None
-    return Plan(
-        method=method,
-        backbone=backbone,
-        preset=preset,
-        size=size,
-        options=chosen,
-        max_false_rejects=share,
-        confidence=confidence,
-        skip_bad=skip_bad,
-        runtime=runtime,
-    )
+    share = None if max_false_rejects is None else parse_share(max_false_rejects)
+    return Plan(method, backbone, preset, size, (), chosen, share, confidence, skip_bad, runtime)
 
 
-def _tell(facts: dict[str, Any], notes: list[str], json: Path | None, last: str = "") -> None:
-    from flawsight.report.console import show_facts, show_notes
-
-    if json:
-        _write_json({**facts, "notes": notes}, json)
-    if json != STDOUT:
-        show_facts(_console(), facts)
-        show_notes(_console(), notes)
-        _console().print(last, soft_wrap=True, highlight=False)
-
-
-def _tell_report(report: Report, json: Path | None, scores: bool, wrote: list[Path]) -> None:
-    from flawsight.report import console, tables
-
-    if json:
-        _write_json(tables.to_json(report), json)
-    if json == STDOUT:
-        return
-    if scores:
-        console.show_scores(_console(), report.rows, report.threshold["value"])
-    console.show_report(_console(), report)
-    for path in wrote:
-        _console().print(f"Wrote {path}.", soft_wrap=True, highlight=False)
-
-
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    import json
-
-    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
-    if path == STDOUT:
-        typer.echo(text)
-    else:
-        atomic_write(path, text.encode())
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
-
-
-@contextlib.contextmanager
-def _meter() -> Iterator[Progress]:
-    """A progress bar with the time left for each thing that is done, on standard error; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, Any] = {}
-
-        def progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield progress
+def _check_writable(*paths: Path | None) -> None:
+    """Raise UsageError now for a place where a result could not be written after the work."""
+    for path in paths:
+        if path and path != Path("-"):
+            check_writable(path)
 
 
 def _stop(message: str, status: int) -> NoReturn:
@@ -350,4 +303,7 @@ def _options(
 
 def main() -> None:
     """The `flawsight` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
     app()

@@ -31,7 +31,8 @@ class UnknownName(UsageError):
 
     def __init__(self, where: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.5)
+        spelled = {one.lower(): one for one in known}
+        near = [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=2, cutoff=0.5)]
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
         super().__init__(f"{where}: there is no '{name}'. {hint}")
 

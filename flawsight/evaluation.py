@@ -17,7 +17,7 @@ import flawsight
 from flawsight import image, loader
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError
-from flawsight.fitting import Plan, fit
+from flawsight.fitting import Plan, fit, inspect, unreadable
 from flawsight.methods.base import Progress
 from flawsight.metrics import PixelTally, measure, roc_curve
 from flawsight.metrics.pixels import PixelMetrics
@@ -55,6 +55,8 @@ def evaluate_dataset(
         )
     if judging.use_masks:
         _check_masks(dataset.test)
+    if model is None and not judging.skip_bad:
+        inspect("evaluate", dataset.test, False, progress)
     started = time.perf_counter()
     fitted = fit(dataset.train, plan, progress) if model is None else model
     timings = {"fit": time.perf_counter() - started} if model is None else {}
@@ -97,7 +99,7 @@ def evaluate(
         curves=judged.curves(pixels),
         counts=judged.counts(pixels),
         threshold={**asdict(model.threshold), "promise": model.threshold.promise},
-        held_out=model.training.held_out,
+        held_out=model.training.independent,
         scale=model.colour_scale,
         settings=_settings(model, judging),
         timings_s=timings,
@@ -152,11 +154,7 @@ class _Judged:
 
     def stop_if_bad(self) -> None:
         if self.bad and not self.judging.skip_bad:
-            listed = "\n".join(f"  {error}" for error in self.bad)
-            raise DataError(
-                f"evaluate: {len(self.bad)} pictures cannot be read:\n{listed}\n"
-                "Mend or remove them, or leave them out with --skip-bad."
-            )
+            raise unreadable("evaluate", self.bad, len(self.bad) + len(self.rows))
 
     def measure(self) -> tuple[dict[str, float], PixelMetrics | None]:
         labelled = [row for row in self.rows if row.sample.label is not None]

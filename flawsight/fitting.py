@@ -113,7 +113,7 @@ def fit(
     method = make(plan.method, plan.method_options(), backbone)
     chosen = good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
-    readable, inspections, skipped = _inspect(chosen, plan.skip_bad, progress)
+    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress)
     groups, notes = _groups([loader.named(*item) for item in readable], inspections)
     threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
 
@@ -149,23 +149,29 @@ def good_pictures(folder: Path) -> list[Sample]:
     raise DataError(f"{folder}: no pictures in it. {hint}")
 
 
-def _inspect(
-    pictures: Sequence[Any], skip_bad: bool, progress: Progress | None
+def inspect(
+    where: str, pictures: Sequence[Any], skip_bad: bool, progress: Progress | None
 ) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
-    """The readable pictures with their positions, what is known of each, and name → reason of those left out."""
+    """The readable pictures with their positions, what is known of each, and name → reason of those left out.
+
+    Raises DataError naming every unreadable one unless they may be skipped.
+    """
     numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
     results = list(
         _counted(loader.ahead(lambda item: loader.inspect(*item), numbered), len(numbered), progress, "checking pictures")
     )
     bad = [result for result in results if isinstance(result, PictureError)]
     if bad and not skip_bad:
-        listed = "\n".join(f"  {error}" for error in bad)
-        raise DataError(
-            f"fit: {len(bad)} of {len(results)} pictures cannot be read:\n{listed}\n"
-            "Mend or remove them, or leave them out with --skip-bad."
-        )
+        raise unreadable(where, bad, len(results))
     readable = [item for item, result in zip(numbered, results, strict=True) if isinstance(result, Inspection)]
     return readable, [result for result in results if isinstance(result, Inspection)], {error.name: error.reason for error in bad}
+
+
+def unreadable(where: str, bad: Sequence[PictureError], n: int) -> DataError:
+    """The error to raise where some of n pictures cannot be read: it names them all."""
+    listed = "\n".join(f"  {error}" for error in bad)
+    told = f"{where}: {len(bad)} of {n} pictures cannot be read:\n{listed}\n"
+    return DataError(f"{told}Mend or remove them, or leave them out with --skip-bad.")
 
 
 def _groups(names: list[str], inspections: list[Inspection]) -> tuple[list[int], list[str]]:

@@ -1,68 +1,94 @@
 """Bytes or path ↔ uint8 [H,W,3] RGB. The only file that decodes or encodes pictures.
 
 One rule for every picture that can be read:
-  turned upright by its EXIF orientation; palette, 1-bit, grey and CMYK converted to RGB; 16-bit reduced to its high byte, never
-  stretched to the picture's own range; alpha laid over black. Of a phone's multi-picture JPEG (MPO) the main picture counts.
-Refused, with the reason: damaged or empty files, files that are no picture, animations and multi-page files, float pictures,
+  turned upright by its EXIF orientation (EXIF that cannot be read counts as none); palette, 1-bit, grey and CMYK converted to RGB;
+  16-bit reduced to its high byte, never stretched to the picture's own range; alpha laid over black. Of a phone's multi-picture
+  JPEG (MPO) the main picture counts.
+Refused, with the reason: damaged or empty files, files in none of FORMATS, animations and multi-page files, float pictures,
 pictures of more than MAX_PIXELS.
 """
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flawsight.errors import PictureError, UsageError
-from flawsight.types import Mask, Pixels
+from flawsight.errors import FlawsightError, PictureError, UsageError
+from flawsight.types import Mask, Pixels, name_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 89_478_485  # Pillow's own bound: 256 MiB of RGB
-ORIENTATION = 0x0112  # the EXIF tag; from 5 on the picture lies on its side
+ORIENTATION = 0x0112  # the EXIF tag
+TURNS = {  # its values and Pillow's names for what makes the picture upright; from 5 on it lies on its side
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # no others are tried: Pillow would run Ghostscript for EPS
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif")
 
 
 def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = None) -> Pixels:
     """uint8 [H,W,3] RGB from a path, the bytes of a picture file, a Pillow picture or a uint8 array [H,W], [H,W,1] or [H,W,3].
 
-    `name` is used in errors where the source has none. Raises PictureError.
+    `name` is used in errors where the source has none. The result is read-only and shares no memory with the source. Raises
+    PictureError.
     """
     from PIL import Image
 
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "array")
     if isinstance(source, Image.Image):
-        return _to_rgb(source, name or getattr(source, "filename", "") or "picture")
+        return _to_rgb(source, name or name_of(getattr(source, "filename", "") or "picture"))
     if isinstance(source, bytes):
-        return _decode(io.BytesIO(source), name or "bytes", len(source))
-    if not isinstance(source, str | Path):
+        data, name = source, name or "bytes"
+    elif isinstance(source, str | Path):
+        name = name or name_of(source)
+        data = _bytes(Path(source), name)
+    else:
         came = type(source).__name__
         raise UsageError(f"image.read: needs a path, bytes, a Pillow picture or a uint8 array; got {came}. Convert it first.")
-    name = name or str(source)
-    data = _bytes(Path(source), name)
-    return _decode(io.BytesIO(data), name, len(data))
+    with _open(data, name) as picture:
+        return _to_rgb(picture, name)
 
 
 def read_mask(path: Path) -> Mask:
-    """Bool [H,W], True where defective: above half of full scale; in palette pictures any index but 0. Raises PictureError."""
-    with _open(io.BytesIO(_bytes(path, str(path))), str(path)) as picture:
-        _load(picture, str(path))
+    """Bool [H,W], True where defective, turned upright as its picture would be. Raises PictureError.
+
+    That is where the brightest channel is above half of full scale; in a mask that never gets there, as one of 0 and 1 or of small
+    class numbers, wherever it is not 0. In palette pictures, any colour but black; any index but 0 where none or all is black.
+    """
+    name = name_of(path)
+    with _open(_bytes(path, name), name) as opened, _explained(name):
+        picture = _upright(opened, name)
         if picture.mode == "P":
-            palette: Mask = np.asarray(picture, np.uint8).astype(np.bool_)
-            return palette
-        grey: Pixels = np.asarray(_eight_bits(picture, str(path)).convert("L"))
-        above: Mask = grey > 127
-        return above
+            lit: Mask = _flat(picture).max(axis=2) > 0
+            index: Mask = np.asarray(picture) > 0
+            return lit if lit.any() and not lit.all() else index
+        deep = _values(picture, name)
+        values, half = (_flat(picture).max(axis=2), 127) if deep is None else (deep, 32767)
+        above: Mask = values > half
+        return above if above.any() else values > 0
 
 
 def size_hw(path: Path) -> tuple[int, int]:
-    """The upright picture's (high, wide) from the file's header alone. Raises PictureError."""
-    with _open(io.BytesIO(_bytes(path, str(path))), str(path)) as picture:
-        turned = picture.getexif().get(ORIENTATION, 1) >= 5
+    """The upright picture's (high, wide), as `read` gives it, without decoding it where its format allows. Raises PictureError."""
+    name = name_of(path)
+    with _open(_bytes(path, name), name) as picture, _explained(name):
+        turned = _orientation(picture) >= 5
         return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
@@ -91,88 +117,133 @@ def _bytes(path: Path, name: str) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise PictureError(name, "there is no such file. Check the path.") from None
-    except OSError as error:
-        raise PictureError(name, f"cannot be opened ({error.strerror}). Check the path and its permissions.") from None
+    except IsADirectoryError:
+        raise PictureError(name, "is a folder. Name a picture in it.") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        why = getattr(error, "strerror", None) or error
+        raise PictureError(name, f"cannot be opened ({why}). Check the path and its permissions.") from None
 
 
 def _from_array(array: Pixels, name: str) -> Pixels:
     if array.dtype != np.uint8:
         raise PictureError(name, f"needs uint8 values 0–255; got {array.dtype}. Convert with its true range, not its own maximum.")
+    came = list(array.shape)
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
-        raise PictureError(name, f"needs shape [H,W], [H,W,1] or [H,W,3]; got {list(array.shape)}.")
-    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+        raise PictureError(name, f"needs shape [H,W], [H,W,1] or [H,W,3]; got {came}. Convert it to RGB or grey first.")
+    _check_size(array.shape[1], array.shape[0], name)
+    pixels = np.array(np.broadcast_to(array, (*array.shape[:2], 3)), order="C")
+    pixels.flags.writeable = False
+    return pixels
 
 
-def _decode(stream: io.BytesIO, name: str, n_bytes: int) -> Pixels:
-    if not n_bytes:
-        raise PictureError(name, "the file is empty (0 bytes). Copy it again or delete it.")
-    with _open(stream, name) as picture:
-        return _to_rgb(picture, name)
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Whatever a decoder stumbles over, as a PictureError: on damaged files Pillow raises KeyError, struct.error and many more."""
+    from PIL import Image
+
+    try:
+        yield
+    except (FlawsightError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(name) from None
+    except Exception as error:
+        why = str(error) or type(error).__name__
+        raise PictureError(name, f"is damaged or cut short ({why}). Copy or save it again.") from None
 
 
-def _open(stream: io.BytesIO, name: str) -> Image.Image:
+def _too_large(name: str) -> PictureError:
+    limit = f"{MAX_PIXELS / 1e6:.0f} million pixels" if MAX_PIXELS >= 1e6 else f"{MAX_PIXELS} pixels"
+    return PictureError(name, f"has more than {limit}, as a decompression bomb would. Crop or reduce it first.")
+
+
+def _check_size(wide: int, high: int, name: str) -> None:
+    if wide * high > MAX_PIXELS:
+        raise _too_large(name)
+
+
+def _open(data: bytes, name: str) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
-    too_large = PictureError(
-        name, f"has more than {MAX_PIXELS / 1e6:.0f} million pixels, as a decompression bomb would. Crop or reduce it first."
-    )
-    try:
-        picture = Image.open(stream)
-    except UnidentifiedImageError:
-        kind = "text" if _looks_like_text(stream) else "no known picture format"
-        raise PictureError(name, f"is not a picture (its content is {kind}). Remove it or save the picture again.") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise too_large from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise PictureError(name, f"is damaged ({error}). Copy or save it again.") from None
-    if picture.width * picture.height > MAX_PIXELS:
-        picture.close()
-        raise too_large
+    if not data:
+        raise PictureError(name, "the file is empty (0 bytes). Copy it again or delete it.")
+    with _explained(name):
+        try:
+            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        except UnidentifiedImageError:
+            kind = "text" if _looks_like_text(data) else "of no known format, or damaged at its beginning"
+            known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+            reason = f"is not a picture (its content is {kind}). Remove it or save the picture again, as {known}."
+            raise PictureError(name, reason) from None
+    _check_size(*picture.size, name)
     return picture
 
 
 def _to_rgb(picture: Image.Image, name: str) -> Pixels:
-    from PIL import Image, ImageOps
+    with _explained(name):
+        return _flat(_eight_bits(_upright(picture, name), name))
 
-    if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
-        raise PictureError(
-            name, f"holds {getattr(picture, 'n_frames', 0)} frames or pages. Export the one to inspect as a picture of its own."
-        )
-    _load(picture, name)
-    picture = ImageOps.exif_transpose(_eight_bits(picture, name))
+
+def _upright(picture: Image.Image, name: str) -> Image.Image:
+    """The decoded picture turned by its EXIF orientation, of its own mode."""
+    from PIL import Image
+
+    _check_size(*picture.size, name)
+    if (n := getattr(picture, "n_frames", 1)) > 1 and picture.format != "MPO":
+        raise PictureError(name, f"holds {n} frames or pages. Export the one to inspect as a picture of its own.")
+    picture.load()
+    turn = TURNS.get(_orientation(picture))
+    return picture.transpose(Image.Transpose[turn]) if turn else picture
+
+
+def _orientation(picture: Image.Image) -> int:
+    """1 to 8; 1 where none is told or it cannot be read."""
+    if picture.format == "TIFF":
+        return 1  # Pillow turns these itself, and tells their size turned
+    if picture.format == "PNG":
+        picture.load()  # its EXIF may come after the pixels
+    try:
+        value = picture.getexif().get(ORIENTATION)
+    except Exception:  # of every kind, as in `_explained`
+        return 1
+    return value if isinstance(value, int) and value in TURNS else 1
+
+
+def _flat(picture: Image.Image) -> Pixels:
+    """RGB of a picture of 8 bits a channel, alpha over black."""
+    from PIL import Image
+
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), picture)
     return np.asarray(picture.convert("RGB"))
 
 
-def _load(picture: Image.Image, name: str) -> None:
-    try:
-        picture.load()
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
-        raise PictureError(name, f"is damaged or cut short ({error}). Copy or save it again.") from None
-
-
 def _eight_bits(picture: Image.Image, name: str) -> Image.Image:
     """The picture with 8 bits a channel: of 16 bits the high byte."""
     from PIL import Image
 
+    values = _values(picture, name)
+    return picture if values is None else Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _values(picture: Image.Image, name: str) -> NDArray[np.int64] | None:
+    """[H,W] of 0 to 65535, if the picture is one of integers of more than 8 bits; what is transparent is 0."""
     if picture.mode == "F":
         raise PictureError(name, "holds floating-point values, which have no fixed range. Save it with 8 or 16 bits.")
     if not picture.mode.startswith("I"):
-        return picture
+        return None
     values = np.asarray(picture).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise PictureError(name, "holds 32-bit values, which have no fixed range. Save it with 8 or 16 bits.")
-    reduced = Image.fromarray((values >> 8).astype(np.uint8))
-    reduced.info, reduced.format = dict(picture.info), picture.format
-    if exif := picture.getexif():
-        reduced.info["exif"] = exif.tobytes()
-    return reduced
+    values[values == picture.info.get("transparency")] = 0
+    return values
 
 
-def _looks_like_text(stream: io.BytesIO) -> bool:
-    head = stream.getvalue()[:512]
-    return bool(head) and all(byte in (9, 10, 13) or 32 <= byte < 127 or byte >= 128 for byte in head)
+def _looks_like_text(data: bytes) -> bool:
+    with contextlib.suppress(UnicodeDecodeError):
+        head = codecs.getincrementaldecoder("utf-8")().decode(data[:512])  # incremental: the last letter may be cut in two
+        return all(char.isprintable() or char.isspace() for char in head)
+    return False

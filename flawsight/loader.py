@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from flawsight import image
 from flawsight.errors import PictureError
-from flawsight.types import Pixels, Sample
+from flawsight.types import Pixels, Sample, name_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,8 +36,8 @@ def named(picture: str | Path | bytes | Pixels | Image.Image | Sample, position:
     if isinstance(picture, Sample):
         return picture.name
     if isinstance(picture, str | Path):
-        return Path(picture).as_posix()
-    return getattr(picture, "filename", "") or f"picture {position}"
+        return name_of(picture)
+    return name_of(getattr(picture, "filename", "") or f"picture {position}")
 
 
 def read(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int) -> Pixels:
@@ -61,17 +61,31 @@ def fingerprint(pixels: Pixels) -> str:
 
 
 def ahead(work: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
-    """`work` of each item, in order, done in threads a few items ahead. An exception comes out where its item would have."""
+    """`work` of each item, in order, done in threads a few items ahead. An exception comes out where its item would have.
+
+    Items are taken in the caller's thread. Of a slow source, like a camera, no result is kept back until more items come.
+    """
     workers = workers or os.cpu_count() or 1
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="flawsight-loader") as pool:
         try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > AHEAD * workers:
+            for future in _submitted(pool, work, items):
+                waiting.append(future)
+                if len(waiting) > AHEAD * workers or waiting[0].done():
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _submitted(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]) -> Iterator[Future[R]]:
+    """A Future for each item; where the items themselves break off with an exception, a last one that holds it."""
+    try:
+        for item in items:
+            yield pool.submit(work, item)
+    except Exception as error:
+        broken: Future[R] = Future()
+        broken.set_exception(error)
+        yield broken

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 import flawsight
 from flawsight import bundle, loader
 from flawsight.backbones import get_card
-from flawsight.backbones.onnx import OnnxBackbone
-from flawsight.errors import ModelFileError, PictureError
+from flawsight.backbones.onnx import RUNTIMES, OnnxBackbone
+from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import Method
 from flawsight.preprocess import Preprocess
@@ -27,6 +27,8 @@ from flawsight.types import Evidence, Float, Pixels, Prediction, Sample, Scores
 
 if TYPE_CHECKING:
     from PIL import Image
+
+BLANK = (64, 64, 3)  # of the picture that a model judges when it is loaded
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class Training:
     held_out: Float
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def independent(self) -> Float:
+        """The held-out scores, one of each different picture: a copy says nothing new of the next good part. float32 [≤N]."""
+        _, first = np.unique(self.fingerprints, return_index=True)
+        return self.held_out[np.sort(first)]
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,11 @@ class Model:
 
         Raises PictureError if it cannot be read.
         """
-        return self._judge(loader.read(picture, 0), name or loader.named(picture, 0))
+        name = name or loader.named(picture, 0)
+        try:
+            return self._judge(loader.read(picture, 0), name)
+        except PictureError as error:
+            raise PictureError(name, error.reason) from None
 
     def predict_batch(self, pictures: Iterable[str | Path | bytes | Pixels | Image.Image | Sample]) -> Iterator[Prediction]:
         """Judge many pictures, in order, one result at a time; decoding runs ahead in threads. Raises as `predict`."""
@@ -107,16 +119,16 @@ class Model:
         return {
             "method": self.method.name,
             "backbone": f"{self.backbone_name}, {' + '.join(self.backbone.levels)}",
-            "good pictures": len(training.names),
-            "left out": len(training.skipped),
-            "picture sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
-            "network sees": " ".join(dict.fromkeys("{1}×{0}".format(*self.preprocess.input_hw((h, w))) for w, h in sizes)),
-            "learned": {name: list(array.shape) for name, array in self.method.state().items() if array.ndim},
+            "good_pictures": len(training.names),
+            "left_out": len(training.skipped),
+            "picture_sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
+            "network_sees": " ".join(dict.fromkeys("{1}×{0}".format(*self.preprocess.input_hw((h, w))) for w, h in sizes)),
+            "learned": {name: "×".join(map(str, array.shape)) for name, array in self.method.state().items() if array.size > 1},
             "threshold": self.threshold.value,
             "promise": self.threshold.promise,
             "rule": self.threshold.rule,
-            "earlier thresholds": [before["value"] for before in self.history],
-            "held-out scores": dict(
+            "earlier_thresholds": [before["value"] for before in self.history],
+            "held_out_scores": dict(
                 zip(
                     ("lowest", "median", "highest"),
                     np.nanquantile(training.held_out, (0, 0.5, 1)).astype(float).tolist(),
@@ -184,25 +196,39 @@ class Model:
 
 
 def load(path: str | Path, runtime: str = "onnxruntime") -> Model:
-    """The model in a file. runtime: "onnxruntime", or "openvino" where that extra is installed. Raises ModelFileError."""
+    """The model in a file. runtime: "onnxruntime", or "openvino" where that extra is installed.
+
+    Raises ModelFileError for a file that cannot be used, UnknownName or MissingExtra for such a runtime.
+    """
+    if runtime not in RUNTIMES:
+        raise UnknownName("model: runtimes", runtime, RUNTIMES)
     path = Path(path)
     manifest, arrays = bundle.read(path)
     try:
-        return _from_parts(manifest, arrays, runtime)
-    except (KeyError, TypeError, ValueError) as error:
+        model = _from_parts(manifest, arrays, runtime)
+        model.predict(np.zeros(BLANK, np.uint8))  # shows that the parts fit together, whatever the method
+    except (MissingExtra, MemoryError):
+        raise
+    except FlawsightError as error:
+        raise ModelFileError(f"{path}: cannot be used: {error}") from error
+    except Exception as error:  # what misfits can raise anything; onnxruntime's own exceptions share no base class
         raise ModelFileError(f"{path}: its contents do not fit together ({error!r}). Copy it again or refit.") from error
+    return model
 
 
 def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str) -> Model:
-    backbone = OnnxBackbone(arrays["backbone"].tobytes(), manifest["backbone"]["levels"], runtime)
     if manifest["method"]["name"] not in METHODS:
-        raise ModelFileError(f"the model's method '{manifest['method']['name']}' is unknown to this flawsight. Update flawsight.")
+        raise ModelFileError(f"its method '{manifest['method']['name']}' is unknown to this flawsight. Update flawsight.")
+    backbone = OnnxBackbone(arrays["backbone"].tobytes(), manifest["backbone"]["levels"], runtime)
     method = make(manifest["method"]["name"], manifest["method"]["params"], backbone)
     prefix = "method."
     method.with_state({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
     stored = dict(manifest["threshold"])
     threshold_set = stored.pop("set")
     training = Training(sizes_hw=arrays["training.sizes_hw"], held_out=arrays["training.held_out"], **manifest["training"])
+    counts = {len(part) for part in (training.names, training.fingerprints, training.sizes_hw, training.held_out)}
+    if len(counts) > 1:
+        raise ValueError(f"lists of {sorted(counts)} good pictures")
     return Model(
         preprocess=Preprocess(**manifest["preprocess"]),
         method=method,

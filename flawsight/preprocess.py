@@ -1,7 +1,8 @@
 """From a picture to what the network sees, and from the network's map back to the picture.
 
 Two ways, chosen once at fit and kept in the model file:
-  whole: the whole picture, its aspect ratio kept to within rounding; about `size`² pixels, each side a multiple of 16.
+  whole: the whole picture, its aspect ratio kept to within rounding; about `size`² pixels, each side a multiple of 16. Of strips
+         so long that a side would fall below MIN_SIDE the ratio is given up, and the pixels stay below about twice `size`².
   crop:  the paper's way: the shorter side to `resize`, then the central `size` × `size`. What lies outside nobody looks at.
 """
 
@@ -42,6 +43,10 @@ class Preprocess:
             )
         object.__setattr__(self, "mean", tuple(self.mean))
         object.__setattr__(self, "std", tuple(self.std))
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != 3 or not np.isfinite(values).all() or (name == "std" and min(values) <= 0):
+                kind = "positive" if name == "std" else "finite"
+                raise UsageError(f"preprocess: {name} must be three {kind} numbers; got {values}.")
 
     def input_hw(self, picture_hw: tuple[int, int]) -> tuple[int, int]:
         """The network's input (high, wide) for a picture of (high, wide) pixels."""
@@ -49,7 +54,8 @@ class Preprocess:
             return self.size, self.size
         high, wide = picture_hw
         ideal = (self.size * (high / wide) ** 0.5, self.size * (wide / high) ** 0.5)
-        return (_to_multiple(ideal[0]), _to_multiple(ideal[1]))
+        longest = 2 * self.size**2 / MIN_SIDE
+        return _to_multiple(min(ideal[0], longest)), _to_multiple(min(ideal[1], longest))
 
     def seen_xyxy(self, picture_hw: tuple[int, int]) -> Box:
         """The part of the picture that the network sees, in the picture's pixels."""
@@ -58,7 +64,8 @@ class Preprocess:
             return 0, 0, wide, high
         side = self.size * min(high, wide) / self.resize
         x0, y0 = round((wide - side) / 2), round((high - side) / 2)
-        return x0, y0, x0 + round(side), y0 + round(side)
+        side_px = max(1, round(side))
+        return x0, y0, x0 + side_px, y0 + side_px
 
     def apply(self, image: Pixels) -> Float:
         """The network's input, float32 [3,h,w], of uint8 [H,W,3]."""
@@ -90,8 +97,15 @@ class Preprocess:
         """The picture's pixels under a box given as top, left, bottom, right, each a share of the input's side: float32 [4]."""
         x0, y0, x1, y1 = self.seen_xyxy(picture_hw)
         top, left, bottom, right = (float(share) for share in shares)
-        high, wide = y1 - y0, x1 - x0
-        return round(x0 + left * wide), round(y0 + top * high), round(x0 + right * wide), round(y0 + bottom * high)
+        x_from, x_to = _span(x0, x1, left, right)
+        y_from, y_to = _span(y0, y1, top, bottom)
+        return x_from, y_from, x_to, y_to
+
+
+def _span(start: int, end: int, first: float, last: float) -> tuple[int, int]:
+    """A stretch of [start, end), given by shares of it; of at least one pixel, however small the picture."""
+    low = min(round(start + first * (end - start)), end - 1)
+    return low, max(low + 1, round(start + last * (end - start)))
 
 
 def _to_multiple(side: float) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from flawsight.errors import DataError, UsageError
 from flawsight.types import Float
 
 CONFIDENCE = 0.95
+SMALLEST = 1e-6  # a finer promise needs more than three million good pictures
 ONE_IN = 50  # by default the threshold lets one in fifty of the held-out pictures be rejected: none of fewer than fifty
 
 
@@ -39,8 +41,8 @@ class Threshold:
     def promise(self) -> str:
         """What the threshold promises, as a sentence."""
         return (
-            f"at this threshold {self.n_rejected} of {self.n_held_out} held-out good pictures would be rejected; "
-            f"with {self.confidence:.0%} confidence at most {_percent(self.max_false_rejects)} of such pictures will be"
+            f"at this threshold {self.n_rejected} of {self.n_held_out} held-out good pictures would be rejected; with "
+            f"{_percent(self.confidence)} confidence at most {100 * self.max_false_rejects:.3g} % of later ones like them will be"
         )
 
 
@@ -51,25 +53,28 @@ def choose(held_out: Float, max_false_rejects: float | None = None, confidence: 
     promise that so few pictures cannot support, with how many it needs.
     """
     scores = np.sort(_usable(held_out))[::-1]
-    n = len(scores)
-    if not 0 < confidence < 1:
-        raise UsageError(f"threshold: confidence must be between 0 and 1; got {confidence}.")
+    k = most_rejected(len(scores), max_false_rejects, confidence)
+    rule = "default" if max_false_rejects is None else f"max_false_rejects {_percent(max_false_rejects)}"
+    return _above(scores, float(scores[k]), confidence, rule)
+
+
+def most_rejected(n: int, max_false_rejects: float | None = None, confidence: float = CONFIDENCE) -> int:
+    """How many of n held-out good pictures a threshold may reject: by default, or to keep the promise asked for.
+
+    Raises UsageError for a promise that so few pictures cannot support.
+    """
+    _check_confidence(confidence)
     if max_false_rejects is None:
-        return _above(scores, float(scores[n // ONE_IN]), confidence, "default")
-    k = most_rejected(n, max_false_rejects, confidence)
-    return _above(scores, float(scores[k]), confidence, f"max_false_rejects {_percent(max_false_rejects)}")
-
-
-def most_rejected(n: int, max_false_rejects: float, confidence: float = CONFIDENCE) -> int:
-    """How many of n held-out good pictures a threshold may reject and keep the promise. Raises UsageError where none may be."""
-    if not 0 < max_false_rejects < 1:
-        raise UsageError(f"threshold: max_false_rejects must be a share between 0 and 1, or a percentage; got {max_false_rejects}.")
-    if upper_bound(0, n, confidence) > max_false_rejects:
-        needed = math.ceil(math.log(1 - confidence) / math.log(1 - max_false_rejects))
+        return n // ONE_IN
+    if not SMALLEST <= max_false_rejects < 1:
         raise UsageError(
-            f"threshold: to promise at most {_percent(max_false_rejects)} false rejects with {confidence:.0%} confidence needs "
-            f"{needed} good pictures; there are {n}, which support {_percent(upper_bound(0, n, confidence))}. "
-            f"Add good pictures or ask for less."
+            f"threshold: max_false_rejects must be a share between {SMALLEST:f} and 1, or a percentage; got {max_false_rejects}."
+        )
+    if upper_bound(0, n, confidence) > max_false_rejects:
+        raise UsageError(
+            f"threshold: to promise at most {_percent(max_false_rejects)} false rejects with {_percent(confidence)} confidence "
+            f"needs {_needed(max_false_rejects, confidence)} different good pictures; there are {n}, which support "
+            f"{_rounded_up(upper_bound(0, n, confidence))}. Add good pictures or ask for less."
         )
     return max(k for k in range(n) if upper_bound(k, n, confidence) <= max_false_rejects)
 
@@ -78,6 +83,7 @@ def fixed(held_out: Float, value: float, confidence: float = CONFIDENCE) -> Thre
     """A threshold set by hand, with what it promises."""
     if not math.isfinite(value):
         raise UsageError(f"threshold: the value must be a finite number; got {value}.")
+    _check_confidence(confidence)
     return _above(_usable(held_out), value, confidence, "set by hand")
 
 
@@ -98,8 +104,20 @@ def parse_share(text: str) -> float:
     return value / 100 if text.strip().endswith("%") else value
 
 
+def _needed(max_false_rejects: float, confidence: float) -> int:
+    """The fewest good pictures that support the promise: the formula's number, set right where rounding moved it by one."""
+    n = math.ceil(math.log(1 - confidence) / math.log1p(-max_false_rejects))
+    near = range(max(1, n - 1), n + 2)
+    return next(m for m in near if m == near[-1] or upper_bound(0, m, confidence) <= max_false_rejects)
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise UsageError(f"threshold: confidence must be between 0 and 1; got {confidence}.")
+
+
 def _above(scores: Float, value: float, confidence: float, rule: str) -> Threshold:
-    k, n = int(np.count_nonzero(scores > np.float32(value))), len(scores)
+    k, n = int(np.count_nonzero(scores.astype(np.float64) > value)), len(scores)  # as Prediction compares
     return Threshold(value, n, k, upper_bound(k, n, confidence), confidence, rule)
 
 
@@ -111,4 +129,9 @@ def _usable(held_out: Float) -> Float:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{100 * share:.6g} %"
+
+
+def _rounded_up(share: float) -> str:
+    """As percent, never smaller than it is: else 298 pictures would seem to support the 1 % that they are refused for."""
+    return f"{Context(prec=3, rounding=ROUND_CEILING).create_decimal_from_float(100 * share):f} %"

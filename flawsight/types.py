@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+
+
+def name_of(path: str | bytes | Path) -> str:
+    r"""What a path is called in results and errors: forward slashes, and bytes that are no UTF-8 written out: caf\udce9.png."""
+    return Path(os.fsdecode(path)).as_posix().encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)

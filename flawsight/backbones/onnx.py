@@ -41,7 +41,7 @@ def _onnxruntime(data: bytes, levels: list[str]) -> Run:
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no base class
-        raise ModelFileError(f"backbones: onnxruntime cannot load the network ({error}). Rebuild or refit the model.") from error
+        raise _unusable("onnxruntime", error) from error
     name = session.get_inputs()[0].name
     return lambda images: [np.asarray(level) for level in session.run(levels, {name: images})]
 
@@ -51,8 +51,12 @@ def _openvino(data: bytes, levels: list[str]) -> Run:
         import openvino
     except ImportError:
         raise MissingExtra("backbones: runtime 'openvino'", "openvino", "openvino") from None
+    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(data), "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"})
+    try:
+        compiled = core.compile_model(core.read_model(data), "CPU", hints)
+    except RuntimeError as error:
+        raise _unusable("openvino", error) from error
 
     def run(images: Float) -> list[Float]:
         # A request of its own for each call: requests may not be shared between threads.
@@ -60,6 +64,10 @@ def _openvino(data: bytes, levels: list[str]) -> Run:
         return [np.array(result[level]) for level in levels]
 
     return run
+
+
+def _unusable(runtime: str, error: Exception) -> ModelFileError:
+    return ModelFileError(f"backbones: {runtime} cannot load the network ({error}). Rebuild or refit the model.")
 
 
 RUNTIMES: dict[str, Callable[[bytes, list[str]], Run]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flawsight.datasets import folder, mvtec
-from flawsight.datasets.base import DataSet, find_pictures
+from flawsight.datasets.base import DataSet, find_pictures, unreadable
 from flawsight.errors import DataError, UnknownName
 
 __all__ = ["DATASETS", "DataSet", "Layout", "find_pictures", "open_dataset"]
@@ -17,14 +17,15 @@ __all__ = ["DATASETS", "DataSet", "Layout", "find_pictures", "open_dataset"]
 class Layout:
     """A way of laying out folders.
 
-    recognises: whether a folder is one. categories: the names in it, none where it is a single one. read: one category.
+    recognises: whether a folder is one. categories: the names in it, none where it is a single one. read: one category, with its
+    masks or without.
     """
 
     name: str
     description: str
     recognises: Callable[[Path], bool] = field(repr=False)
     categories: Callable[[Path], list[str]] = field(repr=False)
-    read: Callable[[Path], DataSet] = field(repr=False)
+    read: Callable[[Path, bool], DataSet] = field(repr=False)
 
 
 DATASETS: dict[str, Layout] = {
@@ -36,20 +37,37 @@ DATASETS: dict[str, Layout] = {
 }
 
 
-def open_dataset(root: Path, category: str | None = None, layout: str | None = None) -> DataSet:
-    """The data set in a folder, its layout recognised unless named. Raises DataError, UnknownName."""
-    if not root.is_dir():
-        raise DataError(f"{root}: a folder was needed; {'it is a file' if root.exists() else 'there is none'}. Check the path.")
-    if layout is not None and layout not in DATASETS:
-        raise UnknownName("datasets", layout, DATASETS)
-    chosen = DATASETS[layout] if layout else next((one for one in DATASETS.values() if one.recognises(root)), DATASETS["folder"])
-    names = chosen.categories(root)
-    if category is not None:
-        if root.name == category and category not in names:
-            return chosen.read(root)
-        if category not in names:
-            raise UnknownName(f"{root}: categories", category, names or [root.name])
-        return chosen.read(root / category)
-    if names:
-        raise DataError(f"{root}: holds {len(names)} categories ({', '.join(names)}). Choose one with --category.")
-    return chosen.read(root)
+def open_dataset(root: str | Path, category: str | None = None, layout: str | None = None, use_masks: bool = True) -> DataSet:
+    """The data set in a folder, its layout recognised unless named. Raises DataError, UnknownName.
+
+    use_masks: look for the masks of defects; without, pictures that lack theirs are no error.
+    """
+    root = Path(root)
+    try:
+        if not root.is_dir():
+            raise DataError(f"{root}: a folder was needed; {'it is a file' if root.exists() else 'there is none'}. Check the path.")
+        chosen = _layout(root, layout)
+        return chosen.read(_category(root, category, chosen.categories(root)), use_masks)
+    except OSError as error:
+        raise unreadable(root, error) from None
+
+
+def _layout(root: Path, name: str | None) -> Layout:
+    if name is None:
+        return next((layout for layout in DATASETS.values() if layout.recognises(root)), DATASETS["folder"])
+    if name not in DATASETS:
+        raise UnknownName("datasets", name, DATASETS)
+    return DATASETS[name]
+
+
+def _category(root: Path, name: str | None, known: list[str]) -> Path:
+    """The folder of one category."""
+    if name is None:
+        if known:
+            raise DataError(f"{root}: holds {len(known)} categories ({', '.join(known)}). Choose one with --category.")
+        return root
+    if name in known:
+        return root / name
+    if root.name == name:
+        return root
+    raise UnknownName(f"{root}: categories", name, known or [root.name])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flawsight.datasets.base import DataSet, defective_samples, find_pictures, samples
+from flawsight.datasets.base import GOOD_NAMES, DataSet, defective_samples, find_folders, find_pictures, samples, title
 from flawsight.errors import DataError
 from flawsight.types import Sample
 
@@ -23,10 +23,10 @@ def recognises(root: Path) -> bool:
 
 def categories(root: Path) -> list[str]:
     """The names of the categories in the folder; none where it is one itself."""
-    return [] if _is_category(root) else sorted(p.name for p in root.iterdir() if p.is_dir() and _is_category(p))
+    return [] if _is_category(root) else [p.name for p in find_folders(root) if _is_category(p)]
 
 
-def read(root: Path) -> DataSet:
+def read(root: Path, use_masks: bool = True) -> DataSet:
     """One category. Raises DataError where a part is missing."""
     for part in ("train/good", "test"):
         if not (root / part).is_dir():
@@ -34,16 +34,17 @@ def read(root: Path) -> DataSet:
     train = samples(root, find_pictures(root / "train/good"), 0, "good")
     test: list[Sample] = []
     notes: list[str] = []
-    for folder in sorted(p for p in (root / "test").iterdir() if p.is_dir()):
-        if folder.name == "good":
+    for folder in find_folders(root / "test"):
+        if folder.name.lower() in GOOD_NAMES:
             test += samples(root, find_pictures(folder), 0, "good")
             continue
-        found, said = defective_samples(root, find_pictures(folder), folder.name, root / "ground_truth" / folder.name)
+        found, said = defective_samples(root, folder, root / "ground_truth" / folder.name if use_masks else None)
         test, notes = test + found, notes + said
     if not train or not test:
         raise DataError(f"{root}: no pictures in {'train/good' if not train else 'test'}. Check the path, or finish unpacking.")
-    return DataSet(root.name, root, train, test, notes)
+    return DataSet(title(root), root, train, test, notes)
 
 
 def _is_category(root: Path) -> bool:
-    return (root / "train/good").is_dir() or ((root / "train").is_dir() and (root / "test").is_dir())
+    """Whether enough is there to tell: a part that is missing is then named by `read`."""
+    return (root / "train/good").is_dir() or sum((root / part).is_dir() for part in ("train", "test", "ground_truth")) > 1

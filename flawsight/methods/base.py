@@ -72,6 +72,18 @@ def check(condition: bool, where: str, needed: str, came: object) -> None:
         raise UsageError(f"{where} must be {needed}; got {came!r}.")
 
 
+def check_types(params: Any, where: str) -> None:
+    """Raise UsageError unless every param has the type it is declared with; a whole number serves as a float.
+
+    A bool counts as a number to Python and any text as true: `reweight="no"` would switch it on.
+    """
+    kinds = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
+    for field in dataclasses.fields(params):
+        value = getattr(params, field.name)
+        fits = isinstance(value, kinds[str(field.type)]) and isinstance(value, bool) == (field.type == "bool")
+        check(fits, f"{where}{field.name}", f"of type {field.type}", value)
+
+
 class Judged(NamedTuple):
     """One picture's part of Scores."""
 

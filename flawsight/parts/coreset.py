@@ -32,12 +32,19 @@ Index = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 
+def n_kept(n_rows: int, ratio: float, limit: int = 0) -> int:
+    """How many of `n_rows` are kept: the share, rounded down as in the paper's code, at least one; at most the limit, if any."""
+    n = max(1, int(n_rows * ratio))
+    return min(n, limit) if limit else n
+
+
 def greedy(rows: Float, n: int, initial: Float | None = None, progress: Progress | None = None) -> tuple[Index, float]:
     """Indices of n rows in the order of their picking, int64 [n], and the covering radius they reach.
 
     rows: float32 [N,D], 1 ≤ n ≤ N. initial: squared distances, float32 [N], that the rows start from, as though to a centre that
     is not itself picked; without it the first pick is the row farthest from the mean of all. Of equally far rows the lowest
-    index is picked; no row is picked twice. The radius is the largest distance (not squared) of any row to its nearest pick.
+    index is picked; no row is picked twice. The radius is the largest distance (not squared) of any row to its nearest pick, or
+    to that centre.
     """
     # Distances do not depend on the origin, their rounding does. The column of ones takes −‖pick‖²/2 into the product.
     centred = np.ones((len(rows), rows.shape[1] + 1), np.float32)
@@ -51,6 +58,8 @@ def greedy(rows: Float, n: int, initial: Float | None = None, progress: Progress
         every.bring_up_to_date(every, picking.since(0), np.float32(np.inf), every.covered.copy())
     picking.pick_above(every, np.float32(0))
     picking.pick_duplicates()
+    if progress:
+        progress(n, n)
     return picking.picks, float(np.sqrt(max(every.distance.max(), 0.0)))
 
 

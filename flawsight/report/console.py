@@ -1,64 +1,134 @@
-"""A report or a model as tables on a terminal."""
+"""What a terminal shows: a report or a model as tables, and how far long work has come."""
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import typer
+from rich import progress as bars
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from flawsight.files import atomic_write
+from flawsight.methods.base import Progress
 from flawsight.metrics import METRICS
+from flawsight.report import results, tables
 from flawsight.types import Report, Row
 
+STDOUT = Path("-")
 SHOWN = 20  # pictures listed before the rest is counted
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a terminal would obey them, or cannot write them
+
+
+def tell(facts: dict[str, Any], notes: list[str], json: Path | None, wrote: Path | None = None) -> None:
+    """A model's facts on the terminal; if asked for, as JSON in a file, or on standard output instead."""
+    _write_json({**facts, "notes": notes}, json)
+    if json != STDOUT:
+        show_facts(Console(), {name.replace("_", " "): value for name, value in facts.items()})
+        show_notes(Console(), notes)
+        _say_wrote(wrote, json)
+
+
+def tell_report(report: Report, json: Path | None, scores: bool, *wrote: Path | None) -> None:
+    """A report likewise; scores: the pictures one by one too."""
+    _write_json(tables.to_json(report), json)
+    if json != STDOUT:
+        if scores:
+            show_scores(Console(), report.rows, report.threshold["value"])
+        show_report(Console(), report)
+        _say_wrote(*wrote, json)
 
 
 def show_report(console: Console, report: Report) -> None:
     """Metrics, mistakes in counts, the threshold's promise, and what a reader must know."""
     if report.metrics:
-        table = Table("metric", "value", title=escape(report.title), title_justify="left")
+        table = Table("metric", "value", title=as_is(report.title), title_justify="left")
         for name, value in report.metrics.items():
             table.add_row(METRICS[name].label, "not measurable" if math.isnan(value) else f"{100 * value:.2f} %")
         console.print(table)
         counts = report.counts
         console.print(f"{counts['false_rejects']} of {counts['good']} good pictures rejected; ", end="")
         console.print(f"{counts['misses']} of {counts['defective']} defective pictures missed.")
-    console.print(f"Threshold {report.threshold['value']:.4g}: {report.threshold['promise']}.", soft_wrap=True)
+    promise = str(report.threshold["promise"])
+    console.print(f"Threshold {report.threshold['value']:.4g}. {promise[:1].upper()}{promise[1:]}.", soft_wrap=True)
     show_notes(console, report.notes)
 
 
 def show_scores(console: Console, rows: list[Row], threshold: float) -> None:
     """Pictures with their scores, the worst first."""
     table = Table("picture", "score", "verdict")
+    table.columns[0].overflow = "fold"
     for row in sorted(rows, key=lambda row: -row.score)[:SHOWN]:
-        verdict = "[bold red]reject[/]" if row.is_defective else "[green]pass[/]"
-        table.add_row(escape(row.sample.name), f"{row.score:.4g}", verdict)
-    console.print(table)
+        verdict = Text("reject", "bold red") if row.is_defective else Text("pass", "green")
+        table.add_row(as_is(row.sample.name), f"{row.score:.4g}", verdict)
+    if rows:
+        console.print(table)
     if len(rows) > SHOWN:
-        console.print(f"… and {len(rows) - SHOWN} more, all scoring lower.")
+        console.print(f"… and {len(rows) - SHOWN} more, none scoring higher.")
     n_rejected = sum(row.is_defective for row in rows)
-    console.print(f"{n_rejected} of {len(rows)} pictures rejected (score above {threshold:.4g}).")
+    told = f"{n_rejected} of {len(rows)} pictures rejected (score above {threshold:.4g})."
+    console.print(told if rows else "No picture could be judged.")
 
 
 def show_facts(console: Console, facts: dict[str, Any]) -> None:
     """Names and values, one to a line."""
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
-        table.add_row(f"[bold]{escape(name)}[/]", escape(_in_words(value)))
+        table.add_row(Text(name, "bold", no_wrap=True), as_is(_in_words(value)))
     console.print(table)
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_in_words(one)}" for name, one in value.items())
-    if isinstance(value, list | tuple):
-        return " × ".join(map(_in_words, value)) if value else "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def show_notes(console: Console, notes: list[str]) -> None:
     """Each note on a line of its own."""
     for note in notes:
-        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+        console.print(Text("note: ", "yellow"), as_is(note), sep="", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def meter() -> Iterator[Progress]:
+    """A progress bar with the time left for each thing that is done, on standard error; nothing where that is no terminal."""
+    columns = (bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
+    console = Console(stderr=True)
+    with bars.Progress("{task.description}", *columns, console=console, disable=not console.is_terminal) as shown:
+        tasks: dict[str, bars.TaskID] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = shown.add_task(what, total=total)
+            shown.update(tasks[what], completed=done, total=total)
+
+        yield progress
+
+
+def as_is(text: str) -> Text:
+    """The text with nothing in it taken for markup, an emoji or a command to the terminal."""
+    return Text(_UNPRINTABLE.sub("\ufffd", text))
+
+
+def _in_words(value: Any, inner: bool = False) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(one, inner=True)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        text = ", ".join(map(_in_words, value)) or "none"
+        return f"({text})" if inner and value else text
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _write_json(content: dict[str, Any], path: Path | None) -> None:
+    if path == STDOUT:
+        typer.echo(results.json_bytes(content))
+    elif path:
+        atomic_write(path, results.json_bytes(content))
+
+
+def _say_wrote(*paths: Path | None) -> None:
+    for path in filter(None, paths):
+        typer.echo(f"Wrote {path}.")

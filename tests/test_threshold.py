@@ -1,0 +1,205 @@
+"""What a threshold promises, against the definition, at its edges, and in a simulation."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from flawsight import threshold
+from flawsight.errors import DataError, UsageError
+from flawsight.threshold import choose, fixed, most_rejected, parse_share, upper_bound
+from flawsight.types import Float
+
+
+def scores(n: int, seed: int = 0) -> Float:
+    return np.random.default_rng(seed).normal(size=n).astype(np.float32)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+@pytest.mark.parametrize(("k", "n"), [(0, 1), (0, 2), (1, 2), (0, 59), (1, 60), (17, 60), (59, 60), (40, 5000)])
+def test_the_bound_is_clopper_and_pearsons(k: int, n: int, confidence: float) -> None:
+    assert upper_bound(k, n, confidence) == pytest.approx(stats.beta.ppf(confidence, k + 1, n - k), rel=1e-9)
+    assert stats.binom.cdf(k, n, upper_bound(k, n, confidence)) == pytest.approx(1 - confidence, rel=1e-6)
+
+
+def test_where_all_were_rejected_nothing_is_bounded() -> None:
+    assert upper_bound(7, 7) == 1.0
+
+
+@pytest.mark.parametrize("share", [None, 0.05, 0.1, 0.4, 0.99])
+@pytest.mark.parametrize("n", [60, 299, 1000])
+def test_what_is_promised_is_what_the_scores_say(n: int, share: float | None) -> None:
+    chosen = choose(scores(n), share, 0.9)
+    assert (chosen.n_held_out, chosen.confidence) == (n, 0.9)
+    assert chosen.n_rejected == np.count_nonzero(scores(n) > chosen.value)
+    assert chosen.max_false_rejects == pytest.approx(stats.beta.ppf(0.9, chosen.n_rejected + 1, n - chosen.n_rejected))
+    if share is not None:  # kept, and one more would break it
+        assert chosen.max_false_rejects <= share < upper_bound(chosen.n_rejected + 1, n, 0.9)
+        assert chosen.rule == f"max_false_rejects {100 * share:g} %"
+
+
+@pytest.mark.parametrize(("n", "k"), [(2, 0), (49, 0), (50, 1), (60, 1), (99, 1), (100, 2), (500, 10)])
+def test_by_default_one_in_fifty_may_be_rejected(n: int, k: int) -> None:
+    chosen = choose(scores(n))
+    assert (chosen.n_rejected, chosen.rule) == (k, "default")
+    assert chosen.value == np.sort(scores(n))[-1 - k]
+
+
+def test_one_of_sixty_in_words() -> None:
+    assert choose(scores(60)).promise == (
+        "at this threshold 1 of 60 held-out good pictures would be rejected; "
+        "with 95 % confidence at most 7.66 % of later ones like them will be"
+    )
+    assert choose(scores(60)).max_false_rejects == pytest.approx(0.0766, abs=5e-5)
+
+
+def test_asking_for_more_lowers_the_threshold() -> None:
+    chosen = [choose(scores(400), share) for share in np.linspace(0.008, 0.99, 50)]
+    assert [one.value for one in chosen] == sorted((one.value for one in chosen), reverse=True)
+    assert [one.n_rejected for one in chosen] == sorted(one.n_rejected for one in chosen)
+    assert chosen[0].n_rejected == 0
+    assert chosen[-1].n_rejected > 350
+
+
+@given(st.integers(2, 300), st.floats(0.001, 0.9), st.floats(0.5, 0.999))
+@settings(deadline=None, max_examples=60)
+def test_a_promise_too_fine_is_refused_with_the_number_it_needs(n: int, share: float, confidence: float) -> None:
+    if upper_bound(0, n, confidence) <= share:
+        assert most_rejected(n, share, confidence) >= 0
+        return
+    with pytest.raises(UsageError, match=f"there are {n}, which support") as caught:
+        most_rejected(n, share, confidence)
+    needed = int(re.search(r"needs (\d+) different good pictures", str(caught.value))[1])
+    assert needed > n
+    assert most_rejected(needed, share, confidence) == 0
+    with pytest.raises(UsageError, match=f"needs {needed} "):
+        most_rejected(needed - 1, share, confidence)
+
+
+@pytest.mark.parametrize(
+    ("share", "confidence", "needed"), [(0.01, 0.95, 299), (0.05, 0.95, 59), (0.5, 0.75, 2), (0.5, 0.96875, 5)]
+)
+def test_numbers_known_from_the_books(share: float, confidence: float, needed: int) -> None:
+    with pytest.raises(UsageError, match=f"needs {needed} different"):
+        most_rejected(needed - 1, share, confidence)
+    assert most_rejected(needed, share, confidence) == 0
+
+
+def test_a_refusal_never_says_that_fewer_support_the_same() -> None:
+    with pytest.raises(UsageError, match=r"at most 1 % .* there are 298, which support 1\.01 %"):
+        choose(scores(298), 0.01)
+
+
+@given(st.integers(2, 5000), st.floats(0, 1), st.sampled_from([0.5, 0.95, 0.99]))
+@settings(deadline=None)
+def test_the_words_are_the_number(n: int, rejected: float, confidence: float) -> None:
+    k = round(rejected * (n - 1))
+    made = threshold.Threshold(1.0, n, k, upper_bound(k, n, confidence), confidence, "")
+    said = float(re.search(r"at most ([\d.]+) %", made.promise)[1])
+    assert said == pytest.approx(100 * made.max_false_rejects, rel=0.005)
+
+
+def test_ties_at_the_threshold_pass() -> None:
+    held_out = np.array([5, 5, 5, 5, *range(56)], np.float32)
+    held_out[4:] /= 56
+    chosen = choose(held_out)
+    assert (chosen.value, chosen.n_rejected, chosen.max_false_rejects) == (5.0, 0, upper_bound(0, 60))
+    same = choose(np.full(60, 0.25, np.float32), 0.9)
+    assert (same.value, same.n_rejected) == (0.25, 0)
+
+
+def test_order_and_the_array_itself_do_not_matter() -> None:
+    held_out = scores(100)
+    before = held_out.copy()
+    assert choose(held_out) == choose(np.sort(held_out)) == choose(held_out[::-1])
+    np.testing.assert_array_equal(held_out, before)
+
+
+@pytest.mark.parametrize("lost", [np.nan, np.inf, -np.inf])
+def test_pictures_without_a_held_out_score_are_left_out(lost: float) -> None:
+    held_out = np.append(scores(60), np.float32(lost))
+    assert choose(held_out) == choose(scores(60))
+    assert fixed(held_out, 0.0) == fixed(scores(60), 0.0)
+
+
+@pytest.mark.parametrize("held_out", [[], [1.0], [1.0, np.nan], [np.nan, np.inf]])
+def test_fewer_than_two_are_refused(held_out: list[float]) -> None:
+    usable = sum(np.isfinite(held_out))
+    with pytest.raises(DataError, match=rf"at least 2 good pictures; got {usable}\. Add"):
+        choose(np.array(held_out, np.float32))
+    with pytest.raises(DataError, match="at least 2"):
+        fixed(np.array(held_out, np.float32), 1.0)
+
+
+def test_two_are_enough() -> None:
+    assert choose(np.array([2, 1], np.float32)).value == 2.0
+
+
+def test_a_threshold_set_by_hand_says_what_it_promises() -> None:
+    held_out = np.arange(60, dtype=np.float32)
+    made = fixed(held_out, 57.0, 0.9)
+    assert (made.value, made.n_rejected, made.rule) == (57.0, 2, "set by hand")
+    assert made.max_false_rejects == pytest.approx(stats.beta.ppf(0.9, 3, 58))
+    assert fixed(held_out, -1.0).max_false_rejects == 1.0
+    assert fixed(held_out, 100.0).n_rejected == 0
+
+
+def test_it_counts_as_predictions_compare() -> None:
+    third = np.float32(0.1)  # a little above 0.1
+    assert float(third) > 0.1
+    assert fixed(np.array([third, 0.0], np.float32), 0.1).n_rejected == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_threshold_that_is_no_number_is_refused(value: float) -> None:
+    with pytest.raises(UsageError, match="finite number"):
+        fixed(scores(60), value)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5, 1e-9, np.nan, np.inf])
+def test_shares_out_of_range_are_refused(share: float) -> None:
+    with pytest.raises(UsageError, match=r"max_false_rejects must be a share between 0\.000001 and 1"):
+        choose(scores(60), share)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, -1.0, 2.0, np.nan])
+def test_confidences_out_of_range_are_refused(confidence: float) -> None:
+    calls = (
+        lambda: choose(scores(60), None, confidence),
+        lambda: choose(scores(60), 0.1, confidence),
+        lambda: fixed(scores(60), 1.0, confidence),
+        lambda: most_rejected(60, None, confidence),
+    )
+    for call in calls:
+        with pytest.raises(UsageError, match="confidence must be between 0 and 1"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("1%", 0.01), ("1 %", 0.01), (" 0.5 % ", 0.005), ("0.01", 0.01), ("1e-2", 0.01), ("100%", 1.0), ("0", 0.0), ("0%", 0.0)],
+)
+def test_shares_in_words(text: str, share: float) -> None:
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["abc", "", "%", "1%%", "0,5%", "one", "1 percent"])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=rf"such as 1% or 0\.01 was needed; got '{re.escape(text)}'"):
+        parse_share(text)
+
+
+@pytest.mark.parametrize(("n", "share"), [(60, None), (60, 0.1), (300, 0.05)])
+def test_the_promise_holds_as_often_as_it_says(n: int, share: float | None) -> None:
+    """Scores uniform on [0,1]: the true share of later good pictures above the threshold is 1 − threshold."""
+    rng, draws = np.random.default_rng(1), 1000
+    chosen = [choose(rng.random(n, dtype=np.float32), share) for _ in range(draws)]
+    kept = np.mean([1 - one.value <= one.max_false_rejects for one in chosen])
+    assert kept == pytest.approx(0.95, abs=0.02)  # Wilks: exactly 95 %, give or take 0.7 %
+    if share is not None:
+        assert np.mean([1 - one.value <= share for one in chosen]) >= 0.93
