@@ -173,10 +173,10 @@ def evaluate(
     with meter() as progress:
         dataset = open_dataset(data, category, layout, not no_masks)
         report, fitted = evaluate_dataset(dataset, loaded, plan, Judging(not no_masks, skip_bad), progress)
+        if save:
+            fitted.save(save)  # first: it is what took the time
         if report_file:
             html.write(report_file, report, progress=progress)
-    if save:
-        fitted.save(save)
     tell_report(report, json, False, save, report_file)
 
 

@@ -202,8 +202,6 @@ def _orientation(picture: Image.Image) -> int:
     """1 to 8; 1 where none is told or it cannot be read."""
     if picture.format == "TIFF":
         return 1  # Pillow turns these itself, and tells their size turned
-    if picture.format == "PNG":
-        picture.load()  # its EXIF may come after the pixels
     try:
         value = picture.getexif().get(ORIENTATION)
     except Exception:  # of every kind, as in `_explained`

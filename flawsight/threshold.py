@@ -42,7 +42,7 @@ class Threshold:
         """What the threshold promises, as a sentence."""
         return (
             f"at this threshold {self.n_rejected} of {self.n_held_out} held-out good pictures would be rejected; with "
-            f"{_percent(self.confidence)} confidence at most {100 * self.max_false_rejects:.3g} % of later ones like them will be"
+            f"{_percent(self.confidence)} confidence at most {100 * self.max_false_rejects:.3g} % of such pictures will be"
         )
 
 

@@ -137,23 +137,33 @@ def test_a_slow_sources_results_are_not_kept_back():
     assert max(behind) <= 2
 
 
-def test_stopping_early_cancels_the_rest_and_ends_the_threads():
+def test_stopping_early_cancels_the_rest_and_ends_the_threads(monkeypatch):
+    enough, go_on = threading.Event(), threading.Event()
     started = []
-    go_on = threading.Event()
+    shutdown = loader.ThreadPoolExecutor.shutdown
+
+    def release_and_shut_down(pool: loader.ThreadPoolExecutor, *args: bool, **kwargs: bool) -> None:
+        go_on.set()
+        shutdown(pool, *args, **kwargs)
+
+    def items() -> Iterator[int]:
+        for i in range(1000):
+            if i == 7:
+                enough.set()
+            yield i
 
     def work(item: int) -> int:
         started.append(item)
-        if item:
-            wait(go_on)
+        wait(go_on if item else enough)
         return item
 
-    results = loader.ahead(work, range(1000), workers=2)
-    assert next(results) == 0
+    results = loader.ahead(work, items(), workers=2)
+    assert next(results) == 0  # at least five more are waiting, behind two that are in work
     assert threads()
-    go_on.set()
+    monkeypatch.setattr(loader.ThreadPoolExecutor, "shutdown", release_and_shut_down)
     results.close()
     assert not threads()
-    assert len(started) <= 1 + loader.AHEAD * 2 + 1
+    assert len(started) <= 3
 
 
 def test_an_exception_of_the_consumer_ends_the_threads():

@@ -53,7 +53,7 @@ def test_by_default_one_in_fifty_may_be_rejected(n: int, k: int) -> None:
 def test_one_of_sixty_in_words() -> None:
     assert choose(scores(60)).promise == (
         "at this threshold 1 of 60 held-out good pictures would be rejected; "
-        "with 95 % confidence at most 7.66 % of later ones like them will be"
+        "with 95 % confidence at most 7.66 % of such pictures will be"
     )
     assert choose(scores(60)).max_false_rejects == pytest.approx(0.0766, abs=5e-5)
 
