@@ -18,6 +18,20 @@ import typer
 
 from flawsight.errors import FlawsightError, UsageError
 from flawsight.files import check_writable
+from flawsight.options import (
+    BackboneName,
+    Confidence,
+    FalseRejects,
+    Json,
+    Method,
+    ModelFile,
+    Options,
+    PresetName,
+    Runtime,
+    Seed,
+    Size,
+    SkipBad,
+)
 
 if TYPE_CHECKING:
     from flawsight.fitting import Plan
@@ -31,23 +45,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, as `flawsight fit` writes it.")]
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output.")]
-Method = Annotated[str, typer.Option(help="What learns; see `flawsight list methods`.")]
-BackboneName = Annotated[str, typer.Option("--backbone", help="The network; see `flawsight list backbones`.")]
-PresetName = Annotated[str, typer.Option("--preset", help="default, or paper: resize to 256, crop 224, as published.")]
-Size = Annotated[
-    int | None, typer.Option(help="Pixels: the network sees about SIZE × SIZE of them. More finds smaller defects, slower.")
-]
-Options = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One of the method's params; repeatable.")]
-Seed = Annotated[int | None, typer.Option(help="For what is drawn at random.")]
-FalseRejects = Annotated[
-    str | None, typer.Option(metavar="SHARE", help="Promise at most this share of good parts rejected, such as 1%.")
-]
-Confidence = Annotated[float, typer.Option(help="With which the promise holds.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable pictures out, and list them, instead of stopping.")]
-Runtime = Annotated[str, typer.Option(help="onnxruntime, or openvino where that extra is installed.")]
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:

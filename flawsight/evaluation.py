@@ -106,7 +106,7 @@ def evaluate(
         versions=versions(model),
         peak_rss_mb=peak_rss_mb(),
         seed=int(getattr(model.method.params, "seed", 0)),
-        train=_known_train(model, train or {}),
+        train=_known_train(model, judged.rows, train or {}),
         notes=judged.notes(),
         unreadable={error.name: error.reason for error in judged.bad},
     )
@@ -249,9 +249,23 @@ def _reduced(heat: Float, mask: Mask, max_side: int) -> tuple[Float, Mask]:
     return small_heat, np.greater(small_mask, 0.5)
 
 
-def _known_train(model: Model, train: dict[str, Path]) -> dict[str, Path]:
-    """Those of the paths that the model was fitted on, by name."""
-    return {name: train[name] for name in model.training.names if name in train}
+def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> dict[str, Path]:
+    """Where the good pictures that the rows point at lie, by the model's names for them.
+
+    A model may have been fitted on the same pictures under other names, from a folder further down: then the file's own name finds
+    the picture, and its pixels prove it.
+    """
+    prints = dict(zip(model.training.names, model.training.fingerprints, strict=True))
+    by_file_name = {path.name: path for path in train.values()}
+    wanted = {row.evidence.good_name for row in rows if row.evidence}
+    places = {name: train.get(name) or by_file_name.get(Path(name).name) for name in sorted(wanted & prints.keys())}
+    found = [(name, path) for name, path in places.items() if path is not None]
+    inspected = loader.ahead(lambda item: loader.inspect(item[1], 0), found)
+    return {
+        name: path
+        for (name, path), one in zip(found, inspected, strict=True)
+        if isinstance(one, loader.Inspection) and one.fingerprint == prints[name]
+    }
 
 
 def _settings(model: Model, judging: Judging) -> dict[str, Any]:

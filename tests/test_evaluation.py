@@ -110,8 +110,8 @@ def test_what_is_reported_of_the_model(report: Report, middling: Model, plates: 
     assert report.settings["preprocess.size"] == 128
     assert report.settings["good_pictures"] == 8
     assert report.seed == middling.method.params.seed
-    assert report.train == {sample.name: sample.path for sample in plates.train}
-    assert {row.evidence.good_name for row in report.rows} <= report.train.keys()
+    named = {row.evidence.good_name for row in report.rows}
+    assert report.train == {sample.name: sample.path for sample in plates.train if sample.name in named}
     assert report.versions == versions(middling)
     assert {"flawsight", "python", "numpy", "onnxruntime"} <= report.versions.keys()
     assert report.timings_s.keys() == {"judge", "metrics", "judge_per_picture"}
@@ -289,3 +289,15 @@ def test_rows_of_large_pictures_stay_small(model: Model, tmp_path: Path) -> None
     assert row.size_hw == (1500, 2000)
     assert max(row.heat.shape) <= 64
     assert row.heat.shape[1] / row.heat.shape[0] == pytest.approx(2000 / 1500, rel=0.1)
+
+
+def test_good_pictures_are_found_under_other_names_and_proved_by_their_pixels(plate: Path, plates: DataSet) -> None:
+    """A model fitted on the folder of good pictures itself, judged on the data set around it."""
+    fitted = fit(plate / "train" / "good", Plan(size=128))
+    report, _ = evaluate_dataset(plates, fitted)
+    assert {row.evidence.good_name for row in report.rows} == report.train.keys()
+    assert all(path == plate / "train" / "good" / name for name, path in report.train.items())
+    swapped = dict(zip([one.name for one in plates.train], [one.path for one in plates.train[::-1]], strict=True))
+    assert evaluate(fitted, plates.test, "t", train=swapped).train == report.train
+    liar = {Path(name).name: plates.test[0].path for name in report.train}
+    assert evaluate(fitted, plates.test, "t", train=liar).train == {}

@@ -63,6 +63,8 @@ def _layout(root: Path, name: str | None) -> Layout:
 def _category(root: Path, name: str | None, known: list[str]) -> Path:
     """The folder of one category."""
     if name is None:
+        if len(known) == 1:
+            return root / known[0]
         if known:
             raise DataError(f"{root}: holds {len(known)} categories ({', '.join(known)}). Choose one with --category.")
         return root

@@ -1,0 +1,25 @@
+"""The command line's options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, as `flawsight fit` writes it.")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output.")]
+Method = Annotated[str, typer.Option(help="What learns; see `flawsight list methods`.")]
+BackboneName = Annotated[str, typer.Option("--backbone", help="The network; see `flawsight list backbones`.")]
+PresetName = Annotated[str, typer.Option("--preset", help="default, or paper: resize to 256, crop 224, as published.")]
+Size = Annotated[
+    int | None, typer.Option(help="Pixels: the network sees about SIZE × SIZE of them. More finds smaller defects, slower.")
+]
+Options = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One of the method's params; repeatable.")]
+Seed = Annotated[int | None, typer.Option(help="For what is drawn at random.")]
+FalseRejects = Annotated[
+    str | None, typer.Option(metavar="SHARE", help="Promise at most this share of good parts rejected, such as 1%.")
+]
+Confidence = Annotated[float, typer.Option(help="With which the promise holds.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable pictures out, and list them, instead of stopping.")]
+Runtime = Annotated[str, typer.Option(help="onnxruntime, or openvino where that extra is installed.")]
