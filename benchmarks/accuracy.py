@@ -17,7 +17,7 @@ from pathlib import Path
 
 SETTINGS: dict[str, list[str]] = {
     "default": [],
-    "EfficientNet-Lite2": ["--backbone", "efficientnet_lite2"],
+    "network Lite2": ["--backbone", "efficientnet_lite2"],
     "size 256": ["--size", "256"],
     "size 384": ["--size", "384"],
     "neighbourhood 3": ["--set", "neighbourhood=3"],
@@ -26,17 +26,16 @@ SETTINGS: dict[str, list[str]] = {
     "score of the worst patch": ["--set", "image_score=patch"],
     "levels not balanced": ["--set", "balance_levels=false"],
     "random coreset": ["--set", "coreset=random"],
-    "coreset 1 %": ["--set", "coreset_ratio=0.01"],
-    "coreset 5 %": ["--set", "coreset_ratio=0.05"],
+    "bank of 5,000": ["--set", "bank_limit=5000"],
     "preset paper": ["--preset", "paper"],
 }
 
 
-def measure(data: Path, category: str | None, options: list[str]) -> dict[str, float]:
+def measure(data: Path, category: str | None, no_masks: bool, options: list[str]) -> dict[str, float]:
     """Metrics, seconds and memory of one setting."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "metrics.json"
-        chosen = ["--category", category] if category else []
+        chosen = [*(["--category", category] if category else []), *(["--no-masks"] if no_masks else [])]
         command = [sys.executable, "-m", "flawsight", "evaluate", str(data), *chosen, *options, "--json", str(out)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         result = json.loads(out.read_text("utf8"))
@@ -47,14 +46,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--category")
+    parser.add_argument("--no-masks", action="store_true", help="judge whole pictures only")
     parser.add_argument("--only", help="names of settings, separated by commas")
     chosen = parser.parse_args()
     names = chosen.only.split(",") if chosen.only else list(SETTINGS)
     print("| setting | image AUROC | pixel AUROC | PRO | false rejects | misses | fit s | ms a picture | MiB |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for name in names:
-        got = measure(chosen.data, chosen.category, SETTINGS[name])
-        quality = " | ".join(f"{100 * got[key]:.2f}" for key in ("image_auroc", "pixel_auroc", "pro"))
+        got = measure(chosen.data, chosen.category, chosen.no_masks, SETTINGS[name])
+        quality = " | ".join(f"{100 * got[key]:.2f}" if key in got else "" for key in ("image_auroc", "pixel_auroc", "pro"))
         verdicts = f"{got['false_rejects']:.0f} of {got['good']:.0f} | {got['misses']:.0f} of {got['defective']:.0f}"
         costs = f"{got['fit']:.1f} | {1000 * got['judge_per_picture']:.0f} | {got['memory']:.0f}"
         print(f"| {name} | {quality} | {verdicts} | {costs} |", flush=True)
