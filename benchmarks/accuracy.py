@@ -22,7 +22,7 @@ SETTINGS: dict[str, list[str]] = {
     "size 384": ["--size", "384"],
     "neighbourhood 3": ["--set", "neighbourhood=3"],
     "blur 4": ["--set", "blur_sigma=4"],
-    "neighbourhood 3, blur 4": ["--set", "neighbourhood=3", "--set", "blur_sigma=4"],
+    "neighbourhood 3 and blur 4": ["--set", "neighbourhood=3", "--set", "blur_sigma=4"],
     "score of the worst patch": ["--set", "image_score=patch"],
     "levels not balanced": ["--set", "balance_levels=false"],
     "random coreset": ["--set", "coreset=random"],

@@ -23,6 +23,7 @@ from flawsight.options import (
     Confidence,
     FalseRejects,
     Json,
+    Levels,
     Method,
     ModelFile,
     Options,
@@ -77,6 +78,7 @@ def fit(
     backbone: BackboneName = "efficientnet_lite0",
     preset: PresetName = "default",
     size: Size = None,
+    levels: Levels = None,
     options: Options = None,
     seed: Seed = None,
     max_false_rejects: FalseRejects = None,
@@ -89,7 +91,7 @@ def fit(
     from flawsight.fitting import fit as fit_model
     from flawsight.report.console import meter, tell
 
-    plan = _plan(method, backbone, preset, size, options, seed, max_false_rejects, confidence, skip_bad, runtime)
+    plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime)
     _check_writable(out, json)
     with meter() as progress:
         model = fit_model(good_dir, plan, progress)
@@ -146,6 +148,7 @@ def evaluate(
     backbone: BackboneName = "efficientnet_lite0",
     preset: PresetName = "default",
     size: Size = None,
+    levels: Levels = None,
     options: Options = None,
     seed: Seed = None,
     max_false_rejects: FalseRejects = None,
@@ -162,7 +165,7 @@ def evaluate(
     from flawsight.report import html
     from flawsight.report.console import meter, tell_report
 
-    plan = _plan(method, backbone, preset, size, options, seed, max_false_rejects, confidence, skip_bad, runtime)
+    plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime)
     if model and plan != Plan(skip_bad=skip_bad, runtime=runtime):
         raise UsageError("evaluate: --model judges with that model as it is, and options of a new fit came too. Leave out either.")
     _check_writable(save, report_file, json)
@@ -254,6 +257,7 @@ def _plan(
     backbone: str,
     preset: str,
     size: int | None,
+    levels: str | None,
     options: list[str] | None,
     seed: int | None,
     max_false_rejects: str | None,
@@ -268,7 +272,8 @@ def _plan(
     if seed is not None:
         chosen["seed"] = seed
     share = None if max_false_rejects is None else parse_share(max_false_rejects)
-    return Plan(method, backbone, preset, size, (), chosen, share, confidence, skip_bad, runtime)
+    named = tuple(name.strip() for name in levels.split(",")) if levels else ()
+    return Plan(method, backbone, preset, size, named, chosen, share, confidence, skip_bad, runtime)
 
 
 def _check_writable(*paths: Path | None) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Picture = Sample | str | Path | bytes | Pixels
 FEW = 20  # good pictures under which a fit warns
+COARSE = 4  # pixels of the picture, on a side, for each that the network sees, above which a fit warns
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def fit(
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress)
     groups, notes = _groups([loader.named(*item) for item in readable], inspections)
+    notes += _coarseness(preprocess, inspections)
     threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
 
     def prepare(item: tuple[Any, int]) -> Float:
@@ -196,6 +198,17 @@ def _groups(names: list[str], inspections: list[Inspection]) -> tuple[list[int],
             f"Pictures of {len(sizes)} sizes ({listed}{' …' if len(sizes) > 4 else ''}): parts should appear equally large."
         )
     return groups, notes
+
+
+def _coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[str]:
+    """A note where the pictures are reduced so much that small defects may vanish."""
+    side = max(one.size_hw[0] / preprocess.input_hw(one.size_hw)[0] for one in inspections)
+    if side <= COARSE:
+        return []
+    reduced = f"The network sees one pixel for each {side:.0f}×{side:.0f} of the largest picture"
+    return [
+        f"{reduced}: defects a few times as wide may be missed. A larger --size finds smaller ones; time and memory grow with its square."
+    ]
 
 
 def _counted(items: Iterable[Any], total: int, progress: Progress | None, what: str = "looking at pictures") -> Iterator[Any]:

@@ -11,6 +11,7 @@ ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output.")]
 Method = Annotated[str, typer.Option(help="What learns; see `flawsight list methods`.")]
 BackboneName = Annotated[str, typer.Option("--backbone", help="The network; see `flawsight list backbones`.")]
+Levels = Annotated[str | None, typer.Option(metavar="NAMES", help="Of the network, finest first, such as stage3,stage5.")]
 PresetName = Annotated[str, typer.Option("--preset", help="default, or paper: resize to 256, crop 224, as published.")]
 Size = Annotated[
     int | None, typer.Option(help="Pixels: the network sees about SIZE × SIZE of them. More finds smaller defects, slower.")

@@ -19,6 +19,7 @@ from flawsight.types import Float
 
 CONFIDENCE = 0.95
 SMALLEST = 1e-6  # a finer promise needs more than three million good pictures
+LADDER = (0.01, 0.02, 0.05, 0.1)
 ONE_IN = 50  # by default the threshold lets one in fifty of the held-out pictures be rejected: none of fewer than fifty
 
 
@@ -85,6 +86,16 @@ def fixed(held_out: Float, value: float, confidence: float = CONFIDENCE) -> Thre
         raise UsageError(f"threshold: the value must be a finite number; got {value}.")
     _check_confidence(confidence)
     return _above(_usable(held_out), value, confidence, "set by hand")
+
+
+def ladder(held_out: Float, confidence: float = CONFIDENCE) -> list[Threshold]:
+    """Thresholds from strict to lenient in what they let be rejected: none, 1, 2, 5 and 10 % of the held-out pictures.
+
+    The last is the lowest. Of few pictures several of these are the same, and stand there once.
+    """
+    scores = np.sort(_usable(held_out))[::-1]
+    allowed = sorted({0, *(math.floor(len(scores) * share) for share in LADDER)})
+    return [_above(scores, float(scores[k]), confidence, "ladder") for k in allowed]
 
 
 def upper_bound(k: int, n: int, confidence: float = CONFIDENCE) -> float:

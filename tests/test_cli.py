@@ -94,7 +94,7 @@ def test_defaults_are_the_librarys() -> None:
     plan = dataclasses.asdict(Plan())
     for verb in (cli.fit, cli.evaluate):
         defaults = {name: one.default for name, one in inspect.signature(verb).parameters.items()}
-        shared = plan.keys() & defaults.keys() - {"options"}
+        shared = plan.keys() & defaults.keys() - {"options", "levels"}
         assert {"method", "backbone", "preset", "size", "max_false_rejects", "confidence", "skip_bad", "runtime"} == shared
         assert {name: defaults[name] for name in shared} == {name: plan[name] for name in shared}
     assert inspect.signature(cli.threshold).parameters["confidence"].default == threshold.CONFIDENCE
@@ -140,11 +140,20 @@ def test_fit_writes_a_model_and_says_what_it_learned(plate: Path, tmp_path: Path
 
 def test_fit_takes_options(plate: Path, tmp_path: Path) -> None:
     options = ["--preset", "paper", "--size", "64", "--set", "coreset=random", "--set", "coreset_ratio=0.5", "--seed", "7"]
-    promise = ["--max-false-rejects", "45 %", "--confidence", "0.9", "--backbone", "efficientnet_lite2"]
+    promise = [
+        "--max-false-rejects",
+        "45 %",
+        "--confidence",
+        "0.9",
+        "--backbone",
+        "efficientnet_lite2",
+        "--levels",
+        "stage2,stage4",
+    ]
     result = run("fit", plate / "train/good", "-o", tmp_path / "x.flaw", *options, *promise, "--json", "-")
     assert result.exit_code == 0
     facts = json.loads(result.stdout)
-    assert facts["backbone"].startswith("efficientnet_lite2")
+    assert facts["backbone"] == "efficientnet_lite2, stage2 + stage4"
     assert (facts["params"]["coreset"], facts["params"]["coreset_ratio"], facts["params"]["seed"]) == ("random", 0.5, 7)
     assert facts["params"]["distance"] == PRESETS["paper"].options["distance"]
     assert facts["preprocess"]["size"] == 64
@@ -172,6 +181,8 @@ WRONG = {
     "--set neighbors=3": "error: patchcore: options: there is no 'neighbors'. Did you mean neighbours",
     "--set neighbours=x": "error: patchcore: neighbours must be",
     "--set neighbours": "error: options: name=value was needed; got 'neighbours'.",
+    "--levels stage3,stage6": "error: backbone efficientnet_lite0, levels: there is no 'stage6'. Did you mean stage",
+    "--levels stage5,stage3": "finest first",
     "--size 7": "error: preprocess: size must be at least 64 pixels; got 7.",
     "--size big": "Invalid value for '--size'",
     "--seed -1": "error: patchcore: seed must be",

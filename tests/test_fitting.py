@@ -309,3 +309,11 @@ def test_options_in_words(texts: list[str], options: dict[str, Any]) -> None:
 def test_what_is_no_option_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=f"name=value was needed; got '{text}'"):
         parse_options([text])
+
+
+@pytest.mark.parametrize(("side", "noted"), [(128 * 4, False), (128 * 5, True)])
+def test_pictures_that_are_much_reduced_are_noted(side: int, noted: bool) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for _ in range(2)]
+    notes = fit(pictures, Plan(size=128)).training.notes
+    assert any("one pixel for each 5×5" in note for note in notes) == noted

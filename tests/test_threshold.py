@@ -12,7 +12,7 @@ from scipy import stats
 
 from flawsight import threshold
 from flawsight.errors import DataError, UsageError
-from flawsight.threshold import choose, fixed, most_rejected, parse_share, upper_bound
+from flawsight.threshold import choose, fixed, ladder, most_rejected, parse_share, upper_bound
 from flawsight.types import Float
 
 
@@ -203,3 +203,12 @@ def test_the_promise_holds_as_often_as_it_says(n: int, share: float | None) -> N
     assert kept == pytest.approx(0.95, abs=0.02)  # Wilks: exactly 95 %, give or take 0.7 %
     if share is not None:
         assert np.mean([1 - one.value <= share for one in chosen]) >= 0.93
+
+
+def test_the_ladder_runs_from_none_rejected_to_one_in_ten() -> None:
+    scores = np.arange(100, dtype=np.float32)
+    steps = ladder(scores)
+    assert [one.n_rejected for one in steps] == [0, 1, 2, 5, 10]
+    assert [one.value for one in steps] == [99, 98, 97, 94, 89]
+    assert [one.n_rejected for one in ladder(scores[:12])] == [0, 1]
+    assert all(one.max_false_rejects == upper_bound(one.n_rejected, 100) for one in steps)

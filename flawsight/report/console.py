@@ -19,6 +19,7 @@ from flawsight.files import atomic_write
 from flawsight.methods.base import Progress
 from flawsight.metrics import METRICS
 from flawsight.report import results, tables
+from flawsight.report.figures import trade_off
 from flawsight.types import Report, Row
 
 STDOUT = Path("-")
@@ -52,12 +53,23 @@ def show_report(console: Console, report: Report) -> None:
         for name, value in report.metrics.items():
             table.add_row(METRICS[name].label, "not measurable" if math.isnan(value) else f"{100 * value:.2f} %")
         console.print(table)
+        _show_trade_off(console, report)
         counts = report.counts
         console.print(f"{counts['false_rejects']} of {counts['good']} good pictures rejected; ", end="")
         console.print(f"{counts['misses']} of {counts['defective']} defective pictures missed.")
     promise = str(report.threshold["promise"])
     console.print(f"Threshold {report.threshold['value']:.4g}. {promise[:1].upper()}{promise[1:]}.", soft_wrap=True)
     show_notes(console, report.notes)
+
+
+def _show_trade_off(console: Console, report: Report) -> None:
+    if offered := trade_off(report):
+        table = Table("threshold", "promised false rejects", "good rejected", "defects missed", title="Other thresholds")
+        for one in offered:
+            chosen = " (set)" if one["threshold"] == report.threshold["value"] else ""
+            promise = f"≤ {100 * one['max_false_rejects']:.1f} %"
+            table.add_row(f"{one['threshold']:.4g}{chosen}", promise, str(one["false_rejects"]), str(one["misses"]))
+        console.print(table)
 
 
 def show_scores(console: Console, rows: list[Row], threshold: float) -> None:

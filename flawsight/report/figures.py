@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from flawsight.report.cards import mistake
+from flawsight.threshold import fixed, ladder
 from flawsight.types import Report, Row
 
 # The three figures of the headline, in words for those who have not met them. The other metrics follow in a table.
@@ -127,6 +130,29 @@ def more_metrics(measured: Mapping[str, float]) -> list[tuple[str, str, str]]:
             label, told = (known.label, known.description) if known else (name.replace("_", " "), "")
             found.append((label, "not measurable" if math.isnan(value) else percent(value), told))
     return found
+
+
+def trade_off(report: Report) -> list[dict[str, float | int]]:
+    """What stricter and more lenient thresholds would have done: the one set, and some that the held-out scores offer.
+
+    threshold; held_out_rejected and max_false_rejects, what it promises; false_rejects and misses among the judged pictures.
+    Empty where there are no defective pictures or too few held-out scores. Highest threshold first.
+    """
+    good = [row.score for row in report.rows if row.sample.label == 0]
+    bad = [row.score for row in report.rows if row.sample.label == 1]
+    if not bad or np.count_nonzero(np.isfinite(report.held_out)) < 2:
+        return []
+    offered = {one.value: one for one in (*ladder(report.held_out), fixed(report.held_out, float(report.threshold["value"])))}
+    return [
+        {
+            "threshold": value,
+            "held_out_rejected": one.n_rejected,
+            "max_false_rejects": one.max_false_rejects,
+            "false_rejects": sum(score > value for score in good),
+            "misses": sum(score <= value for score in bad),
+        }
+        for value, one in sorted(offered.items(), reverse=True)
+    ]
 
 
 def kinds(rows: list[Row]) -> list[tuple[str, int, int, int]]:

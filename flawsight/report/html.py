@@ -53,6 +53,7 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
         "metrics": figures.metrics(report) if labelled else [],
         "more_metrics": figures.more_metrics(report.metrics) if labelled else [],
         "kinds": figures.kinds(report.rows) if labelled else [],
+        "trade_off": _trade_off(report, scale),
         "charts": _charts(report, scale),
         "colour_bar": pictures.colour_bar(scale),
         "heat_stops": pictures.css_stops(),
@@ -73,6 +74,21 @@ def _sections(drawn: list[cards.Card], n_wrong: int, perfect: bool) -> list[tupl
     heading = "All other pictures" if wrong else "All pictures"
     told = "Highest score first." + (" There are no mistakes." if perfect else "")
     return [*sections, (heading, told, rest)] if rest or not wrong else sections
+
+
+def _trade_off(report: Report, scale: Scale) -> list[dict[str, Any]]:
+    """figures.trade_off in words; `now` marks the threshold that is set."""
+    value, counts = report.threshold.get("value"), report.counts
+    return [
+        {
+            "threshold": scale.text(one["threshold"]),
+            "now": one["threshold"] == value,
+            "promise": figures.percent(one["max_false_rejects"], 1),
+            "good": f"{one['false_rejects']} of {counts.get('good', 0)}",
+            "bad": f"{one['misses']} of {counts.get('defective', 0)}",
+        }
+        for one in figures.trade_off(report)
+    ]
 
 
 def _charts(report: Report, scale: Scale) -> list[dict[str, Any]]:

@@ -278,3 +278,10 @@ def test_importing_is_light() -> None:
     """The command line starts before anyone asks for a picture."""
     code = "import sys, flawsight.report.html; print({'PIL', 'jinja2', 'scipy', 'onnxruntime'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_other_thresholds_are_offered_and_the_set_one_marked(make_report) -> None:
+    page = html.render(make_report())
+    assert "Other thresholds" in page
+    assert page.count("(set)") == 1
+    assert "Other thresholds" not in html.render(make_report(held_out=np.zeros(0, np.float32)))
