@@ -206,9 +206,8 @@ def _coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[s
     if side <= COARSE:
         return []
     reduced = f"The network sees one pixel for each {side:.0f}×{side:.0f} of the largest picture"
-    return [
-        f"{reduced}: defects a few times as wide may be missed. A larger --size finds smaller ones; time and memory grow with its square."
-    ]
+    cure = "A larger --size finds smaller ones; time and memory grow with its square."
+    return [f"{reduced}: defects a few times as wide may be missed. {cure}"]
 
 
 def _counted(items: Iterable[Any], total: int, progress: Progress | None, what: str = "looking at pictures") -> Iterator[Any]:
