@@ -1,7 +1,8 @@
 """The model file: a safetensors file whose one metadata entry is a JSON manifest. No pickle; any safetensors reader opens it.
 
 Every array, the network's ONNX bytes among them, is a tensor; the manifest holds the sha256 of each, and its own stands beside it.
-The hashes find damage and careless edits; they are no signature. A file is written whole or not at all.
+The hashes find damage and careless edits; they are no signature. A file is written whole or not at all, and is memory-mapped
+while it is read, so that it is never in memory twice.
 """
 
 from __future__ import annotations
