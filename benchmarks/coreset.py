@@ -1,11 +1,11 @@
 """Greedy k-center: flawsight's selection beside the naive one and beside that of the paper's code, on the same rows in one run.
 
-    python benchmarks/coreset.py [--rows 250000] [--dims 128] [--ratio 0.1] [--compared 2000] [--rounds 3]
+    .venv-test/bin/python benchmarks/coreset.py [--rows 250000] [--dims 128] [--ratio 0.1] [--compared 2000] [--rounds 3]
 
 The rows are whole numbers, so that float32 is exact and the picks of two programs can be compared one by one, ties included.
 The slower two cost the same for every pick; they are timed over a few picks, in turns with flawsight's whole run, and their time
 for all picks is that times their number (`--compared` with all of them measures it whole). The paper's way is one distance pass
-and one concatenation a pick (patchcore-inspection, ApproximateGreedyCoresetSampler), written here on numpy.
+and one concatenation a pick (patchcore-inspection, ApproximateGreedyCoresetSampler); it needs torch, which the test environment has.
 """
 
 from __future__ import annotations
@@ -46,14 +46,20 @@ def naive(rows: np.ndarray, n: int) -> tuple[np.ndarray, float]:
 
 
 def published(rows: np.ndarray, n: int) -> float:
-    """Seconds for n picks of the paper's code: distances, a concatenation with the anchors, a minimum over the two columns."""
-    anchors = np.linalg.norm(rows - rows[0], axis=1)[:, None]
-    started = time.perf_counter()
-    for _ in range(n):
-        centre = rows[[int(anchors.argmax())]]
-        squared = (rows * rows).sum(1, keepdims=True) + (centre * centre).sum(1)[None] - 2 * (rows @ centre.T)
-        anchors = np.concatenate([anchors, np.sqrt(np.maximum(squared, 0))], 1).min(1)[:, None]
-    return time.perf_counter() - started
+    """Seconds for n picks as the paper's code makes them, on torch: norms, distances, a concatenation with the anchors, a minimum."""
+    import torch
+
+    with torch.no_grad():
+        vectors = torch.from_numpy(rows)
+        anchors = torch.linalg.vector_norm(vectors - vectors[0], dim=1, keepdim=True)
+        started = time.perf_counter()
+        for _ in range(n):
+            centre = vectors[[int(torch.argmax(anchors))]]
+            norms = vectors.unsqueeze(1).bmm(vectors.unsqueeze(2)).reshape(-1, 1)
+            centre_norm = centre.unsqueeze(1).bmm(centre.unsqueeze(2)).reshape(1, -1)
+            distances = (norms - 2 * vectors.mm(centre.T) + centre_norm).clamp(0).sqrt()
+            anchors = torch.cat([anchors, distances], dim=-1).min(dim=1).values.reshape(-1, 1)
+        return time.perf_counter() - started
 
 
 def main() -> None:

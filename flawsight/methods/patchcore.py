@@ -7,8 +7,8 @@ score: a patch scores its distance to the nearest bank vectors (§3.3, eq. 6); t
 Symbols: P patches a picture on the finest level's grid (h × w), D dimensions, M rows of the bank M, b bank neighbours in eq. 7.
 
 Where this differs from the paper, each a param:
-- Levels are balanced: each is divided by its spread over the good pictures, so that all weigh alike. The paper's ResNet levels
-  weigh about alike by themselves; those of other networks do not (`balance_levels`).
+- Levels are balanced: each is divided by its spread over the good pictures, so that all weigh alike, whatever the network
+  (`balance_levels`).
 - Levels are concatenated as they are, not pooled to 1024 dimensions: the embedded backbones have fewer.
 - Patches are not averaged with their neighbours before they are compared; the map of distances is blurred instead, by one
   patch, and the score is its maximum. A rejected picture always shows where, single noisy patches count for less, and small
