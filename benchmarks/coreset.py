@@ -5,7 +5,7 @@
 The rows are whole numbers, so that float32 is exact and the picks of two programs can be compared one by one, ties included.
 The slower two cost the same for every pick; they are timed over a few picks, in turns with flawsight's whole run, and their time
 for all picks is that times their number (`--compared` with all of them measures it whole). The paper's way is one distance pass
-and one concatenation a pick (patchcore-inspection, ApproximateGreedyCoresetSampler); it needs torch, which the test environment has.
+and one concatenation a pick (patchcore-inspection, ApproximateGreedyCoresetSampler); it needs torch, as the test environment has.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def naive(rows: np.ndarray, n: int) -> tuple[np.ndarray, float]:
 
 
 def published(rows: np.ndarray, n: int) -> float:
-    """Seconds for n picks as the paper's code makes them, on torch: norms, distances, a concatenation with the anchors, a minimum."""
+    """Seconds for n picks as the paper's code makes them: norms, distances, a concatenation with the anchors, a minimum."""
     import torch
 
     with torch.no_grad():
