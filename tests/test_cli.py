@@ -134,6 +134,8 @@ def test_fit_writes_a_model_and_says_what_it_learned(plate: Path, tmp_path: Path
     lines = result.stdout.splitlines()
     assert lines[-2:] == [f"Wrote {tmp_path / 'x.flaw'}.", f"Wrote {tmp_path / 'x.json'}."]
     assert lines[-3].startswith("note: Only 8 different good pictures")
+    assert "neighbourhood" not in result.stdout
+    assert "neighbourhood" in run("info", tmp_path / "x.flaw").stdout
     facts = json.loads((tmp_path / "x.json").read_text("utf-8"))
     assert facts == {**json.loads(json.dumps(loaded.info())), "notes": loaded.training.notes}
 

@@ -23,15 +23,20 @@ from flawsight.report.figures import trade_off
 from flawsight.types import Report, Row
 
 STDOUT = Path("-")
+BRIEF = ("good_pictures", "left_out", "picture_sizes", "network_sees", "threshold", "promise", "earlier_thresholds")
 SHOWN = 20  # pictures listed before the rest is counted
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a terminal would obey them, or cannot write them
 
 
 def tell(facts: dict[str, Any], notes: list[str], json: Path | None, wrote: Path | None = None) -> None:
-    """A model's facts on the terminal; if asked for, as JSON in a file, or on standard output instead."""
+    """A model's facts on the terminal; if asked for, as JSON in a file, or on standard output instead.
+
+    Of a model that was just written only what matters at once is shown; `flawsight info` shows the rest.
+    """
     _write_json({**facts, "notes": notes}, json)
     if json != STDOUT:
-        show_facts(Console(), {name.replace("_", " "): value for name, value in facts.items()})
+        shown = facts if wrote is None else {name: facts[name] for name in BRIEF if name in facts}
+        show_facts(Console(), {name.replace("_", " "): value for name, value in shown.items()})
         show_notes(Console(), notes)
         _say_wrote(wrote, json)
 
