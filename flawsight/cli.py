@@ -16,23 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from flawsight import options as opt
 from flawsight.errors import FlawsightError, UsageError
 from flawsight.files import check_writable
-from flawsight.options import (
-    BackboneName,
-    Confidence,
-    FalseRejects,
-    Json,
-    Levels,
-    Method,
-    ModelFile,
-    Options,
-    PresetName,
-    Runtime,
-    Seed,
-    Size,
-    SkipBad,
-)
 
 if TYPE_CHECKING:
     from flawsight.fitting import Plan
@@ -74,18 +60,18 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
 def fit(
     good_dir: Annotated[Path, typer.Argument(metavar="GOOD_DIR", help="A folder of pictures of good parts.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file to write.")] = Path("part.flaw"),
-    method: Method = "patchcore",
-    backbone: BackboneName = "efficientnet_lite0",
-    preset: PresetName = "default",
-    size: Size = None,
-    levels: Levels = None,
-    options: Options = None,
-    seed: Seed = None,
-    max_false_rejects: FalseRejects = None,
-    confidence: Confidence = 0.95,
-    skip_bad: SkipBad = False,
-    runtime: Runtime = "onnxruntime",
-    json: Json = None,
+    method: opt.Method = "patchcore",
+    backbone: opt.BackboneName = "efficientnet_lite0",
+    preset: opt.PresetName = "default",
+    size: opt.Size = None,
+    levels: opt.Levels = None,
+    options: opt.Options = None,
+    seed: opt.Seed = None,
+    max_false_rejects: opt.FalseRejects = None,
+    confidence: opt.Confidence = 0.95,
+    skip_bad: opt.SkipBad = False,
+    runtime: opt.Runtime = "onnxruntime",
+    json: opt.Json = None,
 ) -> None:
     """Learn from good pictures and write a model file."""
     from flawsight.fitting import fit as fit_model
@@ -102,13 +88,13 @@ def fit(
 @app.command()
 @verb
 def score(
-    model: ModelFile,
+    model: opt.ModelFile,
     pictures: Annotated[list[Path], typer.Argument(metavar="PICTURES", help="Picture files and folders of them.")],
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write scores.csv, scores.json, report.html and heat maps.")
     ] = None,
-    json: Json = None,
-    runtime: Runtime = "onnxruntime",
+    json: opt.Json = None,
+    runtime: opt.Runtime = "onnxruntime",
 ) -> None:
     """Score new pictures. Exit status 0 if all pass, 3 if some are rejected, 1 if some cannot be read."""
     from flawsight.datasets.base import loose_samples
@@ -144,18 +130,18 @@ def evaluate(
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the fitted model here.")] = None,
     report_file: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as a page.")] = None,
     no_masks: Annotated[bool, typer.Option("--no-masks", help="Judge whole pictures only.")] = False,
-    method: Method = "patchcore",
-    backbone: BackboneName = "efficientnet_lite0",
-    preset: PresetName = "default",
-    size: Size = None,
-    levels: Levels = None,
-    options: Options = None,
-    seed: Seed = None,
-    max_false_rejects: FalseRejects = None,
-    confidence: Confidence = 0.95,
-    skip_bad: SkipBad = False,
-    runtime: Runtime = "onnxruntime",
-    json: Json = None,
+    method: opt.Method = "patchcore",
+    backbone: opt.BackboneName = "efficientnet_lite0",
+    preset: opt.PresetName = "default",
+    size: opt.Size = None,
+    levels: opt.Levels = None,
+    options: opt.Options = None,
+    seed: opt.Seed = None,
+    max_false_rejects: opt.FalseRejects = None,
+    confidence: opt.Confidence = 0.95,
+    skip_bad: opt.SkipBad = False,
+    runtime: opt.Runtime = "onnxruntime",
+    json: opt.Json = None,
 ) -> None:
     """Measure how well defects are found, on pictures with labels."""
     from flawsight.datasets import open_dataset
@@ -182,7 +168,7 @@ def evaluate(
 
 @app.command()
 @verb
-def info(model: ModelFile, json: Json = None) -> None:
+def info(model: opt.ModelFile, json: opt.Json = None) -> None:
     """Say what is in a model file."""
     from flawsight.model import load
     from flawsight.report.console import tell
@@ -194,14 +180,14 @@ def info(model: ModelFile, json: Json = None) -> None:
 @app.command()
 @verb
 def threshold(
-    model: ModelFile,
-    max_false_rejects: FalseRejects = None,
+    model: opt.ModelFile,
+    max_false_rejects: opt.FalseRejects = None,
     value: Annotated[float | None, typer.Option(help="Set the threshold itself.")] = None,
-    confidence: Confidence = 0.95,
+    confidence: opt.Confidence = 0.95,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write here instead of changing the file.")
     ] = None,
-    json: Json = None,
+    json: opt.Json = None,
 ) -> None:
     """Change a model's threshold without refitting; the one it had is kept in its history."""
     from flawsight.model import load

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-import flawsight
 from flawsight import image, loader
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError
@@ -22,6 +18,7 @@ from flawsight.methods.base import Progress
 from flawsight.metrics import PixelTally, measure, roc_curve
 from flawsight.metrics.pixels import PixelMetrics
 from flawsight.model import Model
+from flawsight.record import peak_rss_mb, versions
 from flawsight.types import Float, Mask, Prediction, Report, Row, Sample
 
 MAX_SIDE = 1024  # pixels: pixel metrics of larger pictures are taken at this size, so that they fit in memory
@@ -103,7 +100,7 @@ def evaluate(
         scale=model.colour_scale,
         settings=_settings(model, judging),
         timings_s=timings,
-        versions=versions(model),
+        versions=versions(model.backbone.runtime),
         peak_rss_mb=peak_rss_mb(),
         seed=int(getattr(model.method.params, "seed", 0)),
         train=_known_train(model, judged.rows, train or {}),
@@ -280,23 +277,6 @@ def _settings(model: Model, judging: Judging) -> dict[str, Any]:
         "mask_rule": "above half of full scale",
         "pixel_metrics_at": f"each picture's own pixels, the longer side at most {judging.max_side}",
     }
-
-
-def versions(model: Model | None = None) -> dict[str, str]:
-    """Versions of everything that can move a score."""
-    runtime = model.backbone.runtime if model else "onnxruntime"
-    found = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "pillow", runtime)}
-    return {"flawsight": flawsight.__version__, "python": platform.python_version(), **found}
-
-
-def peak_rss_mb() -> float:
-    """The most memory this process has held so far, in MiB; 0 where the system does not tell."""
-    if sys.platform == "win32":
-        return 0.0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def _sizes(sizes: set[tuple[int, int]]) -> str:

@@ -22,7 +22,7 @@ LAYERS = [
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
-    {"errors", "files", "image", "preprocess", "threshold", "types"},
+    {"errors", "files", "image", "preprocess", "record", "threshold", "types"},
 ]
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 FRONT = "flawsight"  # the front door fetches names when they are first used, so it may name anything; all may ask it its version

@@ -17,11 +17,12 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score  # 
 from flawsight import image
 from flawsight.datasets import DataSet, open_dataset
 from flawsight.errors import DataError
-from flawsight.evaluation import Judging, evaluate, evaluate_dataset, peak_rss_mb, versions
+from flawsight.evaluation import Judging, evaluate, evaluate_dataset
 from flawsight.fitting import Plan, fit
 from flawsight.methods import METHODS
 from flawsight.metrics import METRICS, PixelTally
 from flawsight.model import Model
+from flawsight.record import peak_rss_mb, versions
 from flawsight.report import tables
 from flawsight.threshold import fixed
 from flawsight.types import Report, Sample
@@ -112,7 +113,7 @@ def test_what_is_reported_of_the_model(report: Report, middling: Model, plates: 
     assert report.seed == middling.method.params.seed
     named = {row.evidence.good_name for row in report.rows}
     assert report.train == {sample.name: sample.path for sample in plates.train if sample.name in named}
-    assert report.versions == versions(middling)
+    assert report.versions == versions(middling.backbone.runtime)
     assert {"flawsight", "python", "numpy", "onnxruntime"} <= report.versions.keys()
     assert report.timings_s.keys() == {"judge", "metrics", "judge_per_picture"}
     assert all(seconds > 0 for seconds in report.timings_s.values())

@@ -1,0 +1,25 @@
+"""What a report records of the run that made it: versions and memory."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+
+import flawsight
+
+
+def versions(runtime: str = "onnxruntime") -> dict[str, str]:
+    """Versions of everything that can move a score."""
+    found = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "pillow", runtime)}
+    return {"flawsight": flawsight.__version__, "python": platform.python_version(), **found}
+
+
+def peak_rss_mb() -> float:
+    """The most memory this process has held so far, in MiB; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
