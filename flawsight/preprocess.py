@@ -17,6 +17,7 @@ from flawsight.types import Float, Pixels
 
 MULTIPLE = 16  # of the input's sides: the coarsest stride of the embedded backbones
 MIN_SIDE = 4 * MULTIPLE  # a side of fewer patches says little
+MAX_SIZE = 4096  # one picture's feature maps then take gigabytes: more is a slip of the finger
 FILTERS = ("bilinear", "bicubic", "lanczos", "box", "hamming")  # Pillow's, all with antialiasing
 
 Box = tuple[int, int, int, int]
@@ -33,8 +34,8 @@ class Preprocess:
     std: tuple[float, float, float] = (127.5, 127.5, 127.5)
 
     def __post_init__(self) -> None:
-        if self.size < MIN_SIDE:
-            raise UsageError(f"preprocess: size must be at least {MIN_SIDE} pixels; got {self.size}.")
+        if not MIN_SIDE <= self.size <= MAX_SIZE:
+            raise UsageError(f"preprocess: size must be {MIN_SIDE} to {MAX_SIZE} pixels; got {self.size}.")
         if self.filter not in FILTERS:
             raise UsageError(f"preprocess: filter must be one of {', '.join(FILTERS)}; got '{self.filter}'.")
         if self.resize is not None and (self.resize < self.size or self.size % MULTIPLE):

@@ -190,7 +190,7 @@ def test_a_promise_that_so_few_cannot_support_is_refused_early(unreadable: bool)
         ({"options": {"coreset": ["greedy"]}}, UsageError, "coreset"),
         ({"options": {"seed": None}}, UsageError, "seed"),
         ({"options": {"coreset_ratio": 2.0}}, UsageError, r"coreset_ratio must be above 0 and at most 1; got 2\.0"),
-        ({"size": 10}, UsageError, "size must be at least 64"),
+        ({"size": 10}, UsageError, "size must be 64 to 4096"),
     ],
     ids=str,
 )
