@@ -292,7 +292,7 @@ MISFITS: dict[str, tuple[Edit, str]] = {
     "network is text": (lambda m, a: a.update(backbone=np.frombuffer(b"text", np.uint8)), "cannot load the network"),
     "unknown level": (lambda m, a: m["backbone"].update(levels=["stage3", "stage9"]), "stage9"),
     "preprocess unknown": (lambda m, a: m["preprocess"].update(sharpen=True), "sharpen"),
-    "preprocess wrong": (lambda m, a: m["preprocess"].update(size=1), "size must be at least"),
+    "preprocess wrong": (lambda m, a: m["preprocess"].update(size=1), "size must be 64 to 4096"),
     "no threshold": (lambda m, a: m.pop("threshold"), "'threshold'"),
     "threshold in part": (lambda m, a: m["threshold"].pop("n_rejected"), "n_rejected"),
     "no training": (lambda m, a: m.pop("training"), "'training'"),
