@@ -13,6 +13,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -114,6 +115,8 @@ def encode(pixels: Pixels, format: Literal["png", "jpeg", "webp"] = "png", quali
 
 def _bytes(path: Path, name: str) -> bytes:
     try:
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise PictureError(name, "is a pipe or a device, which might never end. Name an ordinary file.")
         return path.read_bytes()
     except FileNotFoundError:
         raise PictureError(name, "there is no such file. Check the path.") from None

@@ -550,3 +550,11 @@ def test_other_endings_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"a\.bmp: pictures are written as \.png, \.jpg, \.jpeg, \.webp"):
         image.write(tmp_path / "a.bmp", noise())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for read in (image.read, image.read_mask, image.size_hw):
+        with pytest.raises(PictureError, match=r"pipe\.png: is a pipe or a device"):
+            read(tmp_path / "pipe.png")

@@ -105,13 +105,13 @@ class PatchCore:
         """See Method.fit."""
         embedded, layouts = [], []
         for image in images:
-            patches, grid = self._embed(image[None])
+            patches, grid, channels = self._embed(image[None])
             embedded.append(patches[0])
             layouts.append(_Layout(grid, image.shape[1:]))
         rows = np.concatenate(embedded)
         starts = np.cumsum([0, *(len(patches) for patches in embedded)])
         del embedded
-        self._scale = _level_scales(rows, self._channels) if self.params.balance_levels else np.ones(rows.shape[1], np.float32)
+        self._scale = _level_scales(rows, channels) if self.params.balance_levels else np.ones(rows.shape[1], np.float32)
         rows *= self._scale
         kept = self._select(rows, progress)
         self._bank = Bank(rows[kept])
@@ -122,7 +122,7 @@ class PatchCore:
     def score(self, images: Float) -> Scores:
         """See Scorer.score. Raises NotFitted."""
         _ = self._fitted  # before the network runs
-        patches, grid = self._embed(images)
+        patches, grid, _ = self._embed(images)
         layout = _Layout(grid, images.shape[2:])
         return stack([self._score_one(rows * self._scale, layout) for rows in patches])
 
@@ -149,10 +149,13 @@ class PatchCore:
             raise NotFitted("patchcore: it has not been fitted. Call fit on good pictures first.")
         return self._bank
 
-    def _embed(self, images: Float) -> tuple[Float, tuple[int, int]]:
-        """Patch vectors, float32 [B,P,D], on the finest level's grid: each level pooled, enlarged to it and appended (§3.1)."""
+    def _embed(self, images: Float) -> tuple[Float, tuple[int, int], list[int]]:
+        """Patch vectors, float32 [B,P,D], that grid, and the channels of each level, D in all.
+
+        Each level is pooled, enlarged to the finest one's grid and appended (§3.1).
+        """
         maps = self.backbone.features(images)
-        self._channels = [level.shape[1] for level in maps]
+        channels = [level.shape[1] for level in maps]
         high, wide = maps[0].shape[2:]
         p = self.params.neighbourhood
         aligned = [
@@ -160,7 +163,7 @@ class PatchCore:
             for m in maps
         ]
         vectors = np.concatenate(aligned, 1).reshape(len(images), -1, high * wide)
-        return np.ascontiguousarray(vectors.transpose(0, 2, 1)), (high, wide)
+        return np.ascontiguousarray(vectors.transpose(0, 2, 1)), (high, wide), channels
 
     def _select(self, rows: Float, progress: Progress | None) -> NDArray[np.int64]:
         """Indices of the rows that become the bank (§3.2)."""
