@@ -12,14 +12,20 @@ from pathlib import Path
 
 Seconds = dict[str, list[float]]
 
+REST_S = 0.2
+
 
 def in_turns(works: Mapping[str, Callable[[], object]], rounds: int) -> Seconds:
-    """Seconds of each work, a round at a time, so that a busy machine slows all of them alike; each runs once before unmeasured."""
+    """Seconds of each work, a round at a time, so that a busy machine slows all of them alike; each runs once before unmeasured.
+
+    Between two works there is a rest: a library's threads spin for a while after its work, on the cores that the next one needs.
+    """
     for work in works.values():
         work()
     seconds: Seconds = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
+            time.sleep(REST_S)
             started = time.perf_counter()
             work()
             seconds[name].append(time.perf_counter() - started)

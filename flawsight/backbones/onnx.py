@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,19 @@ class OnnxBackbone:
         return [np.concatenate(maps) if len(maps) > 1 else maps[0] for maps in zip(*singles, strict=True)]
 
 
+def graph(data: bytes) -> Callable[[dict[str, Float]], list[Float]]:
+    """A graph under onnxruntime from the bytes of its ONNX file: inputs by name → all outputs. Safe to call from threads."""
+    session = _session(data)
+    return lambda inputs: session.run(None, inputs)
+
+
 def _onnxruntime(data: bytes, levels: list[str]) -> Run:
+    session = _session(data)
+    name = session.get_inputs()[0].name
+    return lambda images: [np.asarray(level) for level in session.run(levels, {name: images})]
+
+
+def _session(data: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -41,11 +54,9 @@ def _onnxruntime(data: bytes, levels: list[str]) -> Run:
     # Its threads would wait for the next picture by spinning, on the cores that the neighbour search needs: a third of the time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no base class
         raise _unusable("onnxruntime", error) from error
-    name = session.get_inputs()[0].name
-    return lambda images: [np.asarray(level) for level in session.run(levels, {name: images})]
 
 
 def _openvino(data: bytes, levels: list[str]) -> Run:
