@@ -45,7 +45,8 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm",
 def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = None) -> Pixels:
     """uint8 [H,W,3] RGB from a path, the bytes of a picture file, a Pillow picture or a uint8 array [H,W], [H,W,1] or [H,W,3].
 
-    `name` is used in errors where the source has none. The result is read-only and shares no memory with the source. Raises
+    `name` is used in errors where the source has none. The result is read-only and shares no memory with the source; of a grey
+    picture the three channels are one in memory, so that nobody need compute thrice what is the same (`is_grey`). Raises
     PictureError.
     """
     from PIL import Image
@@ -64,6 +65,11 @@ def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = N
         raise UsageError(f"image.read: needs a path, bytes, a Pillow picture or a uint8 array; got {came}. Convert it first.")
     with _open(data, name) as picture:
         return _to_rgb(picture, name)
+
+
+def is_grey(pixels: Pixels) -> bool:
+    """Whether the three channels of what `read` gave are one in memory; False says nothing."""
+    return pixels.strides[2] == 0
 
 
 def read_mask(path: Path) -> Mask:
@@ -136,9 +142,9 @@ def _from_array(array: Pixels, name: str) -> Pixels:
     if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
         raise PictureError(name, f"needs shape [H,W], [H,W,1] or [H,W,3]; got {came}. Convert it to RGB or grey first.")
     _check_size(array.shape[1], array.shape[0], name)
-    pixels = np.array(np.broadcast_to(array, (*array.shape[:2], 3)), order="C")
+    pixels = np.array(array, order="C")
     pixels.flags.writeable = False
-    return pixels
+    return np.broadcast_to(pixels, (*array.shape[:2], 3))
 
 
 @contextlib.contextmanager
@@ -219,6 +225,9 @@ def _flat(picture: Image.Image) -> Pixels:
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), picture)
+    if picture.mode == "L":
+        grey = np.asarray(picture)
+        return np.broadcast_to(grey[:, :, None], (*grey.shape, 3))
     return np.asarray(picture.convert("RGB"))
 
 

@@ -82,7 +82,7 @@ class Model:
             raise PictureError(name, error.reason) from None
 
     def predict_batch(self, pictures: Iterable[str | Path | bytes | Pixels | Image.Image | Sample]) -> Iterator[Prediction]:
-        """Judge many pictures, in order, one result at a time; decoding runs ahead in threads. Raises as `predict`."""
+        """Judge many pictures, in order, one result at a time; the work runs ahead in threads. Raises as `predict`."""
         for result in self.predict_each(pictures):
             if isinstance(result, PictureError):
                 raise result
@@ -93,14 +93,13 @@ class Model:
     ) -> Iterator[Prediction | PictureError]:
         """As predict_batch, but a picture that cannot be read gives its error in its place, and the others are judged."""
 
-        def read(item: tuple[Any, int]) -> tuple[str, Pixels | PictureError]:
+        def judge(item: tuple[Any, int]) -> Prediction | PictureError:
             try:
-                return loader.named(*item), loader.read(*item)
+                return self._judge(loader.read(*item), loader.named(*item))
             except PictureError as error:
-                return "", error
+                return error
 
-        for name, pixels in loader.ahead(read, zip(pictures, itertools.count(1), strict=False)):
-            yield pixels if isinstance(pixels, PictureError) else self._judge(pixels, name)
+        return loader.ahead(judge, zip(pictures, itertools.count(1), strict=False))
 
     def with_threshold(self, threshold: Threshold) -> Model:
         """The same model with another threshold; the one it had goes into the history."""

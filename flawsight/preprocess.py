@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flawsight.errors import UsageError
+from flawsight.image import is_grey
 from flawsight.types import Float, Pixels
 
 MULTIPLE = 16  # of the input's sides: the coarsest stride of the embedded backbones
@@ -76,11 +77,12 @@ class Preprocess:
         # The crop is cut out by the resize itself: fractional corners, and no pixel is computed that is thrown away.
         side = None if self.resize is None else self.size * min(image.shape[:2]) / self.resize
         box = None if side is None else _centred(image.shape[:2], side)
-        resized = Image.fromarray(image).resize((wide, high), Image.Resampling[self.filter.upper()], box)
-        pixels: Float = np.asarray(resized, np.float32)
-        pixels -= np.array(self.mean, np.float32)
-        pixels /= np.array(self.std, np.float32)
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        source = Image.fromarray(image[:, :, 0] if is_grey(image) else image)
+        resized = np.atleast_3d(np.asarray(source.resize((wide, high), Image.Resampling[self.filter.upper()], box)))
+        pixels: Float = np.empty((3, high, wide), np.float32)
+        np.subtract(resized.transpose(2, 0, 1), np.array(self.mean, np.float32)[:, None, None], out=pixels)
+        pixels /= np.array(self.std, np.float32)[:, None, None]
+        return pixels
 
     def restore(self, heat: Float, picture_hw: tuple[int, int]) -> Float:
         """A map [h,w] of the network's input at the picture's own pixels, float32 [H,W]; NaN where nobody looked."""

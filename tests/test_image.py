@@ -91,17 +91,18 @@ def test_a_lossless_file_gives_the_pixels_that_were_written(container, channels,
         found = image.read(source)
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == np.uint8
-        assert found.flags.c_contiguous
+        assert image.is_grey(found) == (channels == "L")
+        assert found[..., 0].flags.c_contiguous if channels == "L" else found.flags.c_contiguous
 
 
 @pytest.mark.parametrize(
     "view",
     [noise()[:, ::2], noise()[::-1], noise().transpose(1, 0, 2), noise()[..., ::-1], noise()[..., :1], noise()[..., 0].T, noise()],
 )
-def test_any_layout_of_an_array_gives_a_contiguous_picture_of_its_own(view):
+def test_any_layout_of_an_array_gives_a_picture_of_its_own(view):
     expected = np.broadcast_to(view if view.ndim == 3 else view[..., None], (*view.shape[:2], 3)).copy()
     found = image.read(view)
-    assert found.flags.c_contiguous
+    assert found.flags.c_contiguous or image.is_grey(found)
     assert not np.shares_memory(found, view)
     view[...] = 0
     np.testing.assert_array_equal(found, expected)
@@ -235,7 +236,7 @@ def test_pictures_are_turned_upright(orientation, container, pixels, tmp_path):
     found = image.read(path)
     expected = UPRIGHT[orientation](pixels if pixels.dtype == np.uint8 else CORNERS)
     np.testing.assert_allclose(grey(found).astype(int), expected, atol=6 if container == "JPEG" else 0)
-    assert found.flags.c_contiguous
+    assert found.flags.c_contiguous or image.is_grey(found)
     assert image.size_hw(path) == found.shape[:2]
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from flawsight import image
 from flawsight.errors import UsageError
 from flawsight.preprocess import FILTERS, MIN_SIDE, MULTIPLE, Preprocess
 from flawsight.types import Float, Pixels
@@ -288,3 +289,12 @@ def test_a_box_covers_what_the_map_shows(way, size_hw):
     bright = np.argwhere(way.restore(heat, size_hw) > 0.5)
     found = (*bright.min(axis=0), *(bright.max(axis=0) + 1))
     np.testing.assert_allclose((y0, x0, y1, x1), found, atol=1 + max(size_hw) / max(high, wide) / 2)
+
+
+@pytest.mark.parametrize("way", [WHOLE, CROP], ids=["whole", "crop"])
+@pytest.mark.parametrize("kind", ["L", "RGB"])
+def test_a_grey_picture_gives_the_same_input_however_it_is_held(kind, way):
+    grey = np.random.default_rng(0).integers(0, 256, (301, 403), np.uint8)
+    held = image.read(grey if kind == "L" else np.dstack([grey] * 3))
+    assert image.is_grey(held) == (kind == "L")
+    np.testing.assert_array_equal(way.apply(held), way.apply(np.dstack([grey] * 3)))

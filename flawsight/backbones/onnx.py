@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flawsight.errors import MissingExtra, ModelFileError, UnknownName
 from flawsight.types import Float
@@ -34,10 +35,15 @@ class OnnxBackbone:
         return [np.concatenate(maps) if len(maps) > 1 else maps[0] for maps in zip(*singles, strict=True)]
 
 
-def graph(data: bytes) -> Callable[[dict[str, Float]], list[Float]]:
-    """A graph under onnxruntime from the bytes of its ONNX file: inputs by name → all outputs. Safe to call from threads."""
-    session = _session(data)
-    return lambda inputs: session.run(None, inputs)
+class Graph:
+    """Any graph under onnxruntime, from the bytes of its ONNX file: inputs by name → all outputs. Safe to call from threads."""
+
+    def __init__(self, data: bytes) -> None:
+        self._session = _session(data)
+
+    def __call__(self, inputs: Mapping[str, Float]) -> list[NDArray[Any]]:
+        found: list[NDArray[Any]] = self._session.run(None, inputs)
+        return found
 
 
 def _onnxruntime(data: bytes, levels: list[str]) -> Run:

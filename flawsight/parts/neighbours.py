@@ -2,8 +2,8 @@
 
 The nearest row b of a query q maximises q·b − ‖b‖²/2, a matrix product and a running maximum. One block of the product exists
 at a time, so memory stays flat however large the bank. For one neighbour, the common case, product and maximum are one small
-graph (`block_maxima.onnx`): the product is reduced to the maximum of each group of rows while it is in the cache, and only the
-group that holds a query's best row is looked through. For more neighbours numpy does it, and tests hold both to the full matrix.
+graph: the product is reduced to the maximum of each group of rows while it is in the cache, and only the group that holds a
+query's best row is looked through. For more neighbours numpy does it; tests hold both to the full matrix.
 
 The expanded form loses digits where vectors are long and differ little, so rows and queries count from the bank's mean; and
 where a query nearly equals a row, so the distances returned are computed once more from the differences: only the choice of the
@@ -12,18 +12,17 @@ row uses the product.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight.backbones.onnx import graph
 from flawsight.errors import DataError
+from flawsight.parts import graphs
 from flawsight.types import Float
 
-GROUP = 256  # rows, as built into the graph
+GROUP = 256  # rows, as built into the graph of maxima
 BLOCK_ROWS = 8 * GROUP  # of the bank: with one picture's queries a block of the product stays near the outer cache
 
 Index = NDArray[np.int64]
@@ -72,18 +71,18 @@ class Bank:
 
     def _closest(self, queries: Float, bias: Float) -> Index:
         """The closest row of each centred query: [Q,1]."""
-        maxima = [
-            _block_maxima()({"queries": queries, "rows": self._centred[block], "bias": bias[block]})[0] for block in self._blocks()
-        ]
+
+        def ask(graph: str, members: Float, rows: slice) -> NDArray[Any]:
+            return graphs.run(graph, {"queries": members, "rows": self._centred[rows], "bias": bias[rows]})
+
+        maxima = [ask("block_maxima", queries, block) for block in self._blocks()]
         group = np.concatenate(maxima, 1).argmax(1)
         order = np.argsort(group, kind="stable")
         groups, starts = np.unique(group[order], return_index=True)
         index = np.empty((len(queries), 1), np.int64)
         for number, members in zip(groups, np.split(order, starts[1:]), strict=True):
             rows = slice(number * GROUP, (number + 1) * GROUP)
-            closeness = queries[members] @ self._centred[rows].T
-            closeness += bias[rows]
-            index[members, 0] = closeness.argmax(1) + rows.start
+            index[members, 0] = ask("closest", queries[members], rows) + rows.start
         return index
 
     def _k_closest(self, queries: Float, bias: Float, k: int) -> Index:
@@ -105,12 +104,6 @@ class Bank:
     def _blocks(self) -> Iterator[slice]:
         for start in range(0, len(self._centred), BLOCK_ROWS):
             yield slice(start, start + BLOCK_ROWS)
-
-
-@cache
-def _block_maxima() -> Callable[[dict[str, Float]], list[Float]]:
-    """The graph, loaded once for all banks; `tools/build_block_maxima.py` makes it."""
-    return graph((Path(__file__).parent / "block_maxima.onnx").read_bytes())
 
 
 def _squared_distances(queries: Float, rows: Float, index: Index) -> Float:

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from flawsight.parts import graphs
 from flawsight.types import Float
 
 TRUNCATE = 4.0  # standard deviations at which the Gaussian is cut, as scipy.ndimage does
@@ -18,8 +19,9 @@ TRUNCATE = 4.0  # standard deviations at which the Gaussian is cut, as scipy.ndi
 
 def apply(maps: Float, high: Float, wide: Float) -> Float:
     """Maps [...,h,w] under the matrices high [H,h] and wide [W,w]: float32 [...,H,W]."""
-    enlarged: Float = np.matmul(np.matmul(high, maps), wide.T)
-    return enlarged
+    flat = np.ascontiguousarray(maps.reshape(-1, *maps.shape[-2:]), np.float32)
+    resampled: Float = graphs.run("both_sides", {"maps": flat, "left": high, "right": np.ascontiguousarray(wide.T)})
+    return resampled.reshape(*maps.shape[:-2], *resampled.shape[1:])
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,36 @@
+"""The graphs in the package are the ones that their tool builds."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flawsight.parts import graphs, neighbours
+
+pytest.importorskip("onnx")
+ROOT = Path(__file__).parents[2]
+_spec = importlib.util.spec_from_file_location("build_graphs", ROOT / "tools" / "build_graphs.py")
+assert _spec is not None
+assert _spec.loader is not None
+tool = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(tool)
+
+
+@pytest.mark.parametrize("build", [tool.block_maxima, tool.closest, tool.both_sides])
+def test_the_package_holds_what_the_tool_builds(build) -> None:
+    packaged = Path(graphs.__file__).parent / f"{build.__name__}.onnx"
+    assert packaged.read_bytes() == build().SerializeToString(deterministic=True)
+
+
+def test_both_know_the_same_group() -> None:
+    assert tool.GROUP == neighbours.GROUP
+    assert neighbours.BLOCK_ROWS % neighbours.GROUP == 0
+
+
+def test_of_equals_the_first_row_is_closest() -> None:
+    rows = np.repeat(np.eye(3, dtype=np.float32), 40, 0)
+    found = graphs.run("closest", {"queries": np.eye(3, dtype=np.float32), "rows": rows, "bias": np.zeros(120, np.float32)})
+    np.testing.assert_array_equal(found, [0, 40, 80])

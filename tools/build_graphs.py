@@ -1,0 +1,82 @@
+"""Build the small graphs that scoring runs beside the network: products with the bank, and the resampling of maps.
+
+    pip install onnx
+    python tools/build_graphs.py [OUT_DIR]
+
+One runtime then does all the heavy arithmetic of a score, and no second library's threads wait on the cores that it needs.
+The result is the same bytes on every run.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+GROUP = 256  # rows; as in flawsight/parts/neighbours.py
+OPSET, IR_VERSION = 17, 8  # old enough for every runtime of the last four years
+
+Sizes = dict[str, list[str] | None]
+
+
+def block_maxima() -> onnx.ModelProto:
+    """queries [Q,D], rows [N,D], bias [N], N a multiple of GROUP → the maximum of q·b + bias over each group of rows: [Q,G]."""
+    nodes = [
+        helper.make_node("Gemm", ["queries", "rows", "bias"], ["closeness"], transB=1),
+        helper.make_node("Reshape", ["closeness", "groups"], ["grouped"]),
+        helper.make_node("ReduceMax", ["grouped"], ["maxima"], axes=[2], keepdims=0),
+    ]
+    inputs: Sizes = {"queries": ["Q", "D"], "rows": ["N", "D"], "bias": ["N"]}
+    groups = numpy_helper.from_array(np.array([0, -1, GROUP], np.int64), "groups")
+    return model("block_maxima", nodes, inputs, helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q", "G"]), [groups])
+
+
+def closest() -> onnx.ModelProto:
+    """The same inputs, any N → the row at which q·b + bias is largest, the first of equals: int64 [Q]."""
+    nodes = [
+        helper.make_node("Gemm", ["queries", "rows", "bias"], ["closeness"], transB=1),
+        helper.make_node("ArgMax", ["closeness"], ["index"], axis=1, keepdims=0),
+    ]
+    inputs: Sizes = {"queries": ["Q", "D"], "rows": ["N", "D"], "bias": ["N"]}
+    return model("closest", nodes, inputs, helper.make_tensor_value_info("index", TensorProto.INT64, ["Q"]))
+
+
+def both_sides() -> onnx.ModelProto:
+    """maps [C,h,w], left [H,h], right [w,W] → left · map · right of each: [C,H,W]."""
+    nodes = [
+        helper.make_node("MatMul", ["left", "maps"], ["half"]),
+        helper.make_node("MatMul", ["half", "right"], ["resampled"]),
+    ]
+    inputs: Sizes = {"maps": ["C", "h", "w"], "left": ["H", "h"], "right": ["w", "W"]}
+    return model("both_sides", nodes, inputs, helper.make_tensor_value_info("resampled", TensorProto.FLOAT, ["C", "H", "W"]))
+
+
+def model(
+    name: str,
+    nodes: Sequence[NodeProto],
+    inputs: Sizes,
+    output: onnx.ValueInfoProto,
+    constants: Sequence[TensorProto] = (),
+) -> onnx.ModelProto:
+    """The checked model of one graph."""
+    values = [helper.make_tensor_value_info(one, TensorProto.FLOAT, size) for one, size in inputs.items()]
+    graph = helper.make_graph(nodes, name, values, [output], constants)
+    opset = helper.make_opsetid("", OPSET)
+    made = helper.make_model(graph, producer_name="flawsight", opset_imports=[opset], ir_version=IR_VERSION)
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def main() -> None:
+    default = Path(__file__).parents[1] / "flawsight" / "parts" / "graphs"
+    out_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else default
+    for build in (block_maxima, closest, both_sides):
+        (out_dir / f"{build.__name__}.onnx").write_bytes(build().SerializeToString(deterministic=True))
+
+
+if __name__ == "__main__":
+    main()
