@@ -1,9 +1,9 @@
-"""Build the small graphs that scoring runs beside the network: products with the bank, and the resampling of maps.
+"""Build the small graphs that run beside the network: products with the bank and the coreset, and the resampling of maps.
 
     pip install onnx
     python tools/build_graphs.py [OUT_DIR]
 
-One runtime then does all the heavy arithmetic of a score, and no second library's threads wait on the cores that it needs.
+One runtime then does all the heavy arithmetic, and no second library's threads wait on the cores that it needs.
 The result is the same bytes on every run.
 """
 
@@ -20,7 +20,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 GROUP = 256  # rows; as in flawsight/parts/neighbours.py
 OPSET, IR_VERSION = 17, 8  # old enough for every runtime of the last four years
 
-Sizes = dict[str, list[str] | None]
+Sizes = dict[str, list[str | int]]
 
 
 def block_maxima() -> onnx.ModelProto:
@@ -43,6 +43,28 @@ def closest() -> onnx.ModelProto:
     ]
     inputs: Sizes = {"queries": ["Q", "D"], "rows": ["N", "D"], "bias": ["N"]}
     return model("closest", nodes, inputs, helper.make_tensor_value_info("index", TensorProto.INT64, ["Q"]))
+
+
+def maximum() -> onnx.ModelProto:
+    """The same inputs, any N → the maximum of q·b + bias over all rows: [Q]."""
+    nodes = [
+        helper.make_node("Gemm", ["queries", "rows", "bias"], ["closeness"], transB=1),
+        helper.make_node("ReduceMax", ["closeness"], ["maxima"], axes=[1], keepdims=0),
+    ]
+    inputs: Sizes = {"queries": ["Q", "D"], "rows": ["N", "D"], "bias": ["N"]}
+    return model("maximum", nodes, inputs, helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q"]))
+
+
+def distances() -> onnx.ModelProto:
+    """rows [N,D], norms [N,1] squared → squared distances between all rows: [N,N]."""
+    nodes = [
+        helper.make_node("Transpose", ["norms"], ["across"], perm=[1, 0]),
+        helper.make_node("Gemm", ["rows", "rows", "across"], ["partial"], alpha=-2.0, transB=1),
+        helper.make_node("Add", ["partial", "norms"], ["signed"]),
+        helper.make_node("Relu", ["signed"], ["distances"]),
+    ]
+    inputs: Sizes = {"rows": ["N", "D"], "norms": ["N", 1]}
+    return model("distances", nodes, inputs, helper.make_tensor_value_info("distances", TensorProto.FLOAT, ["N", "N"]))
 
 
 def both_sides() -> onnx.ModelProto:
@@ -74,7 +96,7 @@ def model(
 def main() -> None:
     default = Path(__file__).parents[1] / "flawsight" / "parts" / "graphs"
     out_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else default
-    for build in (block_maxima, closest, both_sides):
+    for build in (block_maxima, closest, maximum, distances, both_sides):
         (out_dir / f"{build.__name__}.onnx").write_bytes(build().SerializeToString(deterministic=True))
 
 

@@ -20,11 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flawsight.parts import graphs
 from flawsight.types import Float
 
 TABLE_ROWS = 2048  # of the innermost active set: its table of distances is 16 MiB
 SHRINK = 8  # how many times fewer rows an active set has than the set it is taken from
-BLOCK_ROWS = 4096  # of the rows brought up to date at once
+MIN_BLOCK_ROWS = 256
+BLOCK_CELLS = 1 << 20  # of the product of rows and new picks that is made at once: 4 MiB, which an outer cache holds
 PICKED = np.float32(-1)  # stands for the distance of a row that is picked: below that of any other row
 SLACK = np.float32(1 - 1e-3)  # on the squared radius, so that rounding never leaves out a row that could change
 
@@ -46,10 +48,8 @@ def greedy(rows: Float, n: int, initial: Float | None = None, progress: Progress
     index is picked; no row is picked twice. The radius is the largest distance (not squared) of any row to its nearest pick, or
     to that centre.
     """
-    # Distances do not depend on the origin, their rounding does. The column of ones takes −‖pick‖²/2 into the product.
-    centred = np.ones((len(rows), rows.shape[1] + 1), np.float32)
-    np.subtract(rows, rows.mean(0, dtype=np.float64).astype(np.float32), out=centred[:, :-1])
-    norms = np.einsum("nd,nd->n", centred[:, :-1], centred[:, :-1])
+    centred = rows - rows.mean(0, dtype=np.float64).astype(np.float32)  # distances do not depend on the origin, rounding does
+    norms = np.einsum("nd,nd->n", centred, centred)
     distance = np.full(len(rows), np.inf, np.float32) if initial is None else initial.astype(np.float32)
     every = _Active(np.arange(len(rows)), centred, norms, distance, np.zeros(len(rows), np.bool_))
     picking = _Picking(every, n, progress)
@@ -67,8 +67,8 @@ def greedy(rows: Float, n: int, initial: Float | None = None, progress: Progress
 class _Active:
     """Rows that are kept up to date.
 
-    index: int64 [K], their places among all rows, rising. rows: float32 [K,D+1], the last column ones. norms, distance: float32
-    [K], squared, the latter to the nearest pick. covered: bool [K], whether that is a pick: else no triangle inequality holds.
+    index: int64 [K], their places among all rows, rising. rows: float32 [K,D]. norms, distance: float32 [K], squared, the latter
+    to the nearest pick. covered: bool [K], whether that is a pick: else no triangle inequality holds.
     """
 
     index: Index
@@ -87,11 +87,7 @@ class _Active:
 
     def distances_between(self) -> Float:
         """Squared distances float32 [K,K]; PICKED on the diagonal, so that a pick's own row of it marks the pick."""
-        table = self.rows[:, :-1] @ self.rows[:, :-1].T
-        table *= -2
-        table += self.norms
-        table += self.norms[:, None]
-        np.maximum(table, 0, out=table)
+        table: Float = graphs.run("distances", {"rows": self.rows, "norms": self.norms[:, None]})
         np.fill_diagonal(table, PICKED)
         return table
 
@@ -100,12 +96,12 @@ class _Active:
 
         every: all rows, in which `new` counts. inside: rows that are up to date already.
         """
-        centres = every.rows[new]
-        centres[:, -1] = -0.5 * every.norms[new]
+        centres = {"rows": every.rows[new], "bias": -0.5 * every.norms[new]}
         where = np.flatnonzero(~inside & (~self.covered | (self.distance > radius * SLACK / 4)))
-        for start in range(0, len(where), BLOCK_ROWS):
-            block = where[start : start + BLOCK_ROWS]
-            closeness = (self.rows[block] @ centres.T).max(1)
+        step = max(MIN_BLOCK_ROWS, BLOCK_CELLS // max(len(new), 1))
+        for start in range(0, len(where) if len(new) else 0, step):
+            block = where[start : start + step]
+            closeness = graphs.run("maximum", {"queries": self.rows[block], **centres})
             distance = np.maximum(self.norms[block] - 2 * closeness, 0)
             nearer = distance < self.distance[block]
             self.distance[block[nearer]] = distance[nearer]

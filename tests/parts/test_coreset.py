@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from flawsight.parts import coreset
 from flawsight.types import Float
 
-Blocks = tuple[int, int, int]  # TABLE_ROWS, SHRINK, BLOCK_ROWS
-OWN: Blocks = (coreset.TABLE_ROWS, coreset.SHRINK, coreset.BLOCK_ROWS)
+Blocks = tuple[int, int, int]  # TABLE_ROWS, SHRINK, BLOCK_CELLS
+OWN: Blocks = (coreset.TABLE_ROWS, coreset.SHRINK, coreset.BLOCK_CELLS)
 BLOCKS: list[Blocks] = [OWN, (1, 2, 1), (2, 2, 100), (4, 2, 3), (7, 3, 5), (3, 50, 4)]
 
 
 def greedy(rows: Float, n: int, initial: Float | None = None, blocks: Blocks = OWN) -> tuple[list[int], float]:
-    with mock.patch.multiple(coreset, TABLE_ROWS=blocks[0], SHRINK=blocks[1], BLOCK_ROWS=blocks[2]):
+    with mock.patch.multiple(coreset, TABLE_ROWS=blocks[0], SHRINK=blocks[1], BLOCK_CELLS=blocks[2], MIN_BLOCK_ROWS=1):
         picks, radius = coreset.greedy(rows, n, initial)
     assert picks.dtype == np.int64
     return picks.tolist(), radius
@@ -154,7 +154,7 @@ def test_rows_that_cannot_change_are_left_out(blocks: Blocks, monkeypatch: pytes
 def test_progress_rises_to_the_number_of_picks(n: int, rows: int, blocks: Blocks) -> None:
     calls: list[tuple[int, int]] = []
     data = mirrored(np.random.default_rng(4).integers(-rows, rows, (20, 2)))
-    with mock.patch.multiple(coreset, TABLE_ROWS=blocks[0], SHRINK=blocks[1], BLOCK_ROWS=blocks[2]):
+    with mock.patch.multiple(coreset, TABLE_ROWS=blocks[0], SHRINK=blocks[1], BLOCK_CELLS=blocks[2], MIN_BLOCK_ROWS=1):
         coreset.greedy(data, n, progress=lambda done, total: calls.append((done, total)))
     assert calls == sorted(calls)
     assert calls[-1] == (n, n)
