@@ -18,7 +18,7 @@ STYLE = """
 .curve { stroke: #1d5a8c; stroke-width: 2.2; fill: none; stroke-linejoin: round }
 .dot { fill: #1d5a8c; stroke: #ffffff; stroke-width: 1.5 }
 .linear { stroke: #9aa4ae; stroke-dasharray: 4 4; fill: none } .full { stroke: #c2501a; stroke-dasharray: 2 3; fill: none }
-.full-text { fill: #c2501a }
+.full-text { fill: #c2501a } .value, .on { paint-order: stroke; stroke: #ffffff; stroke-width: 4; stroke-linejoin: round }
 """
 
 
@@ -47,7 +47,7 @@ class _Frame:
 
 def draw(counts: Sequence[int], panels: Sequence[Panel], full_at: float) -> str:
     """The SVG. full_at: the number of pictures that fills the bank. All panels span as many decades, so slopes can be compared."""
-    decades = max(1.0, *(math.log10(max(panel.values) / min(panel.values)) for panel in panels)) + 0.25
+    decades = max(1.0, *(math.log10(max(panel.values) / min(panel.values)) for panel in panels)) + 0.5
     high = HIGH * math.ceil(len(panels) / ACROSS)
     placed = []
     for i, panel in enumerate(panels):
@@ -89,8 +89,8 @@ def _panel(counts: Sequence[int], panel: Panel, decades: float, full_at: float) 
     yield f'<path class="curve" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in points)}"/>'
     for x, y in points:
         yield f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
-    for (x, y), value, anchor in ((points[0], panel.values[0], "start"), (points[-1], panel.values[-1], "end")):
-        yield f'<text class="value" x="{x:.1f}" y="{y - 10:.1f}" text-anchor="{anchor}">{_short(value)}</text>'
+    for (x, y), value, anchor, rise in ((points[0], panel.values[0], "start", 20), (points[-1], panel.values[-1], "end", -11)):
+        yield f'<text class="value" x="{x:.1f}" y="{y + rise:.1f}" text-anchor="{anchor}">{_short(value)}</text>'
 
 
 def _linear(counts: Sequence[int], panel: Panel, frame: _Frame) -> Iterator[str]:
@@ -99,7 +99,9 @@ def _linear(counts: Sequence[int], panel: Panel, frame: _Frame) -> Iterator[str]
     end = min(frame.x[1], counts[0] * frame.y[1] / start)
     y = frame.down(start * end / counts[0])
     yield f'<path class="linear" d="M{frame.across(counts[0]):.1f} {frame.down(start):.1f}L{frame.across(end):.1f} {y:.1f}"/>'
-    yield f'<text x="{frame.across(end) - 8:.1f}" y="{y + 12:.1f}" text-anchor="end">linear</text>'
+    x = frame.across(counts[0]) + 0.75 * (frame.across(end) - frame.across(counts[0]))
+    y += 0.25 * (frame.down(start) - y)
+    yield f'<text class="on" x="{x + 7:.1f}" y="{y + 14:.1f}">linear</text>'
 
 
 def _share(value: float, span: tuple[float, float]) -> float:
