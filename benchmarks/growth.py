@@ -1,24 +1,27 @@
 """How a fit and its model grow with the number of good pictures: time, memory, file, bank, and the time a picture then takes.
 
-    python benchmarks/growth.py [--pictures 50,100,200,400,800,1600,3200] [--size 320] [--svg FILE]
+    python benchmarks/growth.py [--pictures 50,100,200,400,800,1600,3200] [--size 320] [--rounds 1] [--svg FILE]
 
 The pictures are drawn plates, each later one a copy that is shifted, of another brightness and with noise of its own, as JPEG. Each
-fit is `flawsight fit` in a process of its own: its time is that process's, start included, its memory the most it ever held. Prints
-a Markdown table, then the exponents between successive rows, 1 being linear; --svg draws both.
+fit is `flawsight fit` in a process of its own: its time is that process's, start included, its memory the most it ever held. Rounds
+go through all numbers of pictures, and medians count, so that a busy spell spoils no single row.
+Prints a Markdown table, then the exponents between successive rows, 1 being linear; --svg draws the figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +83,9 @@ class Fit:
     full_at: float
 
 
-def write_pictures(folder: Path, start: int, end: int, size: int) -> None:
-    """The pictures start to end of a series that is always the same."""
-    for i in range(start, end):
+def write_pictures(folders: Mapping[int, Path], size: int) -> None:
+    """As many pictures as told into each folder, all from the beginning of one series that is always the same."""
+    for i in range(max(folders)):
         rng = np.random.default_rng([1, i])
         plate = _plate(i % PLATES, size)
         if i >= PLATES:
@@ -90,7 +93,10 @@ def write_pictures(folder: Path, start: int, end: int, size: int) -> None:
             plate = np.pad(plate, ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), "edge")[down : down + size, right : right + size]
             changed = plate * rng.uniform(0.92, 1.08) + rng.normal(0, 2, plate.shape)
             plate = np.clip(changed, 0, 255).astype(np.uint8)
-        (folder / f"{i:05}.jpg").write_bytes(image.encode(plate, "jpeg", 92))
+        data = image.encode(plate, "jpeg", 92)
+        for count, folder in folders.items():
+            if i < count:
+                (folder / f"{i:05}.jpg").write_bytes(data)
 
 
 _plates: dict[tuple[int, int], np.ndarray] = {}
@@ -128,6 +134,11 @@ def measure(good: Path, pictures: int, size: int, folder: Path) -> Fit:
     return Fit(pictures, seconds, cpu, memory, model.stat().st_size / 1e6, rows, float(latency), full_at)
 
 
+def median(fits: Sequence[Fit]) -> Fit:
+    """The median of each figure over several fits on the same pictures."""
+    return Fit(**{one.name: statistics.median_high(getattr(fit, one.name) for fit in fits) for one in dataclasses.fields(Fit)})
+
+
 def exponents(fits: Sequence[Fit], quantity: str) -> list[float]:
     """The slope of log quantity over log pictures, between each two successive fits."""
     return [
@@ -136,7 +147,7 @@ def exponents(fits: Sequence[Fit], quantity: str) -> list[float]:
     ]
 
 
-def report(fits: Sequence[Fit], size: int) -> str:
+def report(fits: Sequence[Fit], size: int, rounds: int) -> str:
     """The tables, and what the exponents come from."""
     heads = [head for head, _ in QUANTITIES.values()]
     rows = [[fit.pictures, *(f"{getattr(fit, name):.{digits}f}" for name, (_, digits) in QUANTITIES.items())] for fit in fits]
@@ -144,7 +155,7 @@ def report(fits: Sequence[Fit], size: int) -> str:
     slopes = [[head, *(f"{one:.2f}" for one in exponents(fits, name))] for name, (head, _) in QUANTITIES.items()]
     full = f"The bank is full from {math.ceil(fits[0].full_at)} pictures on."
     parts = [
-        f"{machine('numpy', 'onnxruntime')}. Drawn plates, {size}×{size}, JPEG.",
+        f"{machine('numpy', 'onnxruntime')}. Drawn plates, {size}×{size}, JPEG; medians of {rounds} fits.",
         table(("pictures", *heads), rows),
         f"Exponents, 1 being linear: how each grows from a row to the next. {full}",
         table(("", *steps), slopes),
@@ -157,18 +168,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", default="50,100,200,400,800,1600,3200", help="how many, separated by commas")
     parser.add_argument("--size", type=int, default=320, help="pixels of a picture's side, and what the network sees")
+    parser.add_argument("--rounds", type=int, default=1, help="fits of each number of pictures, of which the median counts")
     parser.add_argument("--svg", type=Path, help="draw the figures here")
     chosen = parser.parse_args()
-    fits: list[Fit] = []
+    measured: dict[int, list[Fit]] = {count: [] for count in sorted({int(text) for text in chosen.pictures.split(",")})}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        good = folder / "good"
-        good.mkdir()
-        for count in sorted({int(text) for text in chosen.pictures.split(",")}):
-            write_pictures(good, fits[-1].pictures if fits else 0, count, chosen.size)
-            fits.append(measure(good, count, chosen.size, folder))
-            print(f"{count} pictures: {fits[-1].fit_s:.1f} s", file=sys.stderr, flush=True)
-    print(report(fits, chosen.size))
+        for count in measured:
+            (folder / f"{count}").mkdir()
+        write_pictures({count: folder / f"{count}" for count in measured}, chosen.size)
+        for _ in range(chosen.rounds):
+            for count, fits in measured.items():
+                fits.append(measure(folder / f"{count}", count, chosen.size, folder))
+                print(f"{count} pictures: {fits[-1].fit_s:.1f} s", file=sys.stderr, flush=True)
+    fits = [median(rounds) for rounds in measured.values()]
+    print(report(fits, chosen.size, chosen.rounds))
     if chosen.svg:
         panels = [Panel(QUANTITIES[name][0], [getattr(fit, name) for fit in fits], exponents(fits, name)) for name in PLOTTED]
         chosen.svg.write_text(draw([fit.pictures for fit in fits], panels, fits[0].full_at), encoding="utf-8")
