@@ -135,8 +135,8 @@ def measure(good: Path, pictures: int, size: int, folder: Path) -> Fit:
 
 
 def median(fits: Sequence[Fit]) -> Fit:
-    """The median of each figure over several fits on the same pictures."""
-    return Fit(**{one.name: statistics.median_high(getattr(fit, one.name) for fit in fits) for one in dataclasses.fields(Fit)})
+    """The median of each figure over several fits on the same pictures; of an even number the lower one, as load only adds."""
+    return Fit(**{one.name: statistics.median_low(getattr(fit, one.name) for fit in fits) for one in dataclasses.fields(Fit)})
 
 
 def exponents(fits: Sequence[Fit], quantity: str) -> list[float]:
