@@ -4,7 +4,7 @@ OUT ?= out
 RUN = .venv/bin/
 TEST = .venv-test/bin/
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: .venv/ready ## draw a small inspection set, learn from its good pictures, judge the others, write a report
 	$(RUN)flawsight demo $(OUT)/demo
@@ -19,6 +19,9 @@ lint: .venv-test/ready ## style and strict types
 	$(TEST)ruff format --check .
 	$(TEST)ruff check .
 	$(TEST)mypy
+
+bench: .venv/ready .venv-test/ready ## run the benchmarks that need no data and write docs/performance.md, for some minutes
+	$(TEST)python benchmarks/run.py --write docs/performance.md
 
 clean: ## forget environments and what was made
 	rm -rf .venv .venv-test $(OUT) build dist

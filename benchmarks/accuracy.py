@@ -1,6 +1,6 @@
 """How accurate a choice of settings is, and what it costs, on a data set in the MVTec AD layout.
 
-    python benchmarks/accuracy.py DATA [--category NAME] [--only default,…]
+    python benchmarks/accuracy.py DATA [--category NAME] [--only default,…] [--size 320]
 
 One row for each setting: fit and evaluation as `flawsight evaluate` does them, each in a process of its own, so that peak memory
 is its own. Prints a Markdown table.
@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from timing import machine, table
 
 SETTINGS: dict[str, list[str]] = {
     "default": [],
@@ -48,12 +50,14 @@ def main() -> None:
     parser.add_argument("--category")
     parser.add_argument("--no-masks", action="store_true", help="judge whole pictures only")
     parser.add_argument("--only", help="names of settings, separated by commas")
+    parser.add_argument("--size", help="what the network sees, of settings that do not say so themselves; smaller is quicker")
     chosen = parser.parse_args()
     names = chosen.only.split(",") if chosen.only else list(SETTINGS)
-    print("| setting | image AUROC | pixel AUROC | PRO | false rejects | misses | fit s | ms a picture | MiB |")
-    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    size = ["--size", chosen.size] if chosen.size else []
+    heads = ("setting", "image AUROC", "pixel AUROC", "PRO", "false rejects", "misses", "fit s", "ms a picture", "MiB")
+    print(f"{machine('numpy', 'onnxruntime')}\n\n{table(heads, ())}", flush=True)
     for name in names:
-        got = measure(chosen.data, chosen.category, chosen.no_masks, SETTINGS[name])
+        got = measure(chosen.data, chosen.category, chosen.no_masks, [*size, *SETTINGS[name]])
         quality = " | ".join(f"{100 * got[key]:.2f}" if key in got else "" for key in ("image_auroc", "pixel_auroc", "pro"))
         verdicts = f"{got['false_rejects']:.0f} of {got['good']:.0f} | {got['misses']:.0f} of {got['defective']:.0f}"
         costs = f"{got['fit']:.1f} | {1000 * got['judge_per_picture']:.0f} | {got['memory']:.0f}"

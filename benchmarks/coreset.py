@@ -11,10 +11,10 @@ and one concatenation a pick (patchcore-inspection, ApproximateGreedyCoresetSamp
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 
 import numpy as np
+from timing import comparison, machine
 
 from flawsight.parts import coreset
 
@@ -82,12 +82,10 @@ def main() -> None:
         plain.append(naive(rows, TIMED_PICKS)[1] / TIMED_PICKS * n)
     expected, seconds = naive(rows, compared)
     same = int((picks[:compared] == expected).sum())
-    print(f"{len(rows)} rows × {chosen.dims}, {n} picks, covering radius {radius:.2f}; medians of {chosen.rounds} rounds\n")
-    print("| selection | seconds | times flawsight's |")
-    print("|---|---|---|")
-    for name, times in (("flawsight", ours), ("naive, in place", plain), ("one pass and concatenation a pick", theirs)):
-        ratio = statistics.median(a / b for a, b in zip(times, ours, strict=True))
-        print(f"| {name} | {statistics.median(times):.1f} | {ratio:.1f} |")
+    print(f"{machine('numpy', 'torch')}. {len(rows)} rows × {chosen.dims}, {n} picks, covering radius {radius:.2f};", end=" ")
+    print(f"medians of {chosen.rounds} rounds.\n")
+    seconds_by_way = {"flawsight": ours, "naive, in place": plain, "one pass and concatenation a pick": theirs}
+    print(comparison(seconds_by_way, "flawsight", 1, "seconds"))
     print(f"\nPicks equal to the naive ones: {same} of the first {compared} (naive took {seconds:.1f} s for these).")
 
 

@@ -1,8 +1,8 @@
 """How large the core install is, and how long it takes to start: import, --help.
 
-    python benchmarks/footprint.py [--rounds 7]
+    python benchmarks/footprint.py [--rounds 7] [--python .venv/bin/python]
 
-Run it with the Python of an environment that holds flawsight and its core requirements alone, as `.venv` from `make demo` does.
+The environment should hold flawsight and its core requirements alone, as `.venv` from `make demo` does.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import argparse
 import statistics
 import subprocess
 import sys
-import sysconfig
 import time
 from pathlib import Path
+
+from timing import machine, table
 
 LAUNCHES = {
     "an empty program": ["-c", "pass"],
@@ -23,12 +24,12 @@ LAUNCHES = {
 }
 
 
-def seconds(arguments: list[str], rounds: int) -> float:
+def seconds(python: str, arguments: list[str], rounds: int) -> float:
     """Median wall time of a fresh process."""
     times = []
     for _ in range(rounds):
         started = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([python, *arguments], check=True, stdout=subprocess.DEVNULL)
         times.append(time.perf_counter() - started)
     return statistics.median(times)
 
@@ -36,14 +37,15 @@ def seconds(arguments: list[str], rounds: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--python", default=sys.executable, help="of the environment to measure; the one that runs this by default")
     chosen = parser.parse_args()
-    packages = Path(sysconfig.get_path("purelib"))
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = Path(subprocess.run([chosen.python, "-c", where], check=True, capture_output=True, text=True).stdout.strip())
     size = sum(file.stat().st_size for file in packages.rglob("*") if file.is_file() and not file.is_symlink())
-    print(f"installed packages: {size / 2**20:.0f} MiB\n")
-    print("| process | seconds |")
-    print("|---|---|")
-    for name, arguments in LAUNCHES.items():
-        print(f"| {name} | {seconds(arguments, chosen.rounds):.2f} |")
+    kind = "core requirements and more, as torch is among them" if (packages / "torch").exists() else "no torch among them"
+    rows = [(name, f"{seconds(chosen.python, arguments, chosen.rounds):.2f}") for name, arguments in LAUNCHES.items()]
+    print(f"{machine()}. Installed packages: {size / 2**20:.0f} MiB ({kind}).\n")
+    print(table(("process", "seconds"), rows))
 
 
 if __name__ == "__main__":

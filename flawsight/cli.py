@@ -210,6 +210,19 @@ def threshold(
 
 @app.command()
 @verb
+def bench(model: opt.ModelFile, pictures: opt.SomePictures = None, seconds: opt.Seconds = 10.0, json: opt.Json = None) -> None:
+    """Tell how fast a model is on this machine, and which runtime to choose."""
+    from flawsight.bench import bench as measure
+    from flawsight.report.console import meter, tell_bench
+
+    _check_writable(json)
+    with meter() as progress:
+        result = measure(model, pictures or [], seconds, progress)
+    tell_bench(result, json)
+
+
+@app.command()
+@verb
 def demo(
     out: Annotated[Path, typer.Argument(metavar="DIR", help="Where to draw the pictures.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,

@@ -8,6 +8,10 @@ from typing import Annotated
 import typer
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, as `flawsight fit` writes it.")]
+SomePictures = Annotated[
+    list[Path] | None, typer.Argument(metavar="[PICTURES]", help="Picture files and folders of them; without any, one is drawn.")
+]
+Seconds = Annotated[float, typer.Option(help="To measure for.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output.")]
 Method = Annotated[str, typer.Option(help="What learns; see `flawsight list methods`.")]
 BackboneName = Annotated[str, typer.Option("--backbone", help="The network; see `flawsight list backbones`.")]

@@ -25,7 +25,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import flawsight
-from flawsight import cli, files, image, threshold
+from flawsight import bench, cli, files, image, threshold
 from flawsight.datasets import open_dataset
 from flawsight.fitting import PRESETS, Plan
 from flawsight.metrics import METRICS
@@ -76,7 +76,7 @@ def files_in(folder: Path) -> list[str]:
 def test_version_and_help() -> None:
     assert run("--version").stdout == f"flawsight {flawsight.__version__}\n"
     text = run("--help").stdout
-    for verb in ("fit", "score", "evaluate", "info", "threshold", "demo", "list"):
+    for verb in ("fit", "score", "evaluate", "info", "threshold", "bench", "demo", "list"):
         assert re.search(rf"^\W*{verb}\s+\w", text, re.MULTILINE), verb
         told = run(verb, "--help")
         assert told.exit_code == 0
@@ -98,6 +98,7 @@ def test_defaults_are_the_librarys() -> None:
         assert {"method", "backbone", "preset", "size", "max_false_rejects", "confidence", "skip_bad", "runtime"} == shared
         assert {name: defaults[name] for name in shared} == {name: plan[name] for name in shared}
     assert inspect.signature(cli.threshold).parameters["confidence"].default == threshold.CONFIDENCE
+    assert inspect.signature(cli.bench).parameters["seconds"].default == bench.SECONDS
 
 
 @pytest.mark.parametrize("what", ["methods", "backbones", "datasets", "metrics", "presets"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flawsight.bench import STAGES, BenchResult, Spread
 from flawsight.files import atomic_write
 from flawsight.methods.base import Progress
 from flawsight.metrics import METRICS
@@ -49,6 +51,43 @@ def tell_report(report: Report, json: Path | None, scores: bool, *wrote: Path | 
             show_scores(Console(), report.rows, report.threshold["value"])
         show_report(Console(), report)
         _say_wrote(*wrote, json)
+
+
+def tell_bench(result: BenchResult, json: Path | None) -> None:
+    """How fast a model is likewise."""
+    _write_json(dataclasses.asdict(result), json)
+    if json != STDOUT:
+        show_bench(Console(), result)
+        _say_wrote(json)
+
+
+def show_bench(console: Console, result: BenchResult) -> None:
+    """Milliseconds of each stage under each runtime, what the model holds, and what to choose."""
+    sizes = ", ".join(f"{wide}×{high}" for wide, high in result.sizes)
+    console.print(as_is(f"{result.model} on {result.cores} cores; pictures: {result.pictures}, {sizes} pixels"), soft_wrap=True)
+    table = Table("stage", title="Milliseconds a picture: median, and what 95 of 100 stay below", title_justify="left")
+    for name in result.runtimes:
+        table.add_column(name, justify="right")
+    for stage, told in STAGES.items():
+        table.add_row(f"{stage}: {told}", *[_in_ms(speed.stages[stage]) for speed in result.runtimes.values()])
+    table.add_row("one picture, whole", *[_in_ms(speed.total) for speed in result.runtimes.values()], style="bold")
+    console.print(table)
+    rates = ", ".join(f"{speed.pictures_per_s:.1f} under {name}" for name, speed in result.runtimes.items())
+    facts = {
+        "pictures/s in a stream": rates,
+        "bank": f"{result.bank_rows} rows, {result.bank_bytes / 2**20:.1f} MiB",
+        "peak memory": f"{result.peak_rss_mb:.0f} MiB with {' and '.join(result.runtimes)} loaded",
+    }
+    if result.score_difference is not None:
+        facts["scores differ by"] = f"at most {100 * result.score_difference:.2g} % of the threshold between runtimes"
+    show_facts(console, facts)
+    for sentence in result.why:
+        console.print(as_is(sentence), soft_wrap=True)
+    show_notes(console, [*result.notes, *result.missing.values()])
+
+
+def _in_ms(spread: Spread) -> str:
+    return f"{spread.p50_ms:.1f} {spread.p95_ms:6.1f}"
 
 
 def show_report(console: Console, report: Report) -> None:

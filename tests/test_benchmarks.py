@@ -1,0 +1,115 @@
+"""The benchmarks run, each on next to nothing and in a process of its own; what they measure is not looked at."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(name: str, *arguments: str | Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", *arguments]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of its Markdown tables, without the rules under their heads."""
+    lines = [line.strip("|") for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    return [[cell.strip() for cell in line.split("|")] for line in lines]
+
+
+def test_coreset() -> None:
+    pytest.importorskip("torch", reason="needs torch, for the way of the paper's code")
+    text = run("coreset", "--rows", "400", "--dims", "8", "--compared", "20", "--rounds", "1")
+    assert [row[0] for row in rows(text)] == ["way", "flawsight", "naive, in place", "one pass and concatenation a pick"]
+    assert "Picks equal to the naive ones: 20 of the first 20" in text
+
+
+def test_accuracy(plate: Path) -> None:
+    heads, row = rows(run("accuracy", plate, "--only", "default", "--size", "64"))
+    assert len(heads) == len(row)
+    assert row[0] == "default"
+    assert all(0 <= float(cell) <= 100 for cell in row[1:4])
+    assert row[4].endswith(" of 4")
+    assert row[5].endswith(" of 6")
+
+
+def test_footprint() -> None:
+    text = run("footprint", "--rounds", "1")
+    assert "Installed packages: " in text
+    assert len(rows(text)) == 5
+    assert all(float(seconds) > 0 for _, seconds in rows(text)[1:])
+
+
+def test_held_out(plate: Path) -> None:
+    text = run("held_out", plate / "train/good", "--pictures", "2")
+    assert text.startswith("8 good pictures, 2 refitted without")
+
+
+# -- all of them into a document
+
+
+@pytest.fixture(scope="module")
+def runner() -> Any:
+    spec = importlib.util.spec_from_file_location("benchmarks_run", ROOT / "benchmarks/run.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_each_line_names_a_benchmark(runner: Any) -> None:
+    for name in runner.BENCHMARKS:
+        assert (ROOT / "benchmarks" / f"{name}.py").is_file()
+
+
+def test_what_stands_between_markers_is_replaced_and_nothing_else(runner: Any) -> None:
+    document = "# Speed\n\nProse.\n\n<!-- a -->\nold\n| b |\n<!-- /a -->\n\nMore.\n<!-- b --><!-- /b -->\n"
+    once = runner.replaced(document, "a", r"new \1")
+    assert once == "# Speed\n\nProse.\n\n<!-- a -->\nnew \\1\n<!-- /a -->\n\nMore.\n<!-- b --><!-- /b -->\n"
+    assert runner.replaced(once, "a", r"new \1") == once
+    assert runner.replaced(once, "b", "x").endswith("More.\n<!-- b -->\nx\n<!-- /b -->\n")
+
+
+def test_markers_that_are_not_there_are_added(runner: Any) -> None:
+    assert runner.replaced("Prose.\n", "a", "x") == "Prose.\n\n<!-- a -->\nx\n<!-- /a -->\n"
+    assert runner.replaced("", "a", "x") == "<!-- a -->\nx\n<!-- /a -->\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["<!-- a -->", "<!-- /a -->", "<!-- /a --><!-- a -->", "<!-- a --><!-- /a --><!-- a --><!-- /a -->"]
+)
+def test_markers_that_do_not_pair_are_refused(runner: Any, text: str) -> None:
+    with pytest.raises(SystemExit, match=r"run: one <!-- a --> and after it one <!-- /a --> were needed"):
+        runner.replaced(text, "a", "x")
+
+
+def test_it_writes_into_a_document(runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "speed.md"
+    path.write_text("Prose.\n<!-- footprint -->\nold\n<!-- /footprint -->\nEnd.\n", "utf-8")
+    monkeypatch.setitem(runner.BENCHMARKS, "footprint", "--rounds 1")
+    monkeypatch.setattr(sys, "argv", ["run.py", "footprint", "--write", str(path)])
+    runner.main()
+    text = path.read_text("utf-8")
+    assert text.startswith("Prose.\n<!-- footprint -->\n")
+    assert text.endswith("|\n<!-- /footprint -->\nEnd.\n")
+    assert "import flawsight" in text
+    assert "old" not in text
+
+
+def test_an_unknown_name_is_refused(runner: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", "corset"])
+    with pytest.raises(SystemExit):
+        runner.main()
+    assert "there is no corset; there are coreset, growth" in capsys.readouterr().err
