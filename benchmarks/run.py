@@ -25,6 +25,8 @@ CORE = HERE.parent / ".venv/bin/python"  # of the environment that `make demo` s
 # core environment's Python, where there is one.
 BENCHMARKS: dict[str, str] = {
     "coreset": "--rows 100000 --compared 1000 --rounds 3",
+    "neighbours": "--rounds 9",
+    "pixels": "--timed 2",
     "growth": "--pictures 15,30,60,120,240 --rounds 3 --svg {folder}/growth.svg",
     "footprint": "--rounds 5 --python {core}",
 }

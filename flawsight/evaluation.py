@@ -16,22 +16,24 @@ from flawsight.errors import DataError, PictureError
 from flawsight.fitting import Plan, fit, inspect, unreadable
 from flawsight.methods.base import Progress
 from flawsight.metrics import PixelTally, measure, roc_curve
-from flawsight.metrics.pixels import PixelMetrics
+from flawsight.metrics.pixels import EXACT_PX, PixelMetrics
 from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
 from flawsight.types import Float, Mask, Prediction, Report, Row, Sample
 
-MAX_SIDE = 1024  # pixels: pixel metrics of larger pictures are taken at this size, so that they fit in memory
 HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
 
 
 @dataclass(frozen=True)
 class Judging:
-    """How to judge. use_masks: work out pixel metrics. skip_bad: leave unreadable pictures out instead of stopping."""
+    """How to judge. use_masks: work out pixel metrics. skip_bad: leave unreadable pictures out instead of stopping.
+
+    exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally.
+    """
 
     use_masks: bool = True
     skip_bad: bool = False
-    max_side: int = MAX_SIDE
+    exact_px: int = EXACT_PX
 
 
 def evaluate_dataset(
@@ -77,7 +79,7 @@ def evaluate(
     unreadable picture unless they may be skipped.
     """
     judging = judging or Judging()
-    judged = _Judged(model, judging, known=set(model.training.fingerprints))
+    judged = _Judged(model, judging, set(model.training.fingerprints), PixelTally(exact_px=judging.exact_px))
     started = time.perf_counter()
     for done, (sample, result) in enumerate(zip(samples, model.predict_each(samples), strict=True), 1):
         judged.add(sample, result)
@@ -98,13 +100,13 @@ def evaluate(
         threshold={**asdict(model.threshold), "promise": model.threshold.promise},
         held_out=model.training.independent,
         scale=model.colour_scale,
-        settings=_settings(model, judging),
+        settings=_settings(model),
         timings_s=timings,
         versions=versions(model.backbone.runtime),
         peak_rss_mb=peak_rss_mb(),
         seed=int(getattr(model.method.params, "seed", 0)),
         train=_known_train(model, judged.rows, train or {}),
-        notes=judged.notes(),
+        notes=judged.notes(pixels),
         unreadable={error.name: error.reason for error in judged.bad},
     )
 
@@ -116,12 +118,11 @@ class _Judged:
     model: Model
     judging: Judging
     known: set[str]
+    tally: PixelTally
     rows: list[Row] = field(default_factory=list)
     bad: list[PictureError] = field(default_factory=list)
-    tally: PixelTally = field(default_factory=PixelTally)
     maskless: dict[str, int] = field(default_factory=dict)
     n_masks: int = 0
-    reduced: int = 0
     sizes: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, sample: Sample, result: Prediction | PictureError) -> None:
@@ -144,9 +145,6 @@ class _Judged:
         if mask.shape != heat.shape:
             raise DataError(_mask_size(sample, mask.shape, heat.shape))
         self.n_masks += sample.mask is not None
-        if max(heat.shape) > self.judging.max_side:
-            heat, mask = _reduced(heat, mask, self.judging.max_side)
-            self.reduced += 1
         self.tally.add(heat, mask)
 
     def stop_if_bad(self) -> None:
@@ -179,7 +177,7 @@ class _Judged:
             counts |= {"regions": pixels.n_regions, "regions_unseen": pixels.n_regions_unseen}
         return counts
 
-    def notes(self) -> list[str]:
+    def notes(self, pixels: PixelMetrics | None) -> list[str]:
         notes = [f"Left out, unreadable: {error}" for error in self.bad]
         notes += [f"Left out of the fit, unreadable: {name}: {reason}" for name, reason in self.model.training.skipped.items()]
         learned = {(int(high), int(wide)) for high, wide in self.model.training.sizes_hw}
@@ -191,10 +189,9 @@ class _Judged:
             )
         if self.maskless and self.n_masks:
             notes.append(f"{sum(self.maskless.values())} defective pictures have no mask: pixel metrics leave them out.")
-        if self.reduced:
-            notes.append(
-                f"Pixel metrics of {self.reduced} pictures were taken at {self.judging.max_side} pixels on the longer side."
-            )
+        if pixels is not None and pixels.error:
+            counted = f"Pixel metrics of {pixels.n_pixels / 1e6:.0f} million pixels were counted in bins"
+            notes.append(f"{counted}: right to within {pixels.error:.2g}.")
         if same := self._learned_from():
             notes.append(
                 f"{len(same)} judged pictures are among those the model learned from, which flatters it: {', '.join(same[:3])}."
@@ -235,17 +232,6 @@ def _mask_size(sample: Sample, mask_hw: tuple[int, ...], picture_hw: tuple[int, 
     )
 
 
-def _reduced(heat: Float, mask: Mask, max_side: int) -> tuple[Float, Mask]:
-    """Map and mask with the longer side at `max_side`: the map linearly, the mask by the larger part of each area."""
-    from PIL import Image
-
-    high, wide = heat.shape
-    size = (max(1, round(wide * max_side / max(high, wide))), max(1, round(high * max_side / max(high, wide))))
-    small_heat = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR), np.float32)
-    small_mask = np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX))
-    return small_heat, np.greater(small_mask, 0.5)
-
-
 def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> dict[str, Path]:
     """Where the good pictures that the rows point at lie, by the model's names for them.
 
@@ -265,7 +251,7 @@ def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> d
     }
 
 
-def _settings(model: Model, judging: Judging) -> dict[str, Any]:
+def _settings(model: Model) -> dict[str, Any]:
     return {
         "method": model.method.name,
         **{f"{model.method.name}.{name}": value for name, value in asdict(model.method.params).items()},
@@ -275,7 +261,7 @@ def _settings(model: Model, judging: Judging) -> dict[str, Any]:
         **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},
         "good_pictures": len(model.training.names),
         "mask_rule": "above half of full scale",
-        "pixel_metrics_at": f"each picture's own pixels, the longer side at most {judging.max_side}",
+        "pixel_metrics_at": "each picture's own pixels",
     }
 
 

@@ -35,6 +35,21 @@ def test_coreset() -> None:
     assert "Picks equal to the naive ones: 20 of the first 20" in text
 
 
+def test_neighbours() -> None:
+    pytest.importorskip("faiss", reason="needs faiss, to compare with")
+    text = run("neighbours", "--rounds", "1", "--queries", "9", "--rows", "300", "--dims", "8")
+    assert [row[0] for row in rows(text)] == ["way", "flawsight", "faiss IndexFlatL2", "blocks of numpy, distances only"]
+    assert "9 of 9 nearest rows are the same" in text
+
+
+def test_pixels() -> None:
+    _, sort, bins, *loops = rows(run("pixels", "--pictures", "4", "--size", "64", "--timed", "1"))
+    assert len(loops) == 2
+    assert float(sort[-1]) == 0
+    for one, other in zip(sort[4:6], bins[4:6], strict=True):
+        assert abs(float(one) - float(other)) <= float(bins[-1]) + 1e-6
+
+
 def test_accuracy(plate: Path) -> None:
     heads, row = rows(run("accuracy", plate, "--only", "default", "--size", "64"))
     assert len(heads) == len(row)

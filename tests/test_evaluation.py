@@ -261,16 +261,17 @@ def test_pictures_of_another_size_than_learned_are_told(model: Model, tmp_path: 
     assert notes == [f"{told} large."]
 
 
-def test_large_pictures_are_measured_smaller_nearly_the_same_and_it_is_told(
+def test_more_pixels_than_are_kept_are_binned_nearly_the_same_and_it_is_told(
     middling: Model, plates: DataSet, report: Report
 ) -> None:
-    found = evaluate_dataset(plates, middling, judging=Judging(max_side=96))[0]
-    assert "Pixel metrics of 10 pictures were taken at 96 pixels on the longer side." in found.notes
+    found = evaluate_dataset(plates, middling, judging=Judging(exact_px=100_000))[0]
+    (told,) = [note for note in found.notes if "counted in bins" in note]
+    error = float(told.rpartition(" ")[2].rstrip("."))
+    assert 0 < error < 0.01
     assert [row.score for row in found.rows] == [row.score for row in report.rows]
-    assert found.metrics["pixel_auroc"] == pytest.approx(report.metrics["pixel_auroc"], abs=0.02)
-    assert found.metrics["pro"] == pytest.approx(report.metrics["pro"], abs=0.08)
-    assert found.metrics["pixel_auroc"] != report.metrics["pixel_auroc"]
-    assert not any("longer side" in note for note in report.notes)
+    for name in ("pixel_auroc", "pixel_ap", "pixel_f1max", "pro"):
+        assert found.metrics[name] == pytest.approx(report.metrics[name], abs=1.1 * error)
+    assert not any("bins" in note for note in report.notes)
 
 
 def test_what_the_crop_hides_is_counted(plates: DataSet) -> None:

@@ -1,10 +1,10 @@
-"""Exact metrics of maps: AUROC, AP and F1max over all pixels of all pictures, and PRO, all from one sort.
+"""Metrics of maps: AUROC, AP and F1max over all pixels of all pictures, and PRO, all from one sort.
 
 PRO, the per-region overlap (Bergmann et al., IJCV 2021, "The MVTec Anomaly Detection Dataset"): a region is an 8-connected
 component of one picture's mask. At threshold t its overlap is the share of its pixels that score at least t; PRO(t) is the
 mean over all regions of all pictures, each counting the same whatever its size. AUPRO is the area under PRO over the
 false-positive rate of all good pixels of all pictures, up to a rate of 0.3, divided by 0.3. Every distinct score is a
-threshold; nothing is binned.
+threshold; nothing is binned, unless there are more pixels than memory should hold: see `binned.py`.
 
 A pixel is one uint64, its score above its region's number, so that sorting plain numbers sorts pixels by falling score.
 The sorted pixels are walked in blocks, and nothing of the size of all pixels is ever made besides them.
@@ -20,14 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.errors import UsageError
+from flawsight.metrics.binned import Bins, Codes, largest_error
 from flawsight.metrics.ranking import NAN, Counts, best_f1, precision_sum, twice_area
 from flawsight.types import Float, Mask
 
+EXACT_PX = 200_000_000  # Pixels up to which every one is kept: 1.6 GB.
 BLOCK_PX = 1 << 18  # Pixels walked at a time. Larger ones are no faster and cost memory, some 70 bytes a pixel.
 CURVE_POINTS = 500
 
 Keys = NDArray[np.uint64]
-Codes = NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class PixelMetrics:
     defective; an oracle's, chosen on the masks. n_pixels: pixels compared; n_unseen: pixels left out, their map being NaN.
     n_regions: regions that PRO averages over; n_regions_unseen: regions left out, none of their pixels having been seen.
     pro_curve: false-positive rate, mean overlap; float32 [n] each, n ≤ 500, from (0,0) to max_fpr, thinned out for drawing.
+    error: how far auroc, ap, f1max and pro can be off: 0 where every pixel was kept, a proven bound where they were binned.
     """
 
     auroc: float
@@ -50,20 +52,25 @@ class PixelMetrics:
     n_unseen: int
     n_pixels: int
     pro_curve: tuple[Float, Float]
+    error: float = 0.0
 
 
 class PixelTally:
     """Gathers pictures' pixels one picture at a time, then measures them all at once.
 
     Takes 8 bytes of memory per seen pixel and some 20 MB more while measuring; neither maps nor masks are kept. Pictures
-    may be added after measuring, but measuring again then takes 16 bytes per pixel for a moment.
+    may be added after measuring, but measuring again then takes 16 bytes per pixel for a moment. From the picture on that would
+    bring more than `exact_px` pixels together all are binned, which takes 24 MiB however many more come.
     """
 
-    def __init__(self, block_px: int = BLOCK_PX) -> None:
+    def __init__(self, block_px: int = BLOCK_PX, exact_px: int = EXACT_PX) -> None:
         self._block_px = block_px
+        self._exact_px = exact_px
         self._chunks: list[Keys] = []
         self._sizes_px: list[int] = []  # Seen pixels of region k at k - 1.
         self._n_unseen = 0
+        self._n_seen = 0
+        self._bins: Bins | None = None
 
     def add(self, score_map: Float, mask: Mask) -> None:
         """Count one picture in. score_map: float32 [H,W], higher is worse, NaN where nobody looked. mask: bool [H,W].
@@ -74,15 +81,27 @@ class PixelTally:
         seen = ~np.isnan(score_map)
         numbers, sizes_px = _regions(mask, seen)
         ids = np.where(numbers > 0, numbers + len(self._sizes_px), 0).astype(np.uint64)
-        self._chunks.append(_codes(score_map[seen]).astype(np.uint64) << np.uint64(32) | ids)
         self._sizes_px += sizes_px
+        self._chunks.append(_codes(score_map[seen]).astype(np.uint64) << np.uint64(32) | ids)
+        self._n_seen += ids.size
         self._n_unseen += seen.size - ids.size
+        if self._n_seen > self._exact_px:
+            self._bin()
+
+    def _bin(self) -> None:
+        """Move what was gathered into bins."""
+        self._bins = self._bins or Bins()
+        shares = 1 / np.maximum(np.append(np.inf, self._sizes_px), 1)  # A region of size 0 has no seen pixel.
+        while self._chunks:
+            for block in np.array_split(self._chunks.pop(), 8):  # Lest the largest picture be there many times over.
+                codes, ids = _split(block)
+                self._bins.add(codes, shares[ids])
 
     def metrics(self, max_fpr: float = 0.3) -> PixelMetrics:
         """Every pixel metric of the pictures added so far. max_fpr: where PRO stops, in (0,1]."""
         if not 0 < max_fpr <= 1:
             raise UsageError(f"metrics.pixels: max_fpr in (0,1] was needed; came {max_fpr}. Leave it at 0.3.")
-        keys, sizes_px = self._sorted(), np.asarray(self._sizes_px, np.int64)
+        sizes_px = np.asarray(self._sizes_px, np.int64)
         n_defective = int(sizes_px.sum())
         undefined = PixelMetrics(
             auroc=NAN,
@@ -93,13 +112,19 @@ class PixelTally:
             n_regions=int(np.count_nonzero(sizes_px)),
             n_regions_unseen=int(np.count_nonzero(sizes_px == 0)),
             n_unseen=self._n_unseen,
-            n_pixels=keys.size,
+            n_pixels=self._n_seen,
             pro_curve=(np.empty(0, np.float32), np.empty(0, np.float32)),
         )
-        if not 0 < n_defective < keys.size:
+        n_good = self._n_seen - n_defective
+        if not (n_defective and n_good):
             return undefined
-        cuts = _cuts(keys, _weights(sizes_px), self._block_px)
-        return replace(undefined, **_walk(cuts, n_defective, keys.size - n_defective, max_fpr)._asdict())
+        if self._bins is None:
+            cuts = _cuts(self._sorted(), _weights(sizes_px), self._block_px)
+            return replace(undefined, **_walk(cuts, n_defective, n_good, max_fpr)._asdict())
+        ends = self._bins.ends()
+        cut = _Cuts(ends.codes, ends.tp, ends.fp, ends.overlap / np.count_nonzero(sizes_px))
+        found = _walk([cut], n_defective, n_good, max_fpr)
+        return replace(undefined, **found._asdict(), error=largest_error(ends, max_fpr))
 
     def _sorted(self) -> Keys:
         """All pixels, highest score first, in one array that replaces the chunks."""
@@ -163,8 +188,7 @@ def _cuts(keys: Keys, weights: NDArray[np.float64], block_px: int) -> Iterator[_
     before = (0, 0, 0.0)  # tp, fp and overlap of the last cut: less, where tied scores run across the border.
     for start in range(0, keys.size, block_px):
         block = keys[start : start + block_px]
-        codes = (block >> np.uint64(32)).astype(np.uint32)
-        ids = (block & np.uint64(0xFFFFFFFF)).astype(np.intp)
+        codes, ids = _split(block)
         # Only the last of a group of tied scores is a cut, so the block's last pixel is compared with the next block's first.
         after = keys[start + block_px : start + block_px + 1] >> np.uint64(32)
         ends_here = not after.size or codes[-1] != after[0]
@@ -177,6 +201,11 @@ def _cuts(keys: Keys, weights: NDArray[np.float64], block_px: int) -> Iterator[_
             fps = np.append(before[1], start + 1 + last - tps[1:])
             before = int(tps[-1]), int(fps[-1]), float(overlaps[-1])
             yield _Cuts(codes[last], tps, fps, overlaps)
+
+
+def _split(keys: Keys) -> tuple[Codes, NDArray[np.intp]]:
+    """Codes of scores and numbers of regions, each [n]."""
+    return (keys >> np.uint64(32)).astype(np.uint32), (keys & np.uint64(0xFFFFFFFF)).astype(np.intp)
 
 
 def _area_to(limit: float, x: Counts, y: NDArray[np.float64]) -> float:
