@@ -99,9 +99,8 @@ def main() -> None:
     for way in (*WAYS, *LOOPS):
         done = subprocess.run([sys.executable, *sys.argv, "--way", way], check=True, stdout=subprocess.PIPE)
         found[way] = json.loads(done.stdout)
-    print(
-        f"{timing.machine('numpy', 'scipy')}. {chosen.pictures} pictures of {chosen.size} × {chosen.size}, {chosen.thresholds} thresholds.\n"
-    )
+    size = f"{chosen.pictures} pictures of {chosen.size} × {chosen.size}, {chosen.thresholds} thresholds"
+    print(f"{timing.machine('numpy', 'scipy')}. {size}.\n")
     print(
         timing.table(
             ("way", "seconds", "times the sort's", "peak MiB", "pixel AUROC", "PRO", "largest error"),

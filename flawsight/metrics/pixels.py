@@ -1,4 +1,4 @@
-"""Metrics of maps: AUROC, AP and F1max over all pixels of all pictures, and PRO, all from one sort.
+"""Metrics of maps: AUROC, AP and F1max over all pixels of all pictures, and PRO, all from one sort a class.
 
 PRO, the per-region overlap (Bergmann et al., IJCV 2021, "The MVTec Anomaly Detection Dataset"): a region is an 8-connected
 component of one picture's mask. At threshold t its overlap is the share of its pixels that score at least t; PRO(t) is the
@@ -6,15 +6,21 @@ mean over all regions of all pictures, each counting the same whatever its size.
 false-positive rate of all good pixels of all pictures, up to a rate of 0.3, divided by 0.3. Every distinct score is a
 threshold; nothing is binned, unless there are more pixels than memory should hold: see `binned.py`.
 
-A pixel is one uint64, its score above its region's number, so that sorting plain numbers sorts pixels by falling score.
-The sorted pixels are walked in blocks, and nothing of the size of all pixels is ever made besides them.
+A good pixel is one uint32, a code of its score; a defective one a uint64, the same code above its region's number, so that sorting
+plain numbers sorts pixels by falling score. Nothing but the count of good pixels changes between one defective pixel's score and
+the next, so the defective ones alone are walked, in blocks, and at each of their scores the good ones above it are counted by
+bisection. The good ones are sorted in parts, which are counted one by one: that is faster than sorting them together, goes on in
+several threads, and nothing of the size of all pixels is ever made besides them.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +30,8 @@ from flawsight.metrics.binned import Bins, Codes, largest_error
 from flawsight.metrics.ranking import NAN, Counts, best_f1, precision_sum, twice_area
 from flawsight.types import Float, Mask
 
-EXACT_PX = 200_000_000  # Pixels up to which every one is kept: 1.6 GB.
+EXACT_PX = 400_000_000  # Pixels up to which every one is kept: 1.6 GB, where few are defective.
+PART_PX = 1 << 24  # Good pixels that are sorted together.
 BLOCK_PX = 1 << 18  # Pixels walked at a time. Larger ones are no faster and cost memory, some 70 bytes a pixel.
 CURVE_POINTS = 500
 
@@ -58,15 +65,16 @@ class PixelMetrics:
 class PixelTally:
     """Gathers pictures' pixels one picture at a time, then measures them all at once.
 
-    Takes 8 bytes of memory per seen pixel and some 20 MB more while measuring; neither maps nor masks are kept. Pictures
-    may be added after measuring, but measuring again then takes 16 bytes per pixel for a moment. From the picture on that would
-    bring more than `exact_px` pixels together all are binned, which takes 24 MiB however many more come.
+    Takes 4 bytes of memory per good pixel seen, 8 per defective one and some 100 MB more while measuring; neither maps nor masks
+    are kept. Pictures may be added after measuring. From the picture on that would bring more than `exact_px` pixels together all
+    are binned, which takes 24 MiB however many more come.
     """
 
     def __init__(self, block_px: int = BLOCK_PX, exact_px: int = EXACT_PX) -> None:
         self._block_px = block_px
         self._exact_px = exact_px
-        self._chunks: list[Keys] = []
+        self._good: list[Codes] = []
+        self._defective: list[Keys] = []
         self._sizes_px: list[int] = []  # Seen pixels of region k at k - 1.
         self._n_unseen = 0
         self._n_seen = 0
@@ -80,11 +88,13 @@ class PixelTally:
         _check(score_map, mask)
         seen = ~np.isnan(score_map)
         numbers, sizes_px = _regions(mask, seen)
-        ids = np.where(numbers > 0, numbers + len(self._sizes_px), 0).astype(np.uint64)
+        codes, bad = _codes(score_map[seen]), numbers > 0
+        ids = (numbers[bad] + len(self._sizes_px)).astype(np.uint64)
         self._sizes_px += sizes_px
-        self._chunks.append(_codes(score_map[seen]).astype(np.uint64) << np.uint64(32) | ids)
-        self._n_seen += ids.size
-        self._n_unseen += seen.size - ids.size
+        self._good.append(codes[~bad])
+        self._defective.append(codes[bad].astype(np.uint64) << np.uint64(32) | ids)
+        self._n_seen += codes.size
+        self._n_unseen += seen.size - codes.size
         if self._n_seen > self._exact_px:
             self._bin()
 
@@ -92,10 +102,12 @@ class PixelTally:
         """Move what was gathered into bins."""
         self._bins = self._bins or Bins()
         shares = 1 / np.maximum(np.append(np.inf, self._sizes_px), 1)  # A region of size 0 has no seen pixel.
-        while self._chunks:
-            for block in np.array_split(self._chunks.pop(), 8):  # Lest the largest picture be there many times over.
-                codes, ids = _split(block)
-                self._bins.add(codes, shares[ids])
+        while self._good:
+            good = self._good.pop()
+            self._bins.add(good, np.zeros(good.size))
+        while self._defective:
+            codes, ids = _split(self._defective.pop())
+            self._bins.add(codes, shares[ids])
 
     def metrics(self, max_fpr: float = 0.3) -> PixelMetrics:
         """Every pixel metric of the pictures added so far. max_fpr: where PRO stops, in (0,1]."""
@@ -119,25 +131,30 @@ class PixelTally:
         if not (n_defective and n_good):
             return undefined
         if self._bins is None:
-            cuts = _cuts(self._sorted(), _weights(sizes_px), self._block_px)
+            cuts = _cuts(*self._sorted(), _weights(sizes_px), self._block_px)
             return replace(undefined, **_walk(cuts, n_defective, n_good, max_fpr)._asdict())
         ends = self._bins.ends()
         cut = _Cuts(ends.codes, ends.tp, ends.fp, ends.overlap / np.count_nonzero(sizes_px))
         found = _walk([cut], n_defective, n_good, max_fpr)
         return replace(undefined, **found._asdict(), error=largest_error(ends, max_fpr))
 
-    def _sorted(self) -> Keys:
-        """All pixels, highest score first, in one array that replaces the chunks."""
-        if len(self._chunks) != 1:
-            keys = np.empty(sum(chunk.size for chunk in self._chunks), np.uint64)
-            end = keys.size
-            while self._chunks:  # Each chunk is let go once copied. The newest first: the allocator gives those back.
-                chunk = self._chunks.pop()
-                keys[end - chunk.size : end] = chunk
-                end -= chunk.size
-            self._chunks = [keys]
-        self._chunks[0].sort()
-        return self._chunks[0]
+    def _sorted(self) -> tuple[Keys, list[Codes]]:
+        """The defective pixels, highest score first, and the good ones likewise, in parts that replace what was gathered."""
+        self._defective = [np.sort(np.concatenate(self._defective))]
+        ends = np.cumsum([chunk.size for chunk in self._good])
+        parts: list[Codes] = []
+        for _, chunks in itertools.groupby(zip(ends // PART_PX, self._take_good(), strict=True), lambda one: one[0]):
+            parts.append(np.concatenate([chunk for _, chunk in chunks]))
+        self._good = parts
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda part: part.sort(), parts))
+        return self._defective[0], parts
+
+    def _take_good(self) -> Iterator[Codes]:
+        """The good pixels gathered, each chunk let go as it is taken."""
+        self._good.reverse()
+        while self._good:
+            yield self._good.pop()
 
 
 class _Cuts(NamedTuple):
@@ -182,25 +199,49 @@ def _walk(cuts: Iterable[_Cuts], n_defective: int, n_good: int, max_fpr: float) 
     )
 
 
-def _cuts(keys: Keys, weights: NDArray[np.float64], block_px: int) -> Iterator[_Cuts]:
-    """The cuts of sorted pixels, block by block, each block with the last cut before it. Blocks where no cut ends give none."""
+def _cuts(keys: Keys, good: list[Codes], weights: NDArray[np.float64], block_px: int) -> Iterator[_Cuts]:
+    """The cuts at the scores of the sorted defective pixels, block by block, each block with the last cut before it.
+
+    Just before each of these scores comes the last of the cuts between it and the one before, where there are any: between the two
+    only good pixels pass. The last block holds the cut below all pixels. Blocks where no cut ends give none.
+    """
     tp, overlap = 0, 0.0  # Of all pixels before the block.
     before = (0, 0, 0.0)  # tp, fp and overlap of the last cut: less, where tied scores run across the border.
     for start in range(0, keys.size, block_px):
-        block = keys[start : start + block_px]
-        codes, ids = _split(block)
+        codes, ids = _split(keys[start : start + block_px])
         # Only the last of a group of tied scores is a cut, so the block's last pixel is compared with the next block's first.
         after = keys[start + block_px : start + block_px + 1] >> np.uint64(32)
         ends_here = not after.size or codes[-1] != after[0]
         last = np.flatnonzero(np.append(codes[1:] != codes[:-1], ends_here))
-        all_tp = tp + np.cumsum(ids > 0, dtype=np.int64)
         all_overlap = overlap + np.cumsum(weights[ids])
-        tp, overlap = int(all_tp[-1]), float(all_overlap[-1])
         if last.size:
-            tps, overlaps = np.append(before[0], all_tp[last]), np.append(before[2], all_overlap[last])
-            fps = np.append(before[1], start + 1 + last - tps[1:])
-            before = int(tps[-1]), int(fps[-1]), float(overlaps[-1])
-            yield _Cuts(codes[last], tps, fps, overlaps)
+            cuts = _with_good(before, codes[last], tp + last + 1, all_overlap[last], good)
+            before = int(cuts.tp[-1]), int(cuts.fp[-1]), float(cuts.overlap[-1])
+            yield cuts
+        tp, overlap = tp + codes.size, float(all_overlap[-1])
+    n_good = sum(part.size for part in good)
+    if before[1] < n_good:
+        ends = np.array([before, (before[0], n_good, before[2])])
+        yield _Cuts(codes[-1:], ends[:, 0].astype(np.int64), ends[:, 1].astype(np.int64), ends[:, 2])
+
+
+def _with_good(before: tuple[int, int, float], codes: Codes, tp: Counts, overlap: NDArray[np.float64], good: list[Codes]) -> _Cuts:
+    """These cuts at distinct scores, each after that which the good pixels above its score make."""
+    fp = np.zeros((len(codes), 2), np.int64)
+    for part in good:
+        fp[:, 0] += np.searchsorted(part, codes, "left")
+        fp[:, 1] += np.searchsorted(part, codes, "right")
+    fps = np.append(before[1], fp)
+    tps, overlaps = _before_and_after(before[0], tp), _before_and_after(before[2], overlap)
+    keep = np.ones(len(fps), np.bool_)
+    keep[1::2] = fps[1::2] > fps[:-1:2]  # Else no good pixel lies between.
+    return _Cuts(np.repeat(codes, 2)[keep[1:]], tps[keep], fps[keep], overlaps[keep])
+
+
+def _before_and_after(first: float, values: NDArray[Any]) -> NDArray[Any]:
+    """The first, then for each value the one before it and itself: [2n+1]."""
+    steps = np.append(values.dtype.type(first), values)
+    return np.append(steps[0], np.stack([steps[:-1], steps[1:]], 1))
 
 
 def _split(keys: Keys) -> tuple[Codes, NDArray[np.intp]]:
