@@ -127,4 +127,4 @@ def test_an_unknown_name_is_refused(runner: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "argv", ["run.py", "corset"])
     with pytest.raises(SystemExit):
         runner.main()
-    assert "there is no corset; there are coreset, growth" in capsys.readouterr().err
+    assert "there is no corset; there are coreset, neighbours, " in capsys.readouterr().err
