@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Picture = Sample | str | Path | bytes | Pixels
+KEPT_BYTES = 256 << 20  # of reduced pictures, kept from the check until the network sees them
 FEW = 20  # good pictures under which a fit warns
 COARSE = 4  # pixels of the picture, on a side, for each that the network sees, above which a fit warns
 
@@ -114,15 +115,16 @@ def fit(
     method = make(plan.method, plan.method_options(), backbone)
     chosen = good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
-    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress)
+    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, _Keeper(preprocess))
     groups, notes = _groups([loader.named(*item) for item in readable], inspections)
     notes += _coarseness(preprocess, inspections)
     threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
 
-    def prepare(item: tuple[Any, int]) -> Float:
-        return preprocess.apply(loader.read(*item))
+    def prepare(item: tuple[tuple[Any, int], Inspection]) -> Float:
+        (picture, position), known = item
+        return preprocess.normalise(preprocess.reduce(loader.read(picture, position)) if known.kept is None else known.kept)
 
-    images = _counted(loader.ahead(prepare, readable), len(readable), progress)
+    images = _counted(loader.ahead(prepare, zip(readable, inspections, strict=True)), len(readable), progress)
     held_out = method.fit(images, groups, progress)
     training = Training(
         names=[loader.named(*item) for item in readable],
@@ -151,16 +153,35 @@ def good_pictures(folder: Path) -> list[Sample]:
     raise DataError(f"{folder}: no pictures in it. {hint}")
 
 
+class _Keeper:
+    """What the network will see of each picture that is inspected, so long as that takes less than KEPT_BYTES in all."""
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        self._preprocess = preprocess
+        self._bytes = 0
+
+    def __call__(self, pixels: Pixels) -> Pixels | None:
+        if self._bytes >= KEPT_BYTES:
+            return None
+        reduced = self._preprocess.reduce(pixels)
+        self._bytes += reduced.nbytes
+        return reduced
+
+
 def inspect(
-    where: str, pictures: Sequence[Any], skip_bad: bool, progress: Progress | None
+    where: str,
+    pictures: Sequence[Any],
+    skip_bad: bool,
+    progress: Progress | None,
+    keep: Callable[[Pixels], Pixels | None] | None = None,
 ) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
     """The readable pictures with their positions, what is known of each, and name → reason of those left out.
 
-    Raises DataError naming every unreadable one unless they may be skipped.
+    keep: see loader.inspect. Raises DataError naming every unreadable one unless they may be skipped.
     """
     numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
     results = list(
-        _counted(loader.ahead(lambda item: loader.inspect(*item), numbered), len(numbered), progress, "checking pictures")
+        _counted(loader.ahead(lambda item: loader.inspect(*item, keep), numbered), len(numbered), progress, "checking pictures")
     )
     bad = [result for result in results if isinstance(result, PictureError)]
     if bad and not skip_bad:

@@ -25,10 +25,11 @@ AHEAD = 4  # pictures decoded ahead for each thread: enough to ride out an uneve
 
 
 class Inspection(NamedTuple):
-    """What is known of a picture that can be read: size (high, wide) and a sha256 of its pixels."""
+    """What is known of a picture that can be read: size (high, wide) and a sha256 of its pixels; and what `keep` made of it."""
 
     size_hw: tuple[int, int]
     fingerprint: str
+    kept: Pixels | None = None
 
 
 def named(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int) -> str:
@@ -46,13 +47,20 @@ def read(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: 
     return image.read(source, named(picture, position))
 
 
-def inspect(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int) -> Inspection | PictureError:
-    """Decode the whole picture to see whether it can be; an error is returned, not raised, so that all can be listed."""
+def inspect(
+    picture: str | Path | bytes | Pixels | Image.Image | Sample,
+    position: int,
+    keep: Callable[[Pixels], Pixels | None] | None = None,
+) -> Inspection | PictureError:
+    """Decode the whole picture to see whether it can be; an error is returned, not raised, so that all can be listed.
+
+    keep: what to keep of its pixels, so that it need not be decoded again.
+    """
     try:
         pixels = read(picture, position)
     except PictureError as error:
         return error
-    return Inspection((pixels.shape[0], pixels.shape[1]), fingerprint(pixels))
+    return Inspection((pixels.shape[0], pixels.shape[1]), fingerprint(pixels), keep(pixels) if keep else None)
 
 
 def fingerprint(pixels: Pixels) -> str:

@@ -71,6 +71,10 @@ class Preprocess:
 
     def apply(self, image: Pixels) -> Float:
         """The network's input, float32 [3,h,w], of uint8 [H,W,3]."""
+        return self.normalise(self.reduce(image))
+
+    def reduce(self, image: Pixels) -> Pixels:
+        """What the network sees of uint8 [H,W,3], still as uint8: [h,w,3], or [h,w,1] of a picture known to be grey."""
         from PIL import Image
 
         high, wide = self.input_hw(image.shape[:2])
@@ -78,8 +82,11 @@ class Preprocess:
         side = None if self.resize is None else self.size * min(image.shape[:2]) / self.resize
         box = None if side is None else _centred(image.shape[:2], side)
         source = Image.fromarray(image[:, :, 0] if is_grey(image) else image)
-        resized = np.atleast_3d(np.asarray(source.resize((wide, high), Image.Resampling[self.filter.upper()], box)))
-        pixels: Float = np.empty((3, high, wide), np.float32)
+        return np.atleast_3d(np.asarray(source.resize((wide, high), Image.Resampling[self.filter.upper()], box)))
+
+    def normalise(self, resized: Pixels) -> Float:
+        """The network's input, float32 [3,h,w], of what `reduce` gave."""
+        pixels: Float = np.empty((3, *resized.shape[:2]), np.float32)
         np.subtract(resized.transpose(2, 0, 1), np.array(self.mean, np.float32)[:, None, None], out=pixels)
         pixels /= np.array(self.std, np.float32)[:, None, None]
         return pixels
