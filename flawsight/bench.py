@@ -36,6 +36,7 @@ STAGES = {
     "restore": "map to picture's pixels",
 }
 SECONDS = 10.0
+ON_ALL_CORES = ("network", "compare")  # stages; the others use one
 STREAM_SHARE = 0.4  # of the time, for streams; the rest is for pictures one at a time
 SLICES = 3  # streams of each runtime, in turns
 MOST = 64  # pictures taken: an even selection of more
@@ -69,7 +70,7 @@ class BenchResult:
     pictures: how many of those named, or what was drawn. sizes: (wide, high) of them. measured: how often one was judged by itself.
     runtimes: name → Speed; missing: name → why it was not measured. score_difference: the largest between runtimes on the same
     picture, as a share of the threshold; None where there is nothing to compare. recommended, limit: a runtime, and the stage that
-    holds its stream up; why: both in words.
+    takes most of a stream's work; why: both in words.
     """
 
     model: str
@@ -242,7 +243,7 @@ def _until(seconds: float, pictures: list[Picture], what: str, progress: Progres
 
 
 def _advice(speeds: dict[str, Speed]) -> tuple[str, str, list[str]]:
-    """A runtime, the stage that limits its stream, and both in words."""
+    """A runtime, the stage that takes most of its stream's work, and both in words."""
     default = speeds[DEFAULT].total.p50_ms
     fastest = min(speeds, key=lambda name: speeds[name].total.p50_ms)
     share = speeds[fastest].total.p50_ms / default
@@ -251,13 +252,13 @@ def _advice(speeds: dict[str, Speed]) -> tuple[str, str, list[str]]:
     else:
         others = [f"{name} takes {speeds[name].total.p50_ms / default:.2f} times as long" for name in speeds if name != DEFAULT]
         runtime, why = DEFAULT, f"{DEFAULT}: nothing to install{''.join(f', and {other}' for other in others)}."
-    times = {name: spread.p50_ms for name, spread in speeds[runtime].stages.items()}
-    judging = sum(times.values()) - times["read"]
-    if times["read"] / _cores() > judging:
-        return runtime, "read", [why, "A stream waits for reading: files of another format or smaller pictures would speed it up."]
-    limit = max((name for name in times if name != "read"), key=times.__getitem__)
-    share = times[limit] / judging
-    told = f"A stream reads ahead and waits for the rest, of which {limit} ({STAGES[limit]}) takes {100 * share:.0f} %."
+    # In a stream several pictures are judged at once: the network and the comparison use all cores, the rest one each.
+    times = {name: spread.p50_ms / (1 if name in ON_ALL_CORES else _cores()) for name, spread in speeds[runtime].stages.items()}
+    limit = max(times, key=times.__getitem__)
+    share = times[limit] / sum(times.values())
+    told = f"Of the cores' work in a stream {limit} ({STAGES[limit]}) is {100 * share:.0f} %."
+    if limit == "read":
+        told += " Files of another format or smaller pictures would speed it up."
     return runtime, limit, [why, told]
 
 
