@@ -147,7 +147,7 @@ class Anomalib:
         self.engine.predict(model=self.model, data_path=self.test)
 
     def _engine(self, folder: Path) -> Any:
-        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        quiet = {"limit_val_batches": 0, "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
         return self.Engine(default_root_dir=folder, accelerator="cpu", **quiet)
 
     def _model(self, network: str) -> Any:

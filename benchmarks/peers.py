@@ -4,8 +4,9 @@
 
 GOOD and TEST are folders of pictures; without them the demo's plate is drawn. Each product runs in an environment of its own
 (`.venv-peers/`) and in processes of its own (`peer_work.py`, where it is said how each is used), one of them busy at a time. They
-take turns, and a ratio compares two products in the same round: its median over the rounds is what is quoted. Nothing is
-downloaded while it runs, so all networks hold weights that a package brings (lite0) or random ones (wrn50).
+take turns, and a ratio compares two products in the same round: quoted are its median over the rounds, the lowest and the highest.
+Nothing is downloaded while it runs, so all networks hold weights that a package brings (lite0) or random ones (wrn50). Leave the
+machine to it: torch's threads wait for each other and suffer most from other programs. The last line says how much these took.
 
 Fit: from PNG files to a fitted detector saved on disk, a tenth of all patches kept, in a fresh process each time, imports not
 counted. flawsight also reads each picture to check it, and sets a threshold from held-out scores. Score: from one PNG file to its
@@ -265,7 +266,21 @@ class Bench:
 
 
 def times_ours(seconds: timing.Seconds, name: str, ours: str = "flawsight") -> str:
-    return "1" if name == ours else f"{timing.ratio(seconds, name, ours):.3g}"
+    """The median ratio over rounds, and the lowest and highest."""
+    if name == ours:
+        return "1"
+    each = [a / b for a, b in zip(seconds[name], seconds[ours], strict=True)]
+    return f"{timing.ratio(seconds, name, ours):.3g} ({min(each):.3g}–{max(each):.3g})"
+
+
+def processor_seconds() -> tuple[float, float]:
+    """Seconds of processor time that the machine has spent, and that this process and its ended children have; NaN if not told."""
+    own = os.times()
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return float("nan"), sum(own[:4])
+    user, nice, system, _idle, _wait, irq, soft, *steal = map(int, stat.read_text().splitlines()[0].split()[1:])
+    return (user + nice + system + irq + soft + sum(steal[:1])) / os.sysconf("SC_CLK_TCK"), sum(own[:4])
 
 
 def say(text: str) -> None:
@@ -314,7 +329,7 @@ def main() -> None:
     if missing:
         sys.exit(f"There is no {', '.join(missing)}. `make bench-peers` sets the environments up.")
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(pythons, Path(scratch), chosen.rounds)
+        bench, before = Bench(pythons, Path(scratch), chosen.rounds), processor_seconds()
         say("pictures")
         good_folder, test_folder = chosen.data or (None, None)
         good = fill(bench.good, chosen.good, good_folder, "train", chosen.size)
@@ -331,6 +346,10 @@ def main() -> None:
             except Refused as error:
                 print(f"Not done: {error}.\n", flush=True)
         print(f"## Environments\n\n{bench.about()}")
+        (machine_before, own_before), (machine_after, own_after) = before, processor_seconds()
+        others = (machine_after - machine_before) - (own_after - own_before)
+        share = 100 * max(0.0, others) / (machine_after - machine_before)
+        print(f"\nOther programs took {share:.0f} % of all processor time spent meanwhile.")
         if bench.refusals:
             print("\nCould not be done:\n\n" + "\n".join(f"- {text}" for text in bench.refusals))
 
