@@ -3,8 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 OUT ?= out
 RUN = .venv/bin/
 TEST = .venv-test/bin/
+PEERS = anomalib pyimgano anomavision
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-peers clean
 
 demo: .venv/ready ## draw a small inspection set, learn from its good pictures, judge the others, write a report
 	$(RUN)flawsight demo $(OUT)/demo
@@ -23,8 +24,11 @@ lint: .venv-test/ready ## style and strict types
 bench: .venv/ready .venv-test/ready ## run the benchmarks that need no data and write docs/performance.md, for some minutes
 	$(TEST)python benchmarks/run.py --write docs/performance.md
 
+bench-peers: .venv-peers/ready ## time flawsight beside other PatchCore libraries; ARGS are those of benchmarks/peers.py
+	.venv-peers/flawsight/bin/python benchmarks/peers.py $(ARGS)
+
 clean: ## forget environments and what was made
-	rm -rf .venv .venv-test $(OUT) build dist
+	rm -rf .venv .venv-test .venv-peers $(OUT) build dist
 
 .venv/ready: requirements/core.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -37,4 +41,11 @@ clean: ## forget environments and what was made
 	$(PYTHON) -m venv .venv-test
 	$(TEST)python -m pip install --quiet --disable-pip-version-check -r requirements/core.txt -r requirements/test.txt
 	$(TEST)python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv-peers/ready: requirements/core.txt requirements/peers/*.txt pyproject.toml
+	for product in flawsight $(PEERS); do $(PYTHON) -m venv .venv-peers/$$product || exit 1; done
+	.venv-peers/flawsight/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/core.txt
+	.venv-peers/flawsight/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	for product in $(PEERS); do .venv-peers/$$product/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers/$$product.txt || exit 1; done
 	@touch $@
