@@ -32,17 +32,19 @@ def block_maxima() -> onnx.ModelProto:
     ]
     inputs: Sizes = {"queries": ["Q", "D"], "rows": ["N", "D"], "bias": ["N"]}
     groups = numpy_helper.from_array(np.array([0, -1, GROUP], np.int64), "groups")
-    return model("block_maxima", nodes, inputs, helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q", "G"]), [groups])
+    return model("block_maxima", nodes, inputs, [helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q", "G"])], [groups])
 
 
 def closest() -> onnx.ModelProto:
-    """The same inputs, any N → the row at which q·b + bias is largest, the first of equals: int64 [Q]."""
+    """The same inputs, any N → the row at which q·b + bias is largest, the first of equals, int64 [Q]; and that maximum, [Q]."""
     nodes = [
         helper.make_node("Gemm", ["queries", "rows", "bias"], ["closeness"], transB=1),
         helper.make_node("ArgMax", ["closeness"], ["index"], axis=1, keepdims=0),
+        helper.make_node("ReduceMax", ["closeness"], ["maximum"], axes=[1], keepdims=0),
     ]
     inputs: Sizes = {"queries": ["Q", "D"], "rows": ["N", "D"], "bias": ["N"]}
-    return model("closest", nodes, inputs, helper.make_tensor_value_info("index", TensorProto.INT64, ["Q"]))
+    index = helper.make_tensor_value_info("index", TensorProto.INT64, ["Q"])
+    return model("closest", nodes, inputs, [index, helper.make_tensor_value_info("maximum", TensorProto.FLOAT, ["Q"])])
 
 
 def maximum() -> onnx.ModelProto:
@@ -52,7 +54,7 @@ def maximum() -> onnx.ModelProto:
         helper.make_node("ReduceMax", ["closeness"], ["maxima"], axes=[1], keepdims=0),
     ]
     inputs: Sizes = {"queries": ["Q", "D"], "rows": ["N", "D"], "bias": ["N"]}
-    return model("maximum", nodes, inputs, helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q"]))
+    return model("maximum", nodes, inputs, [helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q"])])
 
 
 def distances() -> onnx.ModelProto:
@@ -64,7 +66,7 @@ def distances() -> onnx.ModelProto:
         helper.make_node("Relu", ["signed"], ["distances"]),
     ]
     inputs: Sizes = {"rows": ["N", "D"], "norms": ["N", 1]}
-    return model("distances", nodes, inputs, helper.make_tensor_value_info("distances", TensorProto.FLOAT, ["N", "N"]))
+    return model("distances", nodes, inputs, [helper.make_tensor_value_info("distances", TensorProto.FLOAT, ["N", "N"])])
 
 
 def both_sides() -> onnx.ModelProto:
@@ -74,19 +76,19 @@ def both_sides() -> onnx.ModelProto:
         helper.make_node("MatMul", ["half", "right"], ["resampled"]),
     ]
     inputs: Sizes = {"maps": ["C", "h", "w"], "left": ["H", "h"], "right": ["w", "W"]}
-    return model("both_sides", nodes, inputs, helper.make_tensor_value_info("resampled", TensorProto.FLOAT, ["C", "H", "W"]))
+    return model("both_sides", nodes, inputs, [helper.make_tensor_value_info("resampled", TensorProto.FLOAT, ["C", "H", "W"])])
 
 
 def model(
     name: str,
     nodes: Sequence[NodeProto],
     inputs: Sizes,
-    output: onnx.ValueInfoProto,
+    outputs: list[onnx.ValueInfoProto],
     constants: Sequence[TensorProto] = (),
 ) -> onnx.ModelProto:
     """The checked model of one graph."""
     values = [helper.make_tensor_value_info(one, TensorProto.FLOAT, size) for one, size in inputs.items()]
-    graph = helper.make_graph(nodes, name, values, [output], constants)
+    graph = helper.make_graph(nodes, name, values, outputs, constants)
     opset = helper.make_opsetid("", OPSET)
     made = helper.make_model(graph, producer_name="flawsight", opset_imports=[opset], ir_version=IR_VERSION)
     onnx.checker.check_model(made, full_check=True)

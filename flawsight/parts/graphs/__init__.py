@@ -18,8 +18,13 @@ from flawsight.types import Float
 
 
 def run(name: str, inputs: Mapping[str, Float]) -> NDArray[Any]:
-    """The graph's one output. Safe to call from several threads."""
+    """The graph's one output, or its first. Safe to call from several threads."""
     return _graph(name)(inputs)[0]
+
+
+def run_all(name: str, inputs: Mapping[str, Float]) -> list[NDArray[Any]]:
+    """All outputs of the graph. Safe to call from several threads."""
+    return _graph(name)(inputs)
 
 
 @cache
