@@ -83,15 +83,15 @@ class Anomalib:
     """Its Engine and its Folder datamodule; for single pictures also its torch model without the Engine ("model").
 
     No heat map pictures are drawn (visualizer=False), nothing is logged, and no part of the good pictures is set aside for testing
-    or validation: all are learned from, as by flawsight, and no threshold is set. What its users write: the class `fit` below. Its
+    or validation: all are learned from, as by flawsight, and no threshold is set. What its users write: `fit` below. Its
     network holds the same weights as flawsight's, put in from a package, because it would download its own. It resizes while
-    loading, in this process: on two cores loader processes cost more than they bring.
+    loading, in this process (num_workers=0): reading the pictures is a small part of its fit. Validation is switched off by a limit
+    of 0 batches, for its Folder without a validation set (val_split_mode="none") fails for want of `val_data`.
     """
 
     ways = ("model", "engine")
     helpers = HELPERS
     needs = ("anomalib", "torch", "timm", "lightning", "numpy")
-    workers = int(os.environ.get("PEERS_LOADERS", "0"))
 
     def __init__(self) -> None:
         _declare_operators()
@@ -111,7 +111,7 @@ class Anomalib:
         datamodule = self.Folder(
             name="parts",
             normal_dir=good,
-            num_workers=self.workers,
+            num_workers=0,
             test_split_mode="none",
             val_split_mode="none",
         )
@@ -306,11 +306,16 @@ def _bank(path: str, rows: int) -> Any:
 
 
 def peak_mib() -> float:
-    """The most memory this process has held, in MiB, and the largest of its loader processes, if it had any."""
+    """The most memory this process has held, in MiB.
+
+    Linux's own count is read where it is: getrusage's begins with what the parent held when it started this process.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 2**10
     import resource
 
-    held = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(held) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def installed_mib(helpers: Iterable[str], package: Path | None) -> float:

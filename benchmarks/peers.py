@@ -341,8 +341,9 @@ def main() -> None:
         for network in chosen.networks.split(","):
             print(f"## {NETWORKS[network]}\n")
             try:
-                for part in ([bench.fit(network)] if network in FITTED else []) + [bench.score(network)]:
-                    print(part + "\n", flush=True)
+                if network in FITTED:
+                    print(bench.fit(network) + "\n", flush=True)
+                print(bench.score(network) + "\n", flush=True)
             except Refused as error:
                 print(f"Not done: {error}.\n", flush=True)
         print(f"## Environments\n\n{bench.about()}")
