@@ -35,6 +35,20 @@ def block_maxima() -> onnx.ModelProto:
     return model("block_maxima", nodes, inputs, [helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q", "G"])], [groups])
 
 
+def sketches() -> onnx.ModelProto:
+    """vectors [N,D], axes [D,d] orthonormal → coordinates along the axes, and the length of what they leave: [N,d+1]."""
+    nodes = [
+        helper.make_node("MatMul", ["vectors", "axes"], ["along"]),
+        helper.make_node("Transpose", ["axes"], ["back"], perm=[1, 0]),
+        helper.make_node("MatMul", ["along", "back"], ["covered"]),
+        helper.make_node("Sub", ["vectors", "covered"], ["rest"]),
+        helper.make_node("ReduceL2", ["rest"], ["length"], axes=[1], keepdims=1),
+        helper.make_node("Concat", ["along", "length"], ["sketches"], axis=1),
+    ]
+    inputs: Sizes = {"vectors": ["N", "D"], "axes": ["D", "d"]}
+    return model("sketches", nodes, inputs, [helper.make_tensor_value_info("sketches", TensorProto.FLOAT, ["N", "S"])])
+
+
 def closest() -> onnx.ModelProto:
     """The same inputs, any N → the row at which q·b + bias is largest, the first of equals, int64 [Q]; and that maximum, [Q]."""
     nodes = [
@@ -98,7 +112,7 @@ def model(
 def main() -> None:
     default = Path(__file__).parents[1] / "flawsight" / "parts" / "graphs"
     out_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else default
-    for build in (block_maxima, closest, maximum, distances, both_sides):
+    for build in (block_maxima, sketches, closest, maximum, distances, both_sides):
         (out_dir / f"{build.__name__}.onnx").write_bytes(build().SerializeToString(deterministic=True))
 
 

@@ -36,10 +36,13 @@ class OnnxBackbone:
 
 
 class Graph:
-    """Any graph under onnxruntime, from the bytes of its ONNX file: inputs by name → all outputs. Safe to call from threads."""
+    """Any graph under onnxruntime, from the bytes of its ONNX file: inputs by name → all outputs. Safe to call from threads.
 
-    def __init__(self, data: bytes) -> None:
-        self._session = _session(data)
+    threads: that share one call; 0 for as many as there are cores.
+    """
+
+    def __init__(self, data: bytes, threads: int = 0) -> None:
+        self._session = _session(data, threads)
 
     def __call__(self, inputs: Mapping[str, Float]) -> list[NDArray[Any]]:
         found: list[NDArray[Any]] = self._session.run(None, inputs)
@@ -52,10 +55,11 @@ def _onnxruntime(data: bytes, levels: list[str]) -> Run:
     return lambda images: [np.asarray(level) for level in session.run(levels, {name: images})]
 
 
-def _session(data: bytes) -> Any:
+def _session(data: bytes, threads: int = 0) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3
     # Its threads would wait for the next picture by spinning, on the cores that the neighbour search needs: a third of the time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

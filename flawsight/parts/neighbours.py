@@ -146,11 +146,11 @@ class Bank:
 def _grouped(centred: Float) -> _Rows:
     n, dims = centred.shape
     n_groups = -(-n // GROUP)
-    axes = np.empty((dims, 0), np.float32)
+    axes, sketches, index = np.empty((dims, 0), np.float32), np.empty((n, 0), np.float32), np.arange(n)
     if n_groups > FEW_GROUPS and dims > SKETCH_DIMS[0]:
         axes = _principal_axes(centred, int(np.clip(dims // SKETCH_SHARE, *SKETCH_DIMS)))
-    sketches = _sketched(centred, axes)
-    index = np.concatenate([np.sort(part) for part in _halved(sketches[:, :-1], np.arange(n))]) if axes.size else np.arange(n)
+        sketches = _sketched(centred, axes)
+        index = np.concatenate([np.sort(part) for part in _halved(sketches[:, :-1], index)])
     padding = np.zeros(n_groups * GROUP - n, np.int64)
     index = np.append(index, padding)
     rows = centred[index]
@@ -171,9 +171,8 @@ def _principal_axes(centred: Float, n: int) -> Float:
 
 def _sketched(vectors: Float, axes: Float) -> Float:
     """Coordinates along the axes, and the length of what they leave: float32 [n,d+1]."""
-    along = vectors @ axes
-    rest = vectors - along @ axes.T
-    return np.column_stack([along, np.sqrt(np.einsum("nd,nd->n", rest, rest))])
+    sketches: Float = graphs.run("sketches", {"vectors": vectors, "axes": axes})
+    return sketches
 
 
 def _halved(points: Float, index: Index) -> list[Index]:
