@@ -71,14 +71,20 @@ def fit(
     confidence: opt.Confidence = 0.95,
     skip_bad: opt.SkipBad = False,
     runtime: opt.Runtime = "onnxruntime",
+    memory: opt.Memory = None,
+    dry_run: opt.DryRun = False,
     json: opt.Json = None,
 ) -> None:
     """Learn from good pictures and write a model file."""
+    from flawsight.fitting import estimate
     from flawsight.fitting import fit as fit_model
-    from flawsight.report.console import meter, tell
+    from flawsight.report.console import meter, tell, tell_estimate
 
-    plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime)
-    _check_writable(out, json)
+    plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime, memory)
+    _check_writable(None if dry_run else out, json)
+    tell_estimate(estimate(good_dir, plan), json, dry_run)
+    if dry_run:
+        return
     with meter() as progress:
         model = fit_model(good_dir, plan, progress)
     model.save(out)
@@ -141,6 +147,7 @@ def evaluate(
     confidence: opt.Confidence = 0.95,
     skip_bad: opt.SkipBad = False,
     runtime: opt.Runtime = "onnxruntime",
+    memory: opt.Memory = None,
     json: opt.Json = None,
 ) -> None:
     """Measure how well defects are found, on pictures with labels."""
@@ -151,7 +158,7 @@ def evaluate(
     from flawsight.report import html
     from flawsight.report.console import meter, tell_report
 
-    plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime)
+    plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime, memory)
     if model and plan != Plan(skip_bad=skip_bad, runtime=runtime):
         raise UsageError("evaluate: --model judges with that model as it is, and options of a new fit came too. Leave out either.")
     _check_writable(save, report_file, json)
@@ -263,6 +270,7 @@ def _plan(
     confidence: float,
     skip_bad: bool,
     runtime: str,
+    memory: str | None,
 ) -> Plan:
     from flawsight.fitting import Plan, parse_options
     from flawsight.threshold import parse_share
@@ -272,7 +280,7 @@ def _plan(
         chosen["seed"] = seed
     share = None if max_false_rejects is None else parse_share(max_false_rejects)
     named = tuple(name.strip() for name in levels.split(",")) if levels else ()
-    return Plan(method, backbone, preset, size, named, chosen, share, confidence, skip_bad, runtime)
+    return Plan(method, backbone, preset, size, named, chosen, share, confidence, skip_bad, runtime, memory)
 
 
 def _check_writable(*paths: Path | None) -> None:

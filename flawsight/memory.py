@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import sys
@@ -44,6 +45,14 @@ def peak() -> int:
     The system's own count of it may begin with what the process held that started this one, so on Linux another is read.
     """
     return _of_this_process("VmHWM")
+
+
+def give_back() -> None:
+    """Let the system have back what was freed here and is kept for later, where the C library can (glibc)."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def available(root: Path = Path("/")) -> int:

@@ -28,3 +28,8 @@ FalseRejects = Annotated[
 Confidence = Annotated[float, typer.Option(help="With which the promise holds.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable pictures out, and list them, instead of stopping.")]
 Runtime = Annotated[str, typer.Option(help="onnxruntime, or openvino where that extra is installed.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory to fit in, such as 1GB or 512MiB; half of what is free if not told."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what the fit will need of time and memory.")]

@@ -27,6 +27,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from flawsight import memory
 from flawsight.backbones import Backbone
 from flawsight.errors import DataError, NotFitted, UsageError
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, stack
@@ -34,7 +35,6 @@ from flawsight.parts import coreset, resample
 from flawsight.parts.neighbours import Bank
 from flawsight.parts.streaming import BLOCK_ROWS, Covering, Gathered, Need, Stream, radius_factor, variance
 from flawsight.types import Float, Scores
-
 
 
 class _Layout(NamedTuple):
@@ -109,19 +109,21 @@ class PatchCore:
     def fit_within(
         self, images: Iterable[Float], groups: list[int], room: int | None, progress: Progress | None = None
     ) -> tuple[Float, list[str]]:
-        """See Bounded.fit_within. Where all patches fit they are kept; else blocks of them are reduced, see parts/streaming.py.
+        """See BankMethod.fit_within. Where all patches fit they are kept; else blocks of them are reduced, see parts/streaming.py.
 
         Then held-out scores need a second pass, which makes each picture's patches again: these are larger than the picture.
         """
         if room is not None and iter(images) is images:
-            raise UsageError("patchcore: within limited memory pictures are looked at twice; an iterator came. Give a list of them.")
+            raise UsageError(
+                "patchcore: within limited memory pictures are looked at twice; an iterator came. Give a list of them."
+            )
         draws, layouts, stream = np.random.default_rng([self.params.seed, 1]), [], None
         for image in images:
             patches, grid, channels = self.embed(image[None])
             if stream is None:
                 to_scales = partial(_scales, channels=channels if self.params.balance_levels else None)
                 stream = Stream("patchcore", self.need(patches.shape[2]), room, len(groups), to_scales, self.reduce)
-            stream.add(patches[0], grid, draws.random(patches.shape[1]).astype(np.float32))
+            stream.add(patches[0], grid, draws.random((patches.shape[1],), dtype=np.float32))
             layouts.append(_Layout(grid, image.shape[1:]))
         if stream is None:
             raise DataError("patchcore: no pictures came to learn from. Give it some.")
@@ -129,13 +131,15 @@ class PatchCore:
         scales = to_scales(variance(held.rows) if held.blocks == 1 else stream.spread.variance)
         del stream
         held.rows *= scales
+        memory.give_back()
         kept, radius = self._select(held, progress)
         grids = np.array([layout.grid for layout in layouts], np.int32)
         self.build(held.rows[kept], held.source[kept], scales, grids, radius)
         if held.blocks == 1:
             starts = np.cumsum([high * wide for high, wide in grids[:-1]])
             return self._held_out(np.split(held.rows, starts), layouts, np.array(groups), progress), []
-        del held.rows  # makes room for the bank
+        del held.rows
+        memory.give_back()
         again = (self.embed(image[None])[0][0] * scales for image in images)
         covering = Covering(self._measured(self._fitted.rows)) if self.params.coreset == "greedy" else None
         held_out = self._held_out(again, layouts, np.array(groups), progress, covering)
@@ -144,7 +148,7 @@ class PatchCore:
         return held_out, [self._note(held.blocks, held.n_seen)]
 
     def build(self, rows: Float, source: NDArray[np.int32], scales: Float, grids: NDArray[np.int32], radius: float) -> None:
-        """Take scaled rows [M,D] for the bank. source: int32 [M,3], picture, grid row and column of each. grids: int32 [N,2]."""
+        """See BankMethod.build."""
         self._bank = Bank(rows)
         self._source, self._scale, self._grids, self._radius, self._factor = source, scales, grids, radius, 1.0
 
@@ -203,16 +207,13 @@ class PatchCore:
         return np.ascontiguousarray(vectors.transpose(0, 2, 1)), (high, wide), channels
 
     def need(self, dims: int) -> Need:
-        """What a choice from patches of so many dimensions takes of memory."""
+        """See BankMethod.need."""
         params = self.params
         measured = min(dims, params.projection_dims or dims) if params.coreset == "greedy" else 0
         return Need(dims, measured, params.coreset_ratio, params.bank_limit, params.coreset == "identity")
 
     def reduce(self, rows: Float, draws: Float, n: int, scales: Float | None = None) -> NDArray[np.int64]:
-        """Indices, rising, of n rows of a block that stand for all of it. draws: float32 [N], a random number for each.
-
-        scales: of rows that are not scaled yet.
-        """
+        """See BankMethod.reduce."""
         if self.params.coreset == "random":
             return np.sort(np.argsort(draws, kind="stable")[:n])
         return np.sort(coreset.greedy(self._measured(rows, scales), n, overwrite=True)[0])
@@ -313,7 +314,10 @@ class PatchCore:
 
 
 def _scales(variances: NDArray[np.float64], channels: list[int] | None) -> Float:
-    """One over each level's spread, the root of its total variance, repeated for its channels: float32 [D]; all 1 without channels."""
+    """One over each level's spread, the root of its total variance, repeated for its channels: float32 [D].
+
+    channels: of each level; None for scales of 1.
+    """
     if channels is None:
         return np.ones(len(variances), np.float32)
     scales = []

@@ -41,12 +41,15 @@ def n_kept(n_rows: int, ratio: float, limit: int = 0) -> int:
     return min(n, limit) if limit else n
 
 
-def working_bytes(n: int, dims: int) -> int:
-    """Bytes that `greedy` takes at most for n rows of so many dimensions, a copy of them included."""
+def working_bytes(n: int, picks: int, dims: int) -> int:
+    """Bytes that `greedy` takes at most to pick from n rows of so many dimensions, a copy of the rows included.
+
+    What the runtime keeps of a first call with TABLE_ROWS rows, the table above all, is not counted.
+    """
     row = 4 * dims + 48  # with norms, distances, places, and what is made on the way of the last two
     active = (n // (SHRINK - 1)) * row  # all of them, each taken from the one before
-    products = MAX_BLOCK_ROWS * 4 * dims + 8 * (BLOCK_CELLS + MIN_BLOCK_ROWS * min(n, MAX_BLOCK_ROWS))
-    return n * row + active + products + 3 * 4 * min(n, TABLE_ROWS) ** 2
+    products = 8 * max(BLOCK_CELLS, MIN_BLOCK_ROWS * picks)  # the runtime's regions grow by doubling
+    return n * row + active + (min(n, MAX_BLOCK_ROWS) + picks) * 4 * dims + products
 
 
 def greedy(

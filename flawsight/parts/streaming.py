@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.errors import UsageError
-from flawsight.memory import in_words
+from flawsight.memory import give_back, in_words
 from flawsight.parts import coreset
 from flawsight.parts.neighbours import Bank
 from flawsight.types import Float
@@ -60,7 +60,8 @@ class Need:
 
     def at_once(self, n: int) -> int:
         """Bytes to hold n rows and choose from them, or to hold them beside the bank, whichever is more."""
-        choosing = coreset.working_bytes(n, self.measured) if self.measured else 0
+        blocks = 4 * BLOCK_ROWS * (2 * self.dims + self.measured)
+        choosing = blocks + coreset.working_bytes(n, self.n_kept(n), self.measured) if self.measured else 0
         return n * (4 * self.dims + 16) + max(choosing, self.bank(self.n_kept(n)))
 
     def bank(self, n: int) -> int:
@@ -239,9 +240,11 @@ class Stream:
         """Move the block's m survivors to its start, in their order; where they end."""
         held = self._held
         m = min(m, block.stop - block.start)
+        give_back()
         kept = self._reduce(held.rows[block], held.draws[block], m, scales) + block.start
         for array in (held.rows, held.source, held.draws):
             array[block.start : block.start + m] = array[kept]
+        give_back()
         return int(block.start + m)
 
 
