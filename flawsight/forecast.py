@@ -26,6 +26,7 @@ KNOWN_BYTES = 2048  # kept of each picture: name, fingerprint, sizes, and its pl
 SIZED = 64  # pictures whose headers are read to see how large they are
 SET_UP_ROWS = 8192  # of noise, on which a method's parts are set up
 SET_UP_BYTES = 256 << 20  # more than that takes
+SPARE = 1.05  # times the memory that just does, named as what would
 PROBED = 3  # pictures that are tried out
 PROBE_BYTES = 12 << 20  # of patches that the choice is tried out on
 JITTER = 0.05  # standard deviations by which copies of patches are moved apart for that
@@ -74,8 +75,8 @@ class Room:
 
     @property
     def smallest(self) -> int:
-        """The smallest budget that would do."""
-        return self.taken + self.need.smallest(self.patches)
+        """The smallest budget that would do, with a little to spare: what is taken differs from run to run."""
+        return int(SPARE * (self.taken + self.need.smallest(self.patches)))
 
     @property
     def peak(self) -> int:
@@ -84,7 +85,7 @@ class Room:
 
     def check(self) -> None:
         """Raise UsageError where the budget does not do."""
-        if self.budget < self.smallest:
+        if self.budget < self.taken + self.need.smallest(self.patches):
             words = memory.in_words
             raise UsageError(
                 f"fit: {self.patches:,} patches, of which {self.need.n_kept(self.patches):,} are kept, need at least "
