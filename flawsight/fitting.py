@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flawsight import loader, threshold
-from flawsight.backbones import get_card
-from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.backbones import get_card, open_backbone
 from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
 from flawsight.errors import DataError, PictureError, UnknownName, UsageError
@@ -63,7 +62,7 @@ class Plan:
     """What to fit and how. options: of the method's params. levels: of the backbone, its default ones if none are named.
 
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
-    skip_bad: leave unreadable pictures out instead of stopping. runtime: see OnnxBackbone.
+    skip_bad: leave unreadable pictures out instead of stopping. runtime, weights, device: see open_backbone.
     """
 
     method: str = "patchcore"
@@ -76,6 +75,8 @@ class Plan:
     confidence: float = threshold.CONFIDENCE
     skip_bad: bool = False
     runtime: str = "onnxruntime"
+    weights: str | None = None
+    device: str = "cpu"
 
     def preprocess(self) -> Preprocess:
         """The preset's preprocessing with the backbone's mean and std."""
@@ -108,10 +109,8 @@ def fit(
     being done, steps done, steps in all. Raises DataError (naming every unreadable picture) or UsageError before time is spent.
     """
     plan = plan or Plan()
-    preprocess, card = plan.preprocess(), get_card(plan.backbone)
-    levels = plan.levels or card.default_levels
-    card.check_levels(levels)
-    backbone = OnnxBackbone(card.onnx(), levels, plan.runtime)
+    preprocess = plan.preprocess()
+    backbone = open_backbone(plan.backbone, plan.levels, plan.runtime, plan.weights, plan.device)
     method = make(plan.method, plan.method_options(), backbone)
     chosen = good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
