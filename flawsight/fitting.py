@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flawsight import loader, threshold
-from flawsight.backbones import get_card
-from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.backbones import get_card, open_backbone
 from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
 from flawsight.errors import DataError, PictureError, UsageError
@@ -38,7 +37,7 @@ class Plan:
 
     levels: of the backbone; if none are named the preset's, or the backbone's default ones where it is not the preset's.
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
-    skip_bad: leave unreadable pictures out instead of stopping. runtime: see OnnxBackbone.
+    skip_bad: leave unreadable pictures out instead of stopping. runtime, weights, device: see open_backbone.
     """
 
     method: str | None = None
@@ -51,6 +50,8 @@ class Plan:
     confidence: float = threshold.CONFIDENCE
     skip_bad: bool = False
     runtime: str = "onnxruntime"
+    weights: str | None = None
+    device: str = "cpu"
 
     @property
     def method_name(self) -> str:
@@ -100,8 +101,9 @@ def fit(
     being done, steps done, steps in all. Raises DataError (naming every unreadable picture) or UsageError before time is spent.
     """
     plan = plan or Plan()
-    preprocess, levels = plan.preprocess(), plan.backbone_levels()
-    backbone = OnnxBackbone(get_card(plan.backbone_name).onnx(), levels, plan.runtime)
+    preprocess = plan.preprocess()
+    weights = plan.weights or get_preset(plan.preset).weights or None
+    backbone = open_backbone(plan.backbone_name, plan.backbone_levels(), plan.runtime, weights, plan.device)
     method = make(plan.method_name, plan.method_options(), backbone)
     chosen = good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
