@@ -17,8 +17,10 @@ coordinates fill the range of a byte alike.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flawsight.parts import graphs
 from flawsight.types import Float
@@ -53,7 +55,10 @@ class Sketches:
         along = _along(queries, self._axes)
         steps = query_steps()
         sketch, step = _rounded(along, steps)
-        inputs = {"queries": (sketch + _zero(steps)).astype(np.uint8), "zero": np.array(_zero(steps), np.uint8)}
+        inputs: dict[str, NDArray[Any]] = {
+            "queries": (sketch + _zero(steps)).astype(np.uint8),
+            "zero": np.array(_zero(steps), np.uint8),
+        }
         inputs["scale"] = np.array(step * self._step, np.float32)
         starts = range(0, len(bias), BLOCK_ROWS)
         found = [
@@ -75,7 +80,7 @@ def query_steps() -> int:
     """
     n = 64
     queries, rows = np.full((2, n), ZERO + WIDE, np.uint8), np.full((n, GROUP), WIDE, np.int8)
-    inputs = {"queries": queries, "zero": np.array(ZERO, np.uint8), "rows": rows}
+    inputs: dict[str, NDArray[Any]] = {"queries": queries, "zero": np.array(ZERO, np.uint8), "rows": rows}
     tried = graphs.run("block_maxima", {**inputs, "scale": np.array(1, np.float32), "bias": np.zeros(GROUP, np.float32)})
     return WIDE if (tried == n * WIDE * WIDE).all() else NARROW
 
@@ -101,7 +106,8 @@ def _along(vectors: Float, axes: Float) -> Float:
 
 
 def _norms(vectors: Float) -> Float:
-    return np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    norms: Float = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    return norms
 
 
 def _turn(n: int) -> Float:
