@@ -16,7 +16,7 @@ from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
 from flawsight.errors import DataError, PictureError, UnknownName, UsageError
 from flawsight.loader import Inspection
-from flawsight.methods import make
+from flawsight.methods import get_method, make
 from flawsight.methods.base import Progress
 from flawsight.model import Model, Training, now
 from flawsight.preprocess import Preprocess
@@ -60,7 +60,7 @@ PRESETS: dict[str, Preset] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What to fit and how. options: of the method's params. levels: of the backbone, its default ones if none are named.
+    """What to fit and how. options: of the method's params. levels: of the backbone, the method's default ones if none are named.
 
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
     skip_bad: leave unreadable pictures out instead of stopping. runtime: see OnnxBackbone.
@@ -109,7 +109,7 @@ def fit(
     """
     plan = plan or Plan()
     preprocess, card = plan.preprocess(), get_card(plan.backbone)
-    levels = plan.levels or card.default_levels
+    levels = plan.levels or get_method(plan.method).default_levels(card)
     card.check_levels(levels)
     backbone = OnnxBackbone(card.onnx(), levels, plan.runtime)
     method = make(plan.method, plan.method_options(), backbone)
