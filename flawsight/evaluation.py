@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import image, loader
+from flawsight import image, loader, memory
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError
 from flawsight.fitting import Plan, fit, inspect, unreadable
@@ -21,6 +21,7 @@ from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
 from flawsight.types import Float, Mask, Prediction, Report, Row, Sample
 
+MEASURING_BYTES, KEY_BYTES = 128 << 20, 8  # of pixel metrics while they are measured, and of a pixel kept for that
 HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
 
 
@@ -45,7 +46,8 @@ def evaluate_dataset(
 ) -> tuple[Report, Model]:
     """The Report on a data set's test pictures, of the model given or of one fitted on its good ones; and that model.
 
-    Raises DataError for a data set that cannot be judged, before time is spent.
+    Within the plan's memory pixel metrics are exact so far as it goes. Raises DataError for a data set that cannot be judged,
+    before time is spent.
     """
     judging = judging or Judging()
     if not dataset.test:
@@ -60,6 +62,9 @@ def evaluate_dataset(
     fitted = fit(dataset.train, plan, progress) if model is None else model
     timings = {"fit": time.perf_counter() - started} if model is None else {}
     train = {sample.name: sample.path for sample in dataset.train}
+    if plan is not None and plan.memory is not None:
+        left = memory.parse(plan.memory) - memory.resident() - MEASURING_BYTES
+        judging = replace(judging, exact_px=max(0, min(judging.exact_px, left // KEY_BYTES)))
     report = evaluate(fitted, dataset.test, dataset.title, judging, train, progress)
     notes = [*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]
     return replace(report, timings_s={**timings, **report.timings_s}, notes=notes), fitted
@@ -129,12 +134,13 @@ class _Judged:
         if isinstance(result, PictureError):
             self.bad.append(result)
             return
-        high, wide = result.map.shape
-        stride = max(1, round(max(high, wide) * HEAT_STRIDE / max(self.model.preprocess.input_hw((high, wide)))))
-        heat = result.map[stride // 2 :: stride, stride // 2 :: stride].astype(np.float16)
-        self.rows.append(Row(sample, result.score, result.is_defective, (high, wide), result.seen_xyxy, heat, result.evidence))
-        self.sizes.add((high, wide))
-        if self.judging.use_masks and sample.label is not None:
+        size_hw, heat = result.size_hw, None
+        if result.map is not None:
+            stride = max(1, round(max(size_hw) * HEAT_STRIDE / max(self.model.preprocess.input_hw(size_hw))))
+            heat = result.map[stride // 2 :: stride, stride // 2 :: stride].astype(np.float16)
+        self.rows.append(Row(sample, result.score, result.is_defective, size_hw, result.seen_xyxy, heat, result.evidence))
+        self.sizes.add(size_hw)
+        if result.map is not None and self.judging.use_masks and sample.label is not None:
             self._add_pixels(sample, result.map)
 
     def _add_pixels(self, sample: Sample, heat: Float) -> None:
@@ -187,6 +193,8 @@ class _Judged:
                 f"Pictures of {wide}×{high} pixels were judged; the model learned from {_sizes(learned)}. "
                 "Scores hold only if the parts appear equally large."
             )
+        if self.rows and all(row.heat is None for row in self.rows):
+            notes.append(self._no_map())
         if self.maskless and self.n_masks:
             notes.append(f"{sum(self.maskless.values())} defective pictures have no mask: pixel metrics leave them out.")
         if pixels is not None and pixels.error:
@@ -197,6 +205,11 @@ class _Judged:
                 f"{len(same)} judged pictures are among those the model learned from, which flatters it: {', '.join(same[:3])}."
             )
         return notes
+
+    def _no_map(self) -> str:
+        told = f"{self.model.method.name} gives no map: it scores pictures as wholes"
+        masked = self.judging.use_masks and any(row.sample.mask for row in self.rows)
+        return f"{told}, so there are no pixel metrics, whatever masks there are." if masked else f"{told}."
 
     def _learned_from(self) -> list[str]:
         """Judged good pictures that the model was fitted on, by their pixels; only looked for where names meet."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from flawsight import image, loader, memory
-from flawsight.errors import DataError, PictureError, UsageError
+from flawsight.errors import PictureError, UsageError
 from flawsight.methods.base import BankMethod
 from flawsight.parts.streaming import Need
 from flawsight.preprocess import Preprocess
@@ -159,13 +159,15 @@ class _Tried:
     pick: float
 
 
-def estimate(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any], asked: int | str | None) -> Estimate:
-    """The Estimate of a fit on these pictures. asked: memory, see memory.budget. Raises UsageError where it is too little.
+def estimate(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any], asked: int | str | None) -> Estimate | None:
+    """The Estimate of a fit on these pictures; None if none that is tried can be read: the fit will name them all.
 
-    method: an unfitted one, left fitted on next to nothing.
+    method: an unfitted one, left fitted on next to nothing. asked: memory, see memory.budget. Raises UsageError if it is too little.
     """
     budget = memory.budget(asked)
     sizes = sizes_hw(pictures)
+    if not sizes:
+        return None
     inputs = [preprocess.input_hw(hw) for hw in sizes]
     left = budget - memory.resident()
     known = len(pictures) * KNOWN_BYTES
@@ -176,6 +178,8 @@ def estimate(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any]
     space = room(method, budget, every, reading.bytes + known + kept)
     space.check()
     tried = _try(method, preprocess, pictures, space)
+    if tried is None:
+        return None
     memory.give_back()
     space = replace(space, taken=max(space.taken, memory.resident() + reading.bytes + known + kept))
     blocks = space.need.blocks(space.patches, space.left)
@@ -214,7 +218,7 @@ def _search(tried: _Tried, bank_rows: int) -> float:
     return max(tried.score - tried.embed, 0.0) * max(1.0, bank_rows / tried.bank_rows)
 
 
-def _try(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any], space: Room) -> _Tried:
+def _try(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any], space: Room) -> _Tried | None:
     """A few pictures through each step of a fit, with a bank of copies of their patches, each moved a little."""
     times: dict[str, list[float]] = {"read": [], "prepare": [], "embed": []}
     images: list[Float] = []
@@ -231,7 +235,7 @@ def _try(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any], sp
         for name, seconds in zip(times, (reading + hashing, preparing, embedding), strict=True):
             times[name].append(seconds)
     if not images:
-        raise DataError("fit: none of the pictures that were tried first can be read. Check them.")
+        return None
     pick, score, bank_rows = _try_bank(method, images, space)
     read, prepare, embed = (float(np.median(of_step)) for of_step in times.values())
     return _Tried(read, prepare, embed, score, bank_rows, pick)

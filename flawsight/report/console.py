@@ -18,6 +18,7 @@ from rich.text import Text
 
 from flawsight import memory
 from flawsight.bench import STAGES, BenchResult, Spread
+from flawsight.errors import UsageError
 from flawsight.files import atomic_write
 from flawsight.forecast import Estimate
 from flawsight.methods.base import Progress
@@ -45,8 +46,15 @@ def tell(facts: dict[str, Any], notes: list[str], json: Path | None, wrote: Path
         _say_wrote(wrote, json)
 
 
-def tell_estimate(estimate: Estimate, json: Path | None, alone: bool) -> None:
-    """What a fit will need, in two lines before its progress on standard error; alone, on standard output or as JSON."""
+def tell_estimate(estimate: Estimate | None, json: Path | None, alone: bool) -> None:
+    """What a fit will need, in two lines before its progress on standard error; alone, on standard output or as JSON.
+
+    Raises UsageError if it is asked for alone where it cannot be told.
+    """
+    if estimate is None:
+        if alone:
+            raise UsageError("fit: what this will need cannot be told: its method keeps no bank. Leave out --dry-run.")
+        return
     if alone:
         _write_json({**dataclasses.asdict(estimate), "total_s": estimate.total_s}, json)
     if json != STDOUT:
@@ -101,9 +109,10 @@ def show_bench(console: Console, result: BenchResult) -> None:
     table.add_row("one picture, whole", *[_in_ms(speed.total) for speed in result.runtimes.values()], style="bold")
     console.print(table)
     rates = ", ".join(f"{speed.pictures_per_s:.1f} under {name}" for name, speed in result.runtimes.items())
+    rows = f"a bank of {result.bank_rows} rows, " if result.bank_rows else ""
     facts = {
         "pictures/s in a stream": rates,
-        "bank": f"{result.bank_rows} rows, {result.bank_bytes / 2**20:.1f} MiB",
+        "learned": f"{rows}{result.bank_bytes / 2**20:.1f} MiB",
         "peak memory": f"{result.peak_rss_mb:.0f} MiB with {' and '.join(result.runtimes)} loaded",
     }
     if result.score_difference is not None:
