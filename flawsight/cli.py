@@ -76,17 +76,16 @@ def fit(
     json: opt.Json = None,
 ) -> None:
     """Learn from good pictures and write a model file."""
-    from flawsight.fitting import estimate
-    from flawsight.fitting import fit as fit_model
+    from flawsight import fitting
     from flawsight.report.console import meter, tell, tell_estimate
 
     plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime, memory)
     _check_writable(None if dry_run else out, json)
-    tell_estimate(estimate(good_dir, plan), json, dry_run)
+    tell_estimate(fitting.estimate(good_dir, plan), json, dry_run)
     if dry_run:
         return
     with meter() as progress:
-        model = fit_model(good_dir, plan, progress)
+        model = fitting.fit(good_dir, plan, progress)
     model.save(out)
     tell(model.info(), model.training.notes, json, out)
 

@@ -162,7 +162,8 @@ class _Tried:
 def estimate(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any], asked: int | str | None) -> Estimate | None:
     """The Estimate of a fit on these pictures; None if none that is tried can be read: the fit will name them all.
 
-    method: an unfitted one, left fitted on next to nothing. asked: memory, see memory.budget. Raises UsageError if it is too little.
+    method: an unfitted one, left fitted on next to nothing. asked: memory, see memory.budget. Raises UsageError if that is too
+    little.
     """
     budget = memory.budget(asked)
     sizes = sizes_hw(pictures)

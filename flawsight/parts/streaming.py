@@ -87,7 +87,7 @@ class Need:
             return 1
         n -= block
         while n > 0:
-            survivors = m if survivors + m > block // 2 else survivors + m
+            survivors = m if survivors + 2 * m > block // 2 else survivors + m
             n -= block - survivors
             blocks += 1
         return blocks
