@@ -279,7 +279,7 @@ def _plan(
         chosen["seed"] = seed
     share = None if max_false_rejects is None else parse_share(max_false_rejects)
     named = tuple(name.strip() for name in levels.split(",")) if levels else ()
-    return Plan(method, backbone, preset, size, named, chosen, share, confidence, skip_bad, runtime, memory)
+    return Plan(method, backbone, preset, size, named, chosen, share, confidence, skip_bad, runtime, memory=memory)
 
 
 def _check_writable(*paths: Path | None) -> None:
