@@ -130,6 +130,7 @@ def evaluate(
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the fitted model here.")] = None,
     report_file: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as a page.")] = None,
     no_masks: Annotated[bool, typer.Option("--no-masks", help="Judge whole pictures only.")] = False,
+    ensemble_norm: opt.EnsembleNorm = "held-out",
     method: opt.Method = None,
     backbone: opt.BackboneName = None,
     preset: opt.PresetName = "default",
@@ -154,11 +155,12 @@ def evaluate(
     plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime)
     if model and plan != Plan(skip_bad=skip_bad, runtime=runtime):
         raise UsageError("evaluate: --model judges with that model as it is, and options of a new fit came too. Leave out either.")
+    judging = Judging(not no_masks, skip_bad, ensemble_norm=ensemble_norm)
     _check_writable(save, report_file, json)
     loaded = load(model, runtime) if model else None
     with meter() as progress:
         dataset = open_dataset(data, category, layout, not no_masks)
-        report, fitted = evaluate_dataset(dataset, loaded, plan, Judging(not no_masks, skip_bad), progress)
+        report, fitted = evaluate_dataset(dataset, loaded, plan, judging, progress)
         if save:
             fitted.save(save)  # first: it is what took the time
         if report_file:
