@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from flawsight.backbones.cards import BACKBONES, BackboneCard, get_card
-from flawsight.backbones.onnx import OnnxBackbone, Origin
-from flawsight.errors import ModelFileError, UsageError
+from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.backbones.opening import network_file
 from flawsight.types import Float
 
 __all__ = ["BACKBONES", "Backbone", "BackboneCard", "get_card", "open_backbone"]
@@ -27,15 +27,11 @@ def open_backbone(
 ) -> OnnxBackbone:
     """The network of that name, ready to give these levels, finest first; its default ones if none are named.
 
-    Raises UnknownName or UsageError for what there is not, ModelFileError for weights that are missing or damaged.
+    weights: None for the published ones, "random", or a file; see opening.network_file. device: "cpu", or "cuda" through torch.
+    Raises UnknownName or UsageError for what there is not, ModelFileError for weights that are missing or damaged, MissingExtra.
     """
     card = get_card(name)
     levels = levels or card.default_levels
     card.check_levels(levels)
-    if not card.embedded:
-        raise ModelFileError(
-            f"backbones: {name}: the weights {card.file} (sha256 {card.sha256}…) were needed, published at {card.url}."
-        )
-    if weights is not None or device != "cpu":
-        raise UsageError(f"backbones: {name} has its embedded weights alone and runs on the cpu; got {weights or device}.")
-    return OnnxBackbone(card.onnx(), levels, runtime, Origin(card.sha256, card.licence, card.source))
+    data, origin = network_file(card, levels, weights)
+    return OnnxBackbone(data, levels, runtime, origin)
