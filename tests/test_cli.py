@@ -27,9 +27,10 @@ from typer.testing import CliRunner, Result
 import flawsight
 from flawsight import bench, cli, files, image, threshold
 from flawsight.datasets import open_dataset
-from flawsight.fitting import PRESETS, Plan
+from flawsight.fitting import Plan
 from flawsight.metrics import METRICS
 from flawsight.model import Model, load
+from flawsight.presets import PRESETS
 from flawsight.threshold import fixed
 
 NONASCII = "größe-螺丝.png"

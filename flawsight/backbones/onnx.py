@@ -67,7 +67,7 @@ class Graph:
     def __init__(self, data: bytes, threads: int = 0) -> None:
         self._session = _session(data, threads)
 
-    def __call__(self, inputs: Mapping[str, Float]) -> list[NDArray[Any]]:
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         found: list[NDArray[Any]] = self._session.run(None, inputs)
         return found
 
