@@ -76,8 +76,8 @@ def weights(card: BackboneCard) -> tuple[Path, str]:
     path = weights_file(_published(card))
     if not path.is_file():
         raise ModelFileError(
-            f"backbones: {card.name} needs its published weights, the file {card.file} (sha256 {card.sha256}…), which is not in "
-            f"{path.parent}. Fetch it with `flawsight backbones pull {card.name}`. {_by_hand(card)}"
+            f"backbones: {card.name} needs its published weights, the file {card.file}, which is not in {path.parent}. "
+            f"Fetch it with `flawsight backbones pull {card.name}`. {_by_hand(card)}"
         )
     found = file_hash(path)
     expected = recorded(path) or card.sha256
@@ -86,16 +86,37 @@ def weights(card: BackboneCard) -> tuple[Path, str]:
     return path, found
 
 
+def verify(card: BackboneCard) -> str:
+    """What is here of a network, in words, all of it checked. Raises ModelFileError for what is damaged or wholly missing."""
+    if card.embedded:
+        card.onnx()
+        return f"embedded, whole, sha256 {card.sha256[:12]}…"
+    trunks = _trunks(card)
+    told = f"{len(trunks)} ONNX files made of such weights, whole" if trunks else ""
+    for path in trunks:
+        _checked(path)
+    if trunks and not weights_file(card).is_file():
+        return f"{told}; its weights themselves are not here"
+    _, sha256 = weights(card)
+    return f"whole, sha256 {sha256[:12]}…" + (f"; {told}" if told else "")
+
+
+def state(card: BackboneCard) -> str:
+    """Whether a network can be used, in words; nothing is checked."""
+    if card.embedded:
+        return "embedded"
+    if weights_file(card).is_file():
+        return "here"
+    return "ONNX files alone are here" if _trunks(card) else "not here"
+
+
 def find_trunk(card: BackboneCard, levels: Sequence[str], sha256: str = "") -> tuple[bytes, str] | None:
     """The ONNX file kept of a network with these levels, and the sha256 of its weights; None if there is none.
 
     sha256: of the weights; without it, of the published ones. Raises ModelFileError if it is damaged.
     """
     for path in sorted(folder().glob(f"{TRUNKS}/{_trunk_name(card, levels, (sha256 or card.sha256) + '*')}")):
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != recorded(path):
-            raise ModelFileError(f"backbones: {path} is damaged. Remove it; it is made anew when it is next needed.")
-        return data, path.name.removeprefix(f"{card.name}-")[:64]
+        return _checked(path), path.name.removeprefix(f"{card.name}-")[:64]
     return None
 
 
@@ -129,7 +150,7 @@ def _take(card: BackboneCard, origin: str, source: BinaryIO, total: int, target:
             digest.update(chunk)
             done += len(chunk)
             if progress:
-                progress("reading weights", done, max(total, done))
+                progress("MiB of weights", done >> 20, max(total, done) >> 20)
         found = digest.hexdigest()
         if not found.startswith(card.sha256):
             raise DataError(
@@ -151,11 +172,23 @@ def _published(card: BackboneCard) -> BackboneCard:
 
 
 def _by_hand(card: BackboneCard) -> str:
-    return f"Or get {card.url} elsewhere, then run: flawsight backbones import {card.name} {card.file}"
+    return f"Or get {card.url} (sha256 {card.sha256}…) elsewhere, then run: flawsight backbones import {card.name} {card.file}"
 
 
 def _afresh(card: BackboneCard) -> str:
     return f"Fetch it again: flawsight backbones pull {card.name}; or import it: flawsight backbones import {card.name} {card.file}"
+
+
+def _trunks(card: BackboneCard) -> list[Path]:
+    return sorted(folder().glob(f"{TRUNKS}/{card.name}-*.onnx"))
+
+
+def _checked(path: Path) -> bytes:
+    """A trunk's bytes."""
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != recorded(path):
+        raise ModelFileError(f"backbones: {path} is damaged. Remove it; it is made anew when it is next needed.")
+    return data
 
 
 def _trunk_name(card: BackboneCard, levels: Sequence[str], sha256: str) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import ModuleType
 
 from flawsight.backbones import cache, proto
-from flawsight.backbones.cards import BackboneCard
+from flawsight.backbones.cards import BACKBONES, BackboneCard
 from flawsight.backbones.onnx import Origin
 from flawsight.errors import MissingExtra, UnknownName, UsageError
+from flawsight.files import atomic_write
 
 RANDOM = "random"
 SEED = 0
@@ -35,6 +36,18 @@ def network_file(card: BackboneCard, levels: Sequence[str], weights: str | None 
         path, sha256 = cache.weights(card)
         kept = _made(card, levels, path, sha256), sha256
     return kept[0], Origin(kept[1], card.licence, card.source)
+
+
+def export(name: str, levels: tuple[str, ...], path: Path, weights: str | None = None) -> tuple[list[str], Origin]:
+    """Write a network's ONNX file; returns the levels it gives, and where its weights are from. Raises as network_file."""
+    if name not in BACKBONES:
+        raise UnknownName("backbones", name, BACKBONES)
+    card = BACKBONES[name]
+    levels = levels or card.default_levels
+    card.check_levels(levels)
+    data, origin = network_file(card, levels, weights)
+    atomic_write(path, data)
+    return proto.read(data).outputs, origin
 
 
 def _from_file(card: BackboneCard, levels: Sequence[str], path: Path) -> tuple[bytes, Origin]:
