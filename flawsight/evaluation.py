@@ -73,7 +73,7 @@ def evaluate_dataset(
     timings = {"fit": time.perf_counter() - started} if model is None else {}
     train = {sample.name: sample.path for sample in dataset.train}
     report = evaluate(fitted, dataset.test, dataset.title, judging, train, progress)
-    notes = [*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]
+    notes = list(dict.fromkeys([*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]))
     return replace(report, timings_s={**timings, **report.timings_s}, notes=notes), fitted
 
 
@@ -193,7 +193,7 @@ class _Judged:
         return counts
 
     def notes(self, pixels: PixelMetrics | None) -> list[str]:
-        notes = [extremes.NOTE] if self.judging.by_extremes else []
+        notes = [*self.model.backbone.origin.notes, *([extremes.NOTE] if self.judging.by_extremes else [])]
         notes += [f"Left out, unreadable: {error}" for error in self.bad]
         notes += [f"Left out of the fit, unreadable: {name}: {reason}" for name, reason in self.model.training.skipped.items()]
         learned = {(int(high), int(wide)) for high, wide in self.model.training.sizes_hw}
@@ -280,6 +280,8 @@ def _settings(model: Model) -> dict[str, Any]:
         **{f"{model.method.name}.{name}": value for name, value in asdict(model.method.params).items()},
         "backbone": model.backbone_name,
         "levels": list(model.backbone.levels),
+        "weights": model.backbone.origin.weights,
+        "weights_sha256": model.backbone.origin.sha256,
         "runtime": model.backbone.runtime,
         **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},
         "good_pictures": len(model.training.names),

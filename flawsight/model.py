@@ -118,6 +118,7 @@ class Model:
         return {
             "method": self.method.name,
             "backbone": f"{self.backbone_name}, {' + '.join(self.backbone.levels)}",
+            "weights": self.backbone.origin.told,
             "good_pictures": len(training.names),
             "left_out": len(training.skipped),
             "picture_sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),

@@ -97,7 +97,18 @@ def test_defaults_are_the_librarys() -> None:
     for verb in (cli.fit, cli.evaluate):
         defaults = {name: one.default for name, one in inspect.signature(verb).parameters.items()}
         shared = plan.keys() & defaults.keys() - {"options", "levels"}
-        assert {"method", "backbone", "preset", "size", "max_false_rejects", "confidence", "skip_bad", "runtime"} == shared
+        assert {
+            "method",
+            "backbone",
+            "preset",
+            "size",
+            "max_false_rejects",
+            "confidence",
+            "skip_bad",
+            "runtime",
+            "weights",
+            "device",
+        } == shared
         assert {name: defaults[name] for name in shared} == {name: plan[name] for name in shared}
     assert inspect.signature(cli.evaluate).parameters["ensemble_norm"].default == Judging().ensemble_norm
     assert inspect.signature(cli.threshold).parameters["confidence"].default == threshold.CONFIDENCE
@@ -181,7 +192,7 @@ def test_fit_skips_what_it_may(plate: Path, tmp_path: Path) -> None:
 WRONG = {
     "--methd x": "No such option: --methd",
     "--method patchcor": "error: methods: there is no 'patchcor'. Did you mean patchcore?",
-    "--backbone efficientnet_lite": "Did you mean efficientnet_lite",
+    "--backbone efficientnet": "Did you mean efficientnet_b",
     "--preset papr": "error: presets: there is no 'papr'. Did you mean paper?",
     "--runtime openvin": "Did you mean openvino",
     "--set neighbors=3": "error: patchcore: options: there is no 'neighbors'. Did you mean neighbours",
@@ -478,7 +489,7 @@ def test_info(model_file: Path) -> None:
     result = run("info", model_file)
     assert result.exit_code == 0
     names = [line[:18].strip() for line in result.stdout.splitlines() if line[0] not in " n"]
-    assert names[:4] == ["method", "backbone", "good pictures", "left out"]
+    assert names[:5] == ["method", "backbone", "weights", "good pictures", "left out"]
     facts = json.loads(run("info", model_file, "--json", "-").stdout)
     assert facts["rule"] == "set by hand"
     assert not any(" " in name for name in facts)

@@ -13,6 +13,7 @@ from flawsight.errors import MissingExtra, ModelFileError, UnknownName
 from flawsight.types import Float
 
 Run = Callable[[Float], list[Float]]
+RANDOM_NOTE = "random weights: not a reproduction"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,16 @@ class Origin:
     licence: str = ""
     source: str = ""
     weights: str = "published"
+
+    @property
+    def told(self) -> str:
+        """In a few words."""
+        return self.notes[0] if self.notes else f"{self.source} (sha256 {self.sha256[:12]}…)"
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said wherever results of such a network are shown."""
+        return [RANDOM_NOTE] if "random" in self.weights else []
 
 
 class OnnxBackbone:
