@@ -108,6 +108,7 @@ def test_defaults_are_the_librarys() -> None:
             "runtime",
             "weights",
             "device",
+            "memory",
         } == shared
         assert {name: defaults[name] for name in shared} == {name: plan[name] for name in shared}
     assert inspect.signature(cli.evaluate).parameters["ensemble_norm"].default == Judging().ensemble_norm

@@ -16,8 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flawsight import memory
 from flawsight.bench import STAGES, BenchResult, Spread
+from flawsight.errors import UsageError
 from flawsight.files import atomic_write
+from flawsight.forecast import Estimate
 from flawsight.methods.base import Progress
 from flawsight.metrics import METRICS
 from flawsight.report import results, tables
@@ -41,6 +44,39 @@ def tell(facts: dict[str, Any], notes: list[str], json: Path | None, wrote: Path
         show_facts(Console(), {name.replace("_", " "): value for name, value in shown.items()})
         show_notes(Console(), notes)
         _say_wrote(wrote, json)
+
+
+def tell_estimate(estimate: Estimate | None, json: Path | None, alone: bool) -> None:
+    """What a fit will need, in two lines before its progress on standard error; alone, on standard output or as JSON.
+
+    Raises UsageError if it is asked for alone where it cannot be told.
+    """
+    if estimate is None:
+        if alone:
+            raise UsageError("fit: what this will need cannot be told: its method keeps no bank. Leave out --dry-run.")
+        return
+    if alone:
+        _write_json({**dataclasses.asdict(estimate), "total_s": estimate.total_s}, json)
+    if json != STDOUT:
+        console = Console(stderr=not alone)
+        for line in _in_short(estimate):
+            console.print(as_is(line), soft_wrap=True)
+        if alone:
+            _say_wrote(json)
+
+
+def _in_short(estimate: Estimate) -> Iterator[str]:
+    peak, budget = memory.in_words(1e6 * estimate.peak_mb), memory.in_words(1e6 * estimate.budget_mb)
+    blocks = "" if estimate.blocks == 1 else f", patches chosen in about {estimate.blocks} blocks"
+    yield f"{estimate.pictures} pictures: about {_duration(estimate.total_s)}, {peak} of memory (may take {budget}){blocks}"
+    bank = f"{estimate.bank_rows:,} × {estimate.bank_dims}, {estimate.bank_mb:.1f} MB"
+    yield f"The bank: {bank}; then about {estimate.latency_ms:.0f} ms a picture"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def tell_report(report: Report, json: Path | None, scores: bool, *wrote: Path | None) -> None:
