@@ -91,6 +91,11 @@ def check_types(params: Any, where: str) -> None:
         check(fits, f"{where}{field.name}", f"of type {field.type}", value)
 
 
+def averages(backbone: Backbone, image: Float) -> list[Float]:
+    """Each level of one picture [3,h,w] averaged over the picture: float32 [C] each."""
+    return [level[0].mean((1, 2), dtype=np.float64).astype(np.float32) for level in backbone.features(image[None])]
+
+
 class Judged(NamedTuple):
     """One picture's part of Scores."""
 
