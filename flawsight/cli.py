@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from flawsight import cli_datasets
 from flawsight import options as opt
 from flawsight.errors import FlawsightError, UsageError
 from flawsight.files import check_writable
@@ -235,6 +236,11 @@ def demo(
         folder = drawing.write(out, seed, progress=lambda done, total: progress("drawing pictures", done, total))
     typer.echo(f"Drew {folder}. Next:\n  flawsight fit {folder / 'train' / 'good'} -o plate.flaw")
     typer.echo(f"  flawsight evaluate {folder} --model plate.flaw --report report.html")
+
+
+datasets = typer.Typer(help="Look after data sets.", no_args_is_help=True)
+datasets.command("verify")(verb(cli_datasets.verify))
+app.add_typer(datasets, name="datasets")
 
 
 @app.command("list")
