@@ -265,7 +265,7 @@ def _settings(model: Model) -> dict[str, Any]:
         "runtime": model.backbone.runtime,
         **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},
         "good_pictures": len(model.training.names),
-        "mask_rule": "above half of full scale",
+        "mask_rule": "above half of full scale; where none is, not 0",
         "pixel_metrics_at": "each picture's own pixels",
     }
 
