@@ -8,9 +8,9 @@ import json
 from flawsight.backbones import BACKBONES
 from flawsight.datasets import DATASETS
 from flawsight.errors import UnknownName
-from flawsight.fitting import PRESETS
 from flawsight.methods import METHODS
 from flawsight.metrics import METRICS
+from flawsight.presets import PRESETS
 
 
 def listing(what: str) -> dict[str, str]:
@@ -49,4 +49,4 @@ def _metrics() -> dict[str, str]:
 
 
 def _presets() -> dict[str, str]:
-    return {name: preset.description for name, preset in PRESETS.items()}
+    return {name: f"{preset.description}; {preset.method} on {preset.backbone}" for name, preset in PRESETS.items()}

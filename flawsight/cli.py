@@ -61,8 +61,8 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
 def fit(
     good_dir: Annotated[Path, typer.Argument(metavar="GOOD_DIR", help="A folder of pictures of good parts.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file to write.")] = Path("part.flaw"),
-    method: opt.Method = "patchcore",
-    backbone: opt.BackboneName = "efficientnet_lite0",
+    method: opt.Method = None,
+    backbone: opt.BackboneName = None,
     preset: opt.PresetName = "default",
     size: opt.Size = None,
     levels: opt.Levels = None,
@@ -131,8 +131,8 @@ def evaluate(
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the fitted model here.")] = None,
     report_file: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as a page.")] = None,
     no_masks: Annotated[bool, typer.Option("--no-masks", help="Judge whole pictures only.")] = False,
-    method: opt.Method = "patchcore",
-    backbone: opt.BackboneName = "efficientnet_lite0",
+    method: opt.Method = None,
+    backbone: opt.BackboneName = None,
     preset: opt.PresetName = "default",
     size: opt.Size = None,
     levels: opt.Levels = None,
@@ -258,8 +258,8 @@ def list_names(
 
 
 def _plan(
-    method: str,
-    backbone: str,
+    method: str | None,
+    backbone: str | None,
     preset: str,
     size: int | None,
     levels: str | None,

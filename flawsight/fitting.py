@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flawsight import loader, threshold
-from flawsight.backbones import get_card
-from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.backbones import get_card, open_backbone
 from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
-from flawsight.errors import DataError, PictureError, UnknownName, UsageError
+from flawsight.errors import DataError, PictureError, UsageError
 from flawsight.loader import Inspection
-from flawsight.methods import make
+from flawsight.methods import get_method, make
 from flawsight.methods.base import Progress
 from flawsight.model import Model, Training, now
 from flawsight.preprocess import Preprocess
+from flawsight.presets import get_preset
 from flawsight.types import Float, Pixels, Sample
 
 if TYPE_CHECKING:
@@ -32,42 +32,16 @@ COARSE = 4  # pixels of the picture, on a side, for each that the network sees, 
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A named way to fit: what differs from the defaults of Preprocess and of the method's params."""
-
-    description: str
-    preprocess: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-PRESETS: dict[str, Preset] = {
-    "default": Preset("the whole picture; chosen by measurement for a CPU"),
-    "paper": Preset(
-        "PatchCore-10 as published: resize to 256, centre crop 224, the rim unseen",
-        {"size": 224, "resize": 256, "filter": "bilinear"},
-        {
-            "neighbourhood": 3,
-            "coreset_ratio": 0.1,
-            "bank_limit": 0,
-            "random_starts": True,
-            "distance": "sqeuclidean",
-            "image_score": "patch",
-            "blur_sigma": 4.0,
-        },
-    ),
-}
-
-
-@dataclass(frozen=True)
 class Plan:
-    """What to fit and how. options: of the method's params. levels: of the backbone, its default ones if none are named.
+    """What to fit and how. method, backbone: the preset's if None. options: of the method's params, over those of the preset.
 
+    levels: of the backbone; if none are named the preset's, or where method or backbone are not, those that the method wants.
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
-    skip_bad: leave unreadable pictures out instead of stopping. runtime: see OnnxBackbone.
+    skip_bad: leave unreadable pictures out instead of stopping. runtime, weights, device: see open_backbone.
     """
 
-    method: str = "patchcore"
-    backbone: str = "efficientnet_lite0"
+    method: str | None = None
+    backbone: str | None = None
     preset: str = "default"
     size: int | None = None
     levels: tuple[str, ...] = ()
@@ -76,11 +50,31 @@ class Plan:
     confidence: float = threshold.CONFIDENCE
     skip_bad: bool = False
     runtime: str = "onnxruntime"
+    weights: str | None = None
+    device: str = "cpu"
+
+    @property
+    def method_name(self) -> str:
+        """The method named, or the preset's."""
+        return get_preset(self.preset).method if self.method is None else self.method
+
+    @property
+    def backbone_name(self) -> str:
+        """The backbone named, or the preset's."""
+        return get_preset(self.preset).backbone if self.backbone is None else self.backbone
+
+    def backbone_levels(self) -> tuple[str, ...]:
+        """The levels to take of the backbone, finest first. Raises UnknownName and UsageError."""
+        card, preset = get_card(self.backbone_name), get_preset(self.preset)
+        meant = card.name == preset.backbone and self.method_name == preset.method
+        levels = self.levels or (preset.levels if meant else ()) or get_method(self.method_name).default_levels(card)
+        card.check_levels(levels)
+        return levels
 
     def preprocess(self) -> Preprocess:
         """The preset's preprocessing with the backbone's mean and std."""
-        card = get_card(self.backbone)
-        chosen = dict(self._preset().preprocess)
+        card = get_card(self.backbone_name)
+        chosen = dict(get_preset(self.preset).preprocess)
         if self.size is not None:
             if "resize" in chosen:
                 chosen["resize"] = round(self.size * chosen["resize"] / chosen["size"])
@@ -88,13 +82,13 @@ class Plan:
         return Preprocess(**chosen, mean=card.mean, std=card.std)
 
     def method_options(self) -> dict[str, Any]:
-        """The preset's options, overruled by those named."""
-        return {**self._preset().options, **self.options}
-
-    def _preset(self) -> Preset:
-        if self.preset not in PRESETS:
-            raise UnknownName("presets", self.preset, PRESETS)
-        return PRESETS[self.preset]
+        """The preset's options, overruled by those named. Raises UsageError where they are of another method than that named."""
+        preset = get_preset(self.preset)
+        if preset.options and self.method_name != preset.method:
+            raise UsageError(
+                f"presets: {self.preset} sets options of {preset.method}; method {self.method} came. Name the preset or the method."
+            )
+        return {**preset.options, **self.options}
 
 
 def fit(
@@ -108,11 +102,10 @@ def fit(
     being done, steps done, steps in all. Raises DataError (naming every unreadable picture) or UsageError before time is spent.
     """
     plan = plan or Plan()
-    preprocess, card = plan.preprocess(), get_card(plan.backbone)
-    levels = plan.levels or card.default_levels
-    card.check_levels(levels)
-    backbone = OnnxBackbone(card.onnx(), levels, plan.runtime)
-    method = make(plan.method, plan.method_options(), backbone)
+    preprocess = plan.preprocess()
+    weights = plan.weights or get_preset(plan.preset).weights or None
+    backbone = open_backbone(plan.backbone_name, plan.backbone_levels(), plan.runtime, weights, plan.device)
+    method = make(plan.method_name, plan.method_options(), backbone)
     chosen = good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, _Keeper(preprocess))
@@ -136,7 +129,7 @@ def fit(
     )
     chosen_threshold = threshold.choose(training.independent, plan.max_false_rejects, plan.confidence)
     created = now()
-    return Model(preprocess, method, plan.backbone, backbone, chosen_threshold, training, created, created)
+    return Model(preprocess, method, plan.backbone_name, backbone, chosen_threshold, training, created, created)
 
 
 def good_pictures(folder: Path) -> list[Sample]:

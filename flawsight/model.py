@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 import flawsight
 from flawsight import bundle, loader
-from flawsight.backbones import get_card
-from flawsight.backbones.onnx import RUNTIMES, OnnxBackbone
+from flawsight.backbones.onnx import RUNTIMES, OnnxBackbone, Origin
 from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import Method
@@ -152,7 +151,7 @@ class Model:
             "flawsight": flawsight.__version__,
             "created": self.created,
             "method": {"name": self.method.name, "params": dataclasses.asdict(self.method.params)},
-            "backbone": {"name": self.backbone_name, "levels": self.backbone.levels, **_origin(self.backbone_name)},
+            "backbone": {"name": self.backbone_name, "levels": self.backbone.levels, **dataclasses.asdict(self.backbone.origin)},
             "preprocess": dataclasses.asdict(self.preprocess),
             "threshold": {**dataclasses.asdict(self.threshold), "set": self.threshold_set},
             "threshold_history": self.history,
@@ -169,15 +168,27 @@ class Model:
         arrays["training.held_out"], arrays["training.sizes_hw"] = training.held_out, training.sizes_hw
         bundle.write(Path(path), manifest, arrays)
 
+    def try_out(self) -> None:
+        """Judge nothing, which raises something unless preprocessing, network, method and what it learned from fit together.
+
+        The network's input is as large as that of the first good picture: not every method takes another.
+        """
+        self.preprocess.apply(np.zeros(BLANK, np.uint8))
+        high, wide = self.preprocess.input_hw((int(self.training.sizes_hw[0, 0]), int(self.training.sizes_hw[0, 1])))
+        self._told(self.method.score(np.zeros((1, 3, high, wide), np.float32)), BLANK[:2], "blank")
+
     def _judge(self, pixels: Pixels, name: str) -> Prediction:
         """The only road from pixels to a Prediction."""
-        picture_hw = (pixels.shape[0], pixels.shape[1])
-        scores = self.method.score(self.preprocess.apply(pixels)[None])
+        return self._told(self.method.score(self.preprocess.apply(pixels)[None]), (pixels.shape[0], pixels.shape[1]), name)
+
+    def _told(self, scores: Scores, picture_hw: tuple[int, int], name: str) -> Prediction:
+        """What the scores of one picture of that size mean."""
         return Prediction(
             name=name,
             score=float(scores.image[0]),
             threshold=self.threshold.value,
-            map=self.preprocess.restore(scores.map[0], picture_hw),
+            map=None if scores.map is None else self.preprocess.restore(scores.map[0], picture_hw),
+            size_hw=picture_hw,
             seen_xyxy=self.preprocess.seen_xyxy(picture_hw),
             evidence=self._evidence(scores, picture_hw),
         )
@@ -205,7 +216,7 @@ def load(path: str | Path, runtime: str = "onnxruntime") -> Model:
     manifest, arrays = bundle.read(path)
     try:
         model = _from_parts(manifest, arrays, runtime)
-        model.predict(np.zeros(BLANK, np.uint8))  # shows that the parts fit together, whatever the method
+        model.try_out()
     except (MissingExtra, MemoryError):
         raise
     except FlawsightError as error:
@@ -218,7 +229,9 @@ def load(path: str | Path, runtime: str = "onnxruntime") -> Model:
 def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str) -> Model:
     if manifest["method"]["name"] not in METHODS:
         raise ModelFileError(f"its method '{manifest['method']['name']}' is unknown to this flawsight. Update flawsight.")
-    backbone = OnnxBackbone(arrays["backbone"].tobytes(), manifest["backbone"]["levels"], runtime)
+    about = dict(manifest["backbone"])
+    backbone_name, levels = about.pop("name"), about.pop("levels")
+    backbone = OnnxBackbone(arrays["backbone"].tobytes(), levels, runtime, Origin(**about))
     method = make(manifest["method"]["name"], manifest["method"]["params"], backbone)
     prefix = "method."
     method.with_state({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
@@ -231,7 +244,7 @@ def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
     return Model(
         preprocess=Preprocess(**manifest["preprocess"]),
         method=method,
-        backbone_name=manifest["backbone"]["name"],
+        backbone_name=backbone_name,
         backbone=backbone,
         threshold=Threshold(**stored),
         training=training,
@@ -244,8 +257,3 @@ def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
 def now() -> str:
     """The time, UTC, ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _origin(backbone_name: str) -> dict[str, str]:
-    card = get_card(backbone_name)
-    return {"licence": card.licence, "source": card.source, "sha256": card.sha256}

@@ -13,10 +13,12 @@ SomePictures = Annotated[
 ]
 Seconds = Annotated[float, typer.Option(help="To measure for.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output.")]
-Method = Annotated[str, typer.Option(help="What learns; see `flawsight list methods`.")]
-BackboneName = Annotated[str, typer.Option("--backbone", help="The network; see `flawsight list backbones`.")]
+Method = Annotated[str | None, typer.Option(help="What learns, if not the preset's; see `flawsight list methods`.")]
+BackboneName = Annotated[
+    str | None, typer.Option("--backbone", help="The network, if not the preset's; see `flawsight list backbones`.")
+]
 Levels = Annotated[str | None, typer.Option(metavar="NAMES", help="Of the network, finest first, such as stage3,stage5.")]
-PresetName = Annotated[str, typer.Option("--preset", help="default, or paper: resize to 256, crop 224, as published.")]
+PresetName = Annotated[str, typer.Option("--preset", help="A named way to fit; see `flawsight list presets`.")]
 Size = Annotated[
     int | None, typer.Option(help="Pixels: the network sees about SIZE × SIZE of them. More finds smaller defects, slower.")
 ]

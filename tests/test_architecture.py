@@ -17,7 +17,7 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items()}
 LAYERS = [
     {"__main__"},
     {"cli", "cli_datasets", "options"},
-    {"bench", "catalogue", "demo", "evaluation", "fitting", "plate", "report"},
+    {"bench", "catalogue", "demo", "evaluation", "fitting", "plate", "presets", "report"},
     {"bundle", "datasets", "loader", "model"},
     {"metrics"},
     {"methods"},

@@ -15,9 +15,10 @@ from flawsight import fitting, image
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, MissingExtra, UnknownName, UsageError
 from flawsight.evaluation import evaluate
-from flawsight.fitting import PRESETS, Plan, fit, good_pictures, parse_options
+from flawsight.fitting import Plan, fit, good_pictures, parse_options
 from flawsight.methods import METHODS
 from flawsight.model import Model, load
+from flawsight.presets import PRESETS, Preset
 from flawsight.types import Pixels
 
 TINY = Plan(size=64)
@@ -282,11 +283,31 @@ def test_plans_name_what_differs_from_the_defaults() -> None:
     assert ratio == 0.7
 
 
+def test_a_preset_names_method_backbone_and_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Preset("x", backbone="efficientnet_lite2", levels=("stage2", "stage4"), options={"seed": 5})
+    monkeypatch.setitem(PRESETS, "own", own)
+    plan = Plan(preset="own", size=64)
+    assert (plan.method_name, plan.backbone_name, plan.backbone_levels()) == ("patchcore", "efficientnet_lite2", own.levels)
+    assert Plan(preset="own", levels=("stage3",)).backbone_levels() == ("stage3",)
+    # its levels are those of its own network; of another they may not even exist
+    other = Plan(preset="own", backbone="efficientnet_lite0")
+    assert (other.backbone_name, other.backbone_levels()) == ("efficientnet_lite0", ("stage3", "stage5"))
+    model = fit([pixels(0), pixels(1)], plan)
+    assert (model.backbone_name, model.backbone.levels, model.method.params.seed) == ("efficientnet_lite2", own.levels, 5)
+
+
+def test_the_options_of_a_preset_are_not_given_to_another_method() -> None:
+    assert Plan(method="spade", options={"seed": 1}).method_options() == {"seed": 1}
+    with pytest.raises(UsageError, match="presets: paper sets options of patchcore; method spade came"):
+        Plan(preset="paper", method="spade").method_options()
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_fits(preset: str) -> None:
-    model = fit([pixels(0), pixels(1), pixels(2)], Plan(preset=preset, size=64))
+    more = {"coreset_ratio": 0.5}  # 1 % of such small pictures are too few to score the others by
+    model = fit([pixels(0), pixels(1), pixels(2)], Plan(preset=preset, backbone="efficientnet_lite0", size=64, options=more))
     assert np.isfinite(model.training.held_out).all()
-    for name, value in PRESETS[preset].options.items():
+    for name, value in {**PRESETS[preset].options, **more}.items():
         assert getattr(model.method.params, name) == value
 
 
