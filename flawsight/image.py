@@ -81,7 +81,10 @@ def read_mask(files: MaskFiles) -> Mask:
     first, *more = mask_files(files)
     mask = _read_mask(first)
     for path in more:
-        mask = mask | _read_mask(path)
+        other = _read_mask(path)
+        if other.shape != mask.shape:
+            raise PictureError(name_of(path), f"differs in size from {first.name}, a mask of the same picture. Mend the wrong one.")
+        mask = mask | other
     return mask
 
 

@@ -13,6 +13,7 @@ from flawsight.errors import DataError
 from flawsight.types import MaskFiles, Sample, name_of
 
 GOOD_NAMES = ("good", "ok", "normal")
+COPY = " (copy)"  # how desktops end a copy's name; some archives hold such strays
 MASK_FOLDERS = ("ground_truth", "masks", "mask")
 
 
@@ -168,7 +169,7 @@ def marked(pictures: list[Path], mark: str) -> tuple[list[Path], dict[str, Path]
 
 def labelled(layout: Layout, root: Path, folder: Path, mark: str, use_masks: bool) -> list[Sample]:
     """Samples of a folder where each picture has a mask beside it, and is good where that shows nothing. Raises DataError."""
-    pictures, masks = marked(find_pictures(folder), mark)
+    pictures, masks = marked([path for path in find_pictures(folder) if not path.stem.endswith(COPY)], mark)
     bare = [name_of(path.relative_to(root)) for path in pictures if path.stem not in masks]
     if bare:
         raise layout.lacks(root, f"<name>{mark} beside each picture, to tell good ones by; of {some(bare)}")

@@ -2,7 +2,8 @@
 
     train/<id>.png and train/<id>_GT.png   test/<id>.png and test/<id>_GT.png: a good one's mask is all 0
 
-The defective pictures of its training part are left out. Bozic et al., Computers in Industry 2021; the data are CC BY-NC-SA 4.0,
+The defective pictures of its training part are left out, and two stray copies that its archive holds, 10301 (copy).png and
+10301_GT (copy).png. Bozic et al., Computers in Industry 2021; the data are CC BY-NC-SA 4.0,
 from vicos.si.
 """
 

@@ -19,6 +19,11 @@ from flawsight.datasets.base import DataSet, Layout, above, find_folders, listed
 from flawsight.errors import DataError
 from flawsight.types import Sample, name_of
 
+_NAMES = (
+    "audiojack bottle_cap button_battery end_cap eraser fire_hood mint mounts pcb phone_battery plastic_nut plastic_plug "
+    "porcelain_doll regulator rolled_strip_base sim_card_set switch tape terminalblock toothbrush toy toy_brick transistor1 "
+    "u_block usb usb_adaptor vcpill wooden_beads woodstick zipper"
+)
 LISTS = ("realiad_jsons", "realiad_jsons/realiad_jsons")
 
 
@@ -83,5 +88,6 @@ LAYOUT = Layout(
     read=read,
     licence="CC BY-NC-SA 4.0",
     source="Hugging Face, Real-IAD/Real-IAD, where it is to be asked for",
+    counts={name: {} for name in _NAMES.split()},
     about={"": {"good": 99_721, "defective": 51_329}},
 )

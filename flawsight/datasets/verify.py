@@ -101,9 +101,11 @@ def _check(layout: Layout, name: str, folder: Path, progress: Callable[[str, int
     if named := set(published) - set(TOTALS):
         problems += [f"{kind}: {kinds[kind]} pictures of a kind that was not published" for kind in sorted(set(kinds) - named)]
     problems += _files(data, name, key in layout.counts and not problems, progress)
+    blank = [sample.name for sample, shows in zip(data.test, loader.ahead(_shows, data.test), strict=True) if not shows]
+    odd = [f"{len(blank)} defective pictures have a mask that shows nothing: {some(blank)}"] if blank else []
     about = {} if key == "" and layout.categories(folder) else layout.about.get(key, {})
     notes = [f"{difference}; that figure is not the publisher's own" for difference in _differences(counts, about)]
-    return Checked(name, counts, published, problems, [*data.notes, *notes])
+    return Checked(name, counts, published, problems, [*data.notes, *odd, *notes])
 
 
 def _differences(counts: Mapping[str, int], expected: Mapping[str, int]) -> list[str]:
@@ -134,6 +136,14 @@ def _file_problems(sample: Sample) -> list[str]:
     high, wide = sizes.get(sample.path, (0, 0))
     others = {file: hw for file, hw in sizes.items() if sample.path in sizes and hw != (high, wide)}
     return problems + [f"{file}: the mask has {w}×{h} pixels, its picture {wide}×{high}" for file, (h, w) in others.items()]
+
+
+def _shows(sample: Sample) -> bool:
+    """Whether its mask shows a defect, if it has one that can be read."""
+    try:
+        return not sample.mask or bool(image.read_mask(sample.mask).any())
+    except PictureError:
+        return True
 
 
 def _missing(layout: Layout, known: Mapping[str, Path]) -> list[str]:

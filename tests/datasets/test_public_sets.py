@@ -328,6 +328,14 @@ def test_the_items_of_kolektor_are_wholly_on_one_side(trees: dict[str, Path]) ->
     assert len(items[0] | items[1]) == 5
 
 
+def test_stray_copies_are_passed_over(trees: dict[str, Path], tmp_path: Path) -> None:
+    root = shutil.copytree(trees["kolektor2"], tmp_path / "set")
+    before = opened(root, "kolektor2")
+    shutil.copy(root / "train/10.png", root / "train/10 (copy).png")
+    shutil.copy(root / "train/10_GT.png", root / "train/10_GT (copy).png")
+    assert opened(root, "kolektor2") == before
+
+
 def test_names_held_back_are_a_share_whatever_their_order() -> None:
     names = [f"{i:03}" for i in range(200)]
     kept = held_back(names)

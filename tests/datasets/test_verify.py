@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flawsight import image
-from flawsight.datasets import DATASETS, mvtec, open_dataset, visa
+from flawsight.datasets import DATASETS, mvtec, mvtec_ad2, open_dataset, visa
 from flawsight.datasets.base import Layout
 from flawsight.datasets.verify import total, verify
 from flawsight.errors import DataError, UnknownName
@@ -104,6 +104,13 @@ def test_a_mask_of_another_size_is_told(root: Path) -> None:
     image.write(root / "nut/ground_truth/cut/0_mask.png", np.zeros((9, 8), np.uint8))
     (problem,) = verify(root).problems
     assert problem.endswith("ground_truth/cut/0_mask.png: the mask has 8×9 pixels, its picture 9×8")
+
+
+def test_a_mask_that_shows_nothing_is_noted(root: Path) -> None:
+    image.write(root / "nut/ground_truth/cut/0_mask.png", np.zeros((8, 9), np.uint8))
+    found = verify(root)
+    assert found.problems == []
+    assert found.notes == ["nut: 1 defective pictures have a mask that shows nothing: test/cut/0.png"]
 
 
 def test_a_lost_mask_is_told_and_all_the_rest_too(root: Path) -> None:
@@ -203,6 +210,10 @@ def test_the_published_table_of_mvtec_ad_adds_up() -> None:
 def test_the_published_table_of_visa_adds_up() -> None:
     assert sum(one["good"] for one in visa.LAYOUT.counts.values()) == 9621
     assert sum(one["defective"] for one in visa.LAYOUT.counts.values()) == 1200
+
+
+def test_the_table_of_mvtec_ad_2_adds_up() -> None:
+    assert sum(sum(one.values()) for one in mvtec_ad2.LAYOUT.about.values()) + 302 + 2 * 2045 == 8004
 
 
 def test_real_screws_are_as_published(screw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
