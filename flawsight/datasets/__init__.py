@@ -1,4 +1,7 @@
-"""Where pictures lie and what is known of them: paths and pairing by name, never pixels. DATASETS is the table of layouts."""
+"""Where pictures lie and what is known of them: paths and pairing by name. DATASETS is the table of layouts.
+
+A picture is opened only where nothing else tells a good one: by a mask that shows nothing.
+"""
 
 from __future__ import annotations
 

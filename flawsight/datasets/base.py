@@ -35,7 +35,7 @@ class Layout:
     title: what the set is called. description: the tree, in words. licence, source: of the set, and the page to get it from; of a
     layout of anybody's own pictures both are empty.
     counts: what was published, category → of what → pictures, the set's own under ""; about: likewise, not from the publisher
-    itself, so perhaps off. Of what: see `verify.count`.
+    itself, so perhaps off. Of what: see `verify.total`.
     recognises: whether a folder is one. categories: name → folder, none where it is a single one. read: one category, with its
     masks or without.
     """

@@ -86,26 +86,33 @@ def total(counts: Mapping[str, int], what: str) -> int:
 def _check(layout: Layout, name: str, folder: Path, progress: Callable[[str, int, int], None] | None) -> Checked:
     key = "" if set(layout.counts) == {""} else name  # of a set without categories the folder may have any name
     published = dict(layout.counts.get(key, {}))
-    try:
-        data, problems = layout.read(folder, True), []
-    except FlawsightError as error:
-        problems = [str(error)]
-        try:
-            data = layout.read(folder, False)  # so that all the rest is told too
-        except FlawsightError:
-            return Checked(name, {}, published, problems)
+    data, problem = _read(layout, folder, True)
+    problems = [problem] if problem else []
+    if data is None:
+        data, _ = _read(layout, folder, False)  # so that all the rest is told too
+    if data is None:
+        return Checked(name, {}, published, problems)
     kinds = Counter(sample.kind for sample in data.test if sample.label)
     n_good = sum(not sample.label for sample in data.test)
     counts = {"train": len(data.train), "test good": n_good, **dict(sorted(kinds.items()))}
     problems += _differences(counts, published)
     if named := set(published) - set(TOTALS):
         problems += [f"{kind}: {kinds[kind]} pictures of a kind that was not published" for kind in sorted(set(kinds) - named)]
-    problems += _files(data, name, key in layout.counts and not problems, progress)
+    problems += _files(data, name, key in layout.counts and not problem, progress)
     blank = [sample.name for sample, shows in zip(data.test, loader.ahead(_shows, data.test), strict=True) if not shows]
     odd = [f"{len(blank)} defective pictures have a mask that shows nothing: {some(blank)}"] if blank else []
-    about = {} if key == "" and layout.categories(folder) else layout.about.get(key, {})
-    notes = [f"{difference}; that figure is not the publisher's own" for difference in _differences(counts, about)]
+    notes = [f"{one}; that figure is not the publisher's own" for one in _differences(counts, layout.about.get(key, {}))]
     return Checked(name, counts, published, problems, [*data.notes, *odd, *notes])
+
+
+def _read(layout: Layout, folder: Path, use_masks: bool) -> tuple[DataSet | None, str]:
+    """The category, or None and why it cannot be read."""
+    try:
+        return layout.read(folder, use_masks), ""
+    except FlawsightError as error:
+        return None, str(error)
+    except OSError as error:
+        return None, str(unreadable(folder, error))
 
 
 def _differences(counts: Mapping[str, int], expected: Mapping[str, int]) -> list[str]:
@@ -149,7 +156,7 @@ def _shows(sample: Sample) -> bool:
 def _missing(layout: Layout, known: Mapping[str, Path]) -> list[str]:
     """The published categories that are not there; none where the folder holds somebody's own ones."""
     lost = [name for name in layout.counts if name and name not in known]
-    return [f"{len(lost)} categories are missing: {', '.join(lost)}"] if lost and set(known) & set(layout.counts) else []
+    return [f"missing categories: {', '.join(lost)}"] if lost and set(known) & set(layout.counts) else []
 
 
 def _differences_of_all(layout: Layout, checked: list[Checked]) -> list[str]:

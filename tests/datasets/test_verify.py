@@ -100,6 +100,28 @@ def test_pictures_and_masks_that_cannot_be_read_are_all_named(root: Path) -> Non
         assert told in problem
 
 
+def test_a_folder_that_may_not_be_looked_into_is_a_problem(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = Path.iterdir
+
+    def refuse(self: Path) -> object:
+        if self == root / "nut/test":
+            raise PermissionError(13, "Permission denied", str(self))
+        return listing(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    (problem,) = verify(root).problems
+    assert problem.startswith(f"nut: {root / 'nut/test'}: a folder that can be read was needed; permission denied")
+
+
+def test_lost_masks_and_lost_pictures_are_both_told(root: Path) -> None:
+    shutil.rmtree(root / "nut/ground_truth")
+    (root / "nut/train/good/0.png").unlink()
+    assert verify(root).problems == [
+        "nut: train: 2 pictures; 3 were published",
+        "nut: 3 defective pictures have no mask: test/bent/0.png, test/bent/1.png, test/cut/0.png",
+    ]
+
+
 def test_a_mask_of_another_size_is_told(root: Path) -> None:
     image.write(root / "nut/ground_truth/cut/0_mask.png", np.zeros((9, 8), np.uint8))
     (problem,) = verify(root).problems
@@ -134,7 +156,7 @@ def test_all_masks_lost_is_a_problem_of_a_published_set_and_none_of_ones_own(roo
 def test_missing_categories_are_told_but_not_of_ones_own_set(root: Path) -> None:
     shutil.rmtree(root / "nut")
     found = verify(root)
-    assert found.problems == ["1 categories are missing: nut"]
+    assert found.problems == ["missing categories: nut"]
     assert "mvtec.com" in found.where
     (root / "bolt").rename(root / "plate")
     found = verify(root)
