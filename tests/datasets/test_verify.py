@@ -85,6 +85,7 @@ def test_pictures_and_kinds_too_many_are_told(root: Path) -> None:
     assert verify(root).problems == [
         "nut: train: 4 pictures; 3 were published",
         "nut: odd: 1 pictures of a kind that was not published",
+        "nut: 1 defective pictures have no mask: test/odd/9.png",
     ]
 
 
