@@ -2,7 +2,8 @@
 
     MT_Free/Imgs/<name>.jpg   MT_{Blowhole,Break,Crack,Fray,Uneven}/Imgs/<name>.jpg, each with a mask <name>.png beside it
 
-It comes without a split: a fifth of the good pictures, drawn by their names, are judged and not learned from.
+It comes without a split: a fifth of the good pictures, drawn by their names, are judged and not learned from. Each tile was taken
+under up to six exposures, exp1 to exp6 in the names, so that one tile may be on both sides.
 Huang et al., "Surface defect saliency of magnetic tile", The Visual Computer 2020; without a licence, from GitHub,
 abin24/Magnetic-tile-defect-datasets.
 """
@@ -42,6 +43,7 @@ def read(root: Path, use_masks: bool = True) -> DataSet:
                 raise LAYOUT.lacks(root, f"a mask <name>.png beside each defective picture; of {some(bare)}")
             test += [replace(sample, mask=mask if use_masks else None) for sample, mask in found]
     note = f"It comes without a split: {len(kept)} of {len(good)} good pictures, drawn by name, were kept for the test."
+    note += " Each tile was taken up to six times, so one may be on both sides, which flatters every method."
     return DataSet(title(root), root, [sample for sample in good if sample.path.stem not in kept], test, [note])
 
 
