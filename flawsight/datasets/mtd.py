@@ -42,9 +42,9 @@ def read(root: Path, use_masks: bool = True) -> DataSet:
             if bare and use_masks:
                 raise LAYOUT.lacks(root, f"a mask <name>.png beside each defective picture; of {some(bare)}")
             test += [replace(sample, mask=mask if use_masks else None) for sample, mask in found]
-    note = f"It comes without a split: {len(kept)} of {len(good)} good pictures, drawn by name, were kept for the test."
-    note += " Each tile was taken up to six times, so one may be on both sides, which flatters every method."
-    return DataSet(title(root), root, [sample for sample in good if sample.path.stem not in kept], test, [note])
+    split = f"It comes without a split: {len(kept)} of {len(good)} good pictures, drawn by name, were kept for the test."
+    leak = "Each tile was taken up to six times, so one may be on both sides, which flatters every method."
+    return DataSet(title(root), root, [sample for sample in good if sample.path.stem not in kept], test, [split, leak])
 
 
 def _kind(root: Path, folder: str, label: int) -> list[tuple[Sample, Path | None]]:

@@ -316,8 +316,8 @@ def test_parts_nobody_can_or_should_use_are_told_of(trees: dict[str, Path]) -> N
     assert opened(trees["kolektor2"], "kolektor2").notes == ["1 defective training pictures are left out."]
     assert "1 defective training pictures are left out." in opened(trees["dagm"], "dagm").notes
     assert opened(trees["mtd"], "mtd").notes == [
-        "It comes without a split: 1 of 5 good pictures, drawn by name, were kept for the test. "
-        "Each tile was taken up to six times, so one may be on both sides, which flatters every method."
+        "It comes without a split: 1 of 5 good pictures, drawn by name, were kept for the test.",
+        "Each tile was taken up to six times, so one may be on both sides, which flatters every method.",
     ]
 
 
