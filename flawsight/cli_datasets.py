@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -28,3 +29,6 @@ def verify(
     tell_verification(found, json)
     if found.problems:
         raise typer.Exit(1)
+
+
+VERBS: dict[str, Callable[..., None]] = {"verify": verify}

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import image, loader
+from flawsight import extremes, image, loader
 from flawsight.datasets import DataSet
-from flawsight.errors import DataError, PictureError
+from flawsight.errors import DataError, PictureError, UnknownName
 from flawsight.fitting import Plan, fit, inspect, unreadable
 from flawsight.methods.base import Progress
 from flawsight.metrics import PixelTally, measure, roc_curve
@@ -28,12 +28,22 @@ HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
 class Judging:
     """How to judge. use_masks: work out pixel metrics. skip_bad: leave unreadable pictures out instead of stopping.
 
-    exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally.
+    exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally. ensemble_norm: what an ensemble's members
+    are scaled by, "held-out" good pictures or, as the paper's code does, the "test" pictures themselves, see extremes.
     """
 
     use_masks: bool = True
     skip_bad: bool = False
     exact_px: int = EXACT_PX
+    ensemble_norm: str = extremes.NORMS[0]
+
+    def __post_init__(self) -> None:
+        if self.ensemble_norm not in extremes.NORMS:
+            raise UnknownName("evaluate: ensemble_norm", self.ensemble_norm, extremes.NORMS)
+
+    @property
+    def by_extremes(self) -> bool:
+        return self.ensemble_norm == "test"
 
 
 def evaluate_dataset(
@@ -48,6 +58,8 @@ def evaluate_dataset(
     Raises DataError for a data set that cannot be judged, before time is spent.
     """
     judging = judging or Judging()
+    if judging.by_extremes:
+        extremes.check(model.method.name if model else (plan or Plan()).method_name)
     if not dataset.test:
         raise DataError(
             f"{dataset.root}: no pictures to be judged on; needs defective ones beside the good, see `flawsight list datasets`."
@@ -61,7 +73,7 @@ def evaluate_dataset(
     timings = {"fit": time.perf_counter() - started} if model is None else {}
     train = {sample.name: sample.path for sample in dataset.train}
     report = evaluate(fitted, dataset.test, dataset.title, judging, train, progress)
-    notes = [*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]
+    notes = list(dict.fromkeys([*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]))
     return replace(report, timings_s={**timings, **report.timings_s}, notes=notes), fitted
 
 
@@ -79,6 +91,8 @@ def evaluate(
     unreadable picture unless they may be skipped.
     """
     judging = judging or Judging()
+    if judging.by_extremes:
+        model = extremes.rescaled(model, samples, progress)
     judged = _Judged(model, judging, set(model.training.fingerprints), PixelTally(exact_px=judging.exact_px))
     started = time.perf_counter()
     for done, (sample, result) in enumerate(zip(samples, model.predict_each(samples), strict=True), 1):
@@ -180,7 +194,8 @@ class _Judged:
         return counts
 
     def notes(self, pixels: PixelMetrics | None) -> list[str]:
-        notes = [f"Left out, unreadable: {error}" for error in self.bad]
+        notes = [*self.model.backbone.origin.notes, *([extremes.NOTE] if self.judging.by_extremes else [])]
+        notes += [f"Left out, unreadable: {error}" for error in self.bad]
         notes += [f"Left out of the fit, unreadable: {name}: {reason}" for name, reason in self.model.training.skipped.items()]
         learned = {(int(high), int(wide)) for high, wide in self.model.training.sizes_hw}
         if other := sorted(self.sizes - learned):
@@ -270,6 +285,8 @@ def _settings(model: Model) -> dict[str, Any]:
         **{f"{model.method.name}.{name}": value for name, value in asdict(model.method.params).items()},
         "backbone": model.backbone_name,
         "levels": list(model.backbone.levels),
+        "weights": model.backbone.origin.weights,
+        "weights_sha256": model.backbone.origin.sha256,
         "runtime": model.backbone.runtime,
         **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},
         "good_pictures": len(model.training.names),

@@ -110,7 +110,7 @@ def fit(
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, _Keeper(preprocess))
     groups, notes = _groups([loader.named(*item) for item in readable], inspections)
-    notes += _coarseness(preprocess, inspections)
+    notes += [*backbone.origin.notes, *_coarseness(preprocess, inspections)]
     threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
 
     def prepare(item: tuple[tuple[Any, int], Inspection]) -> Float:
