@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flawsight import cli_backbones
+from flawsight import cli_backbones, cli_datasets
 from flawsight import options as opt
 from flawsight.errors import UsageError
 from flawsight.exits import REJECTED, stop, verb
@@ -200,10 +200,15 @@ def demo(
     typer.echo(f"  flawsight evaluate {folder} --model plate.flaw --report report.html")
 
 
-backbones = typer.Typer(help="Look after the networks' weights.", no_args_is_help=True)
-for name, function in cli_backbones.VERBS.items():
-    backbones.command(name)(verb(function))
-app.add_typer(backbones, name="backbones")
+GROUPS = (
+    ("backbones", "Look after the networks' weights.", cli_backbones.VERBS),
+    ("datasets", "Look after data sets.", cli_datasets.VERBS),
+)
+for group, told, verbs in GROUPS:
+    grouped = typer.Typer(help=told, no_args_is_help=True)
+    for name, function in verbs.items():
+        grouped.command(name)(verb(function))
+    app.add_typer(grouped, name=group)
 
 
 @app.command("list")

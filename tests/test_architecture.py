@@ -16,7 +16,7 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items()}
 # Imports point down, or sideways within a layer, but never in a circle.
 LAYERS = [
     {"__main__"},
-    {"cli", "cli_backbones", "exits", "options"},
+    {"cli", "cli_backbones", "cli_datasets", "exits", "options"},
     {"bench", "catalogue", "demo", "evaluation", "extremes", "fitting", "forecast", "plate", "presets", "report"},
     {"bundle", "datasets", "loader", "model"},
     {"metrics"},
