@@ -37,9 +37,10 @@ def test_coreset() -> None:
 
 def test_neighbours() -> None:
     pytest.importorskip("faiss", reason="needs faiss, to compare with")
-    text = run("neighbours", "--rounds", "1", "--queries", "9", "--rows", "300", "--dims", "8")
-    assert [row[0] for row in rows(text)] == ["way", "flawsight", "faiss IndexFlatL2", "blocks of numpy, distances only"]
-    assert "9 of 9 nearest rows are the same" in text
+    text = run("neighbours", "--rounds", "1", "--good", "2", "--rows", "300", "--wide-rows", "300")
+    ways = ["flawsight", "faiss IndexFlatL2", "blocks of numpy, distances only"]
+    assert [row[0] for row in rows(text)] == ["way", *ways] * 3
+    assert "7056 of 7056 nearest rows are the same" in text
 
 
 def test_pixels() -> None:
@@ -57,6 +58,16 @@ def test_accuracy(plate: Path) -> None:
     assert all(0 <= float(cell) <= 100 for cell in row[1:4])
     assert row[4].endswith(" of 4")
     assert row[5].endswith(" of 6")
+
+
+def test_bounded() -> None:
+    heads, within, free = rows(run("bounded", "--pictures", "3", "--size", "96", "--memory", "3GB", "--free"))
+    assert heads[:5] == ["pictures", "patches", "bank", "allowed", "peak"]
+    assert (within[0], within[1], within[3], free[3]) == ("3", "432", "3GB", "free")
+    for row in (within, free):
+        assert row[8] == "1"
+        assert float(row[9]) > 0
+        assert float(row[10]) == 1
 
 
 def test_footprint() -> None:

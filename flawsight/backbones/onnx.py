@@ -52,6 +52,16 @@ class OnnxBackbone:
         self.runtime = runtime
         self._run = RUNTIMES[runtime](data, list(levels))
 
+    @property
+    def members(self) -> tuple[OnnxBackbone, ...]:
+        """The networks it is made of: itself alone."""
+        return (self,)
+
+    @property
+    def graphs(self) -> dict[str, bytes]:
+        """The parts of a model file that hold it, see joined.restored."""
+        return {"backbone": self.data}
+
     def features(self, images: Float) -> list[Float]:
         """The feature maps, float32 [B,C,h,w] for each level, of images float32 [B,3,H,W]. Safe to call from several threads."""
         singles = [self._run(images[i : i + 1]) for i in range(len(images))]
