@@ -213,7 +213,7 @@ def test_held_out_scores_leave_out_the_whole_group(name: str, backbone: Backbone
     apart = make(name, {}, backbone).fit(pictures, [0, 1, 2, 3, 4, 5, 6])
     together = make(name, {}, backbone).fit(pictures, [0, 1, 2, 3, 4, 5, 5])
     np.testing.assert_array_equal(apart[:5], together[:5])
-    assert apart[5:].min() < 0.8 * together[5:].min()  # its twin was learned from
+    assert apart[5:].min() < 0.9 * together[5:].min()  # its twin was learned from
     assert together[5:].min() > 0.4 * np.median(together[:5])
 
 
