@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.backbones import Backbone, BackboneCard
 from flawsight.errors import UnknownName, UsageError
+from flawsight.parts.streaming import Need
 from flawsight.types import Float, Scores
 
 Arrays = dict[str, NDArray[Any]]
@@ -58,6 +59,42 @@ class Method(Scorer, Protocol):
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Take over what `state` returned; returns self."""
+        ...
+
+
+@runtime_checkable
+class BankMethod(Method, Protocol):
+    """A method whose fit is `build` on what `reduce` leaves of the patches that `embed` gives, and can be in bounded memory.
+
+    All but `fit_within` and `build` depend on params and network alone, so pictures may be embedded and blocks reduced anywhere.
+    """
+
+    def embed(self, images: Float) -> tuple[Float, tuple[int, int], list[int]]:
+        """Patch vectors, float32 [B,P,D], their grid (rows, columns), and how the dimensions divide into levels."""
+        ...
+
+    def need(self, dims: int) -> Need:
+        """What a choice from patches of so many dimensions takes of memory."""
+        ...
+
+    def reduce(self, rows: Float, draws: Float, n: int, scales: Float | None = None) -> NDArray[np.int64]:
+        """Indices, rising, of n rows of a block that stand for all of it. draws: float32 [N], a random number for each.
+
+        scales: of rows that are not scaled yet, float32 [D].
+        """
+        ...
+
+    def build(self, rows: Float, source: NDArray[np.int32], scales: Float, grids: NDArray[np.int32], radius: float) -> None:
+        """Take scaled rows [M,D] for the bank. source: int32 [M,3], picture, grid row and column of each. grids: int32 [N,2]."""
+        ...
+
+    def fit_within(
+        self, images: Iterable[Float], groups: list[int], room: int | None, progress: Progress | None = None
+    ) -> tuple[Float, list[str]]:
+        """As `fit`, and what a reader must know of it. room: bytes of memory to take at most for patches and work on them.
+
+        images: may be gone through twice. Raises UsageError where there is too little room.
+        """
         ...
 
 
