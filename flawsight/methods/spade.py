@@ -25,9 +25,7 @@ parts lie at any angle or are lit unlike the good ones; the map is not.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -41,8 +39,10 @@ from flawsight.parts import graphs, resample
 from flawsight.types import Float, Scores
 
 STRIDES = (4, 8, 16)  # of the pyramid's levels: those of the paper's three
-BLOCK_ROWS = 512  # of a gallery picture, so that a block of the product stays near the cache
+BLOCK = 1024  # queries, and rows of a gallery picture, so that a block of their product stays near the cache
 CALIBRATED = 8  # good pictures from which the map's factor is found
+
+Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class _Nearest(NamedTuple):
     """Of each place [P]: the score, and the picture and place of the nearest vector."""
 
     score: Float
-    picture: NDArray[np.int64]
-    place: NDArray[np.int64]
+    picture: Index
+    place: Index
 
 
 class SPADE:
@@ -182,7 +182,7 @@ class SPADE:
             maps = [one.copy() for one in maps]  # they are kept
         return _Seen(average, maps, (image.shape[1], image.shape[2]))
 
-    def _gallery(self, average: Float, exclude: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int64], Float]:
+    def _gallery(self, average: Float, exclude: NDArray[np.bool_] | None = None) -> tuple[Index, Float]:
         """The K nearest good pictures by their averages, nearest first, and their distances [≤K]."""
         difference = self._fitted - average
         distances = np.einsum("nd,nd->n", difference, difference)
@@ -198,13 +198,12 @@ class SPADE:
     def _image_score(self, distances: Float) -> float:
         return float(distances.mean()) if len(distances) else np.nan
 
-    def _judge(self, seen: _Seen, gallery: NDArray[np.int64], distances: Float) -> Judged:
-        if self.params.pyramid == "concat":
-            levels, queries = [self._concatenated(gallery)], [_concat(seen.maps)]
-        else:
-            levels, queries = [[level[one] for one in gallery] for level in self._levels], seen.maps
+    def _judge(self, seen: _Seen, gallery: Index, distances: Float) -> Judged:
+        whole = self.params.pyramid == "concat"
+        queries = [_concat(seen.maps)] if whole else seen.maps
+        sources = [self._rows_of(gallery, None if whole else level) for level in range(len(queries))]
+        found = [self._nearest(query, rows_of, len(gallery)) for query, rows_of in zip(queries, sources, strict=True)]
         heat = np.zeros(seen.input_hw, np.float32)
-        found = [self._nearest(query, level) for query, level in zip(queries, levels, strict=True)]
         sigma = float(self.params.blur_sigma)
         for query, nearest in zip(queries, found, strict=True):
             sides = (resample.enlarge_and_blur(n, size, sigma) for n, size in zip(query.shape[1:], seen.input_hw, strict=True))
@@ -218,47 +217,72 @@ class SPADE:
         source_cell = np.array(np.divmod(int(found[0].place[place]), source_grid[1]))
         return Judged(self._image_score(distances), heat, cell_box(cell, grid), picture, cell_box(source_cell, source_grid))
 
-    def _concatenated(self, gallery: NDArray[np.int64]) -> list[Float]:
-        return [_concat([level[one] for level in self._levels]) for one in gallery]
+    def _rows_of(self, gallery: Index, level: int | None) -> Callable[[int], Float]:
+        """The rows of each picture of the gallery, of one level, or of all put together; made when they are asked for."""
+        if level is None:
+            return lambda number: _rows(_concat([maps[gallery[number]] for maps in self._levels]))
+        return lambda number: _rows(self._levels[level][gallery[number]])
 
-    def _nearest(self, query: Float, level: list[Float]) -> _Nearest:
-        """Of each place of a map [C,h,w], among all places of these pictures' maps."""
+    def _nearest(self, query: Float, rows_of: Callable[[int], Float], n: int) -> _Nearest:
+        """Of each place of a map [C,h,w], among the rows [places,C] that n pictures have."""
         k = self.params.patch_neighbours
-        queries = np.ascontiguousarray(query.reshape(len(query), -1).T)
-        # One thread each: a product of this width and the maximum over it wait for memory, not for each other.
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            parts = list(pool.map(lambda one: _closest(queries, one, k), level))
-        squared = np.concatenate([part[0] for part in parts], 1)
-        place = np.concatenate([part[1] for part in parts], 1)
-        picture = np.repeat(np.arange(len(parts)), [part[0].shape[1] for part in parts])
-        order = np.argsort(squared, 1, kind="stable")[:, :k]
-        first = order[:, 0]
-        score = self._measured(np.take_along_axis(squared, order, 1)).mean(1)
-        return _Nearest(score, picture[first], place[np.arange(len(place)), first])
+        queries = _rows(query)
+        squared, picture, place = _closest(queries, rows_of, n) if k == 1 else _k_closest(queries, rows_of, n, k)
+        return _Nearest(self._measured(squared).mean(1), picture[:, 0], place[:, 0])
 
 
-def _closest(queries: Float, other: Float, k: int) -> tuple[Float, NDArray[np.int64]]:
-    """Squared distances [P,≤k] of queries [P,C] to the nearest places of a map [C,h,w], and which these are."""
-    rows = np.ascontiguousarray(other.reshape(len(other), -1).T)
+def _rows(level: Float) -> Float:
+    """A map [C,h,w] as the vectors of its places: float32 [h·w,C]."""
+    return np.ascontiguousarray(level.reshape(len(level), -1).T)
+
+
+def _closest(queries: Float, rows_of: Callable[[int], Float], n: int) -> tuple[Float, Index, Index]:
+    """As _k_closest of one: first which block of rows holds each query's nearest, then which row of it that is."""
+    best, block = np.full(len(queries), -np.inf, np.float32), np.zeros((len(queries), 2), np.int64)
+    for picture in range(n):
+        rows = rows_of(picture)
+        bias = _bias(rows)
+        for start in range(0, len(rows), BLOCK):
+            part = slice(start, start + BLOCK)
+            for first in range(0, len(queries), BLOCK):
+                some = slice(first, first + BLOCK)
+                closeness = graphs.run("maximum", {"queries": queries[some], "rows": rows[part], "bias": bias[part]})
+                closer = closeness > best[some]
+                best[some][closer], block[some][closer] = closeness[closer], (picture, start)
+    squared, place = np.empty(len(queries), np.float32), np.empty(len(queries), np.int64)
+    for picture in np.unique(block[:, 0]):
+        rows = rows_of(int(picture))
+        bias = _bias(rows)
+        for start in np.unique(block[block[:, 0] == picture, 1]):
+            members, part = np.flatnonzero((block == (picture, start)).all(1)), slice(start, start + BLOCK)
+            at = graphs.run("closest", {"queries": queries[members], "rows": rows[part], "bias": bias[part]}) + start
+            difference = queries[members] - rows[at]  # the distance itself does not come from the product, which loses digits
+            place[members], squared[members] = at, np.einsum("pc,pc->p", difference, difference)
+    return squared[:, None], block[:, :1], place[:, None]
+
+
+def _k_closest(queries: Float, rows_of: Callable[[int], Float], n: int, k: int) -> tuple[Float, Index, Index]:
+    """Squared distances of queries [P,C] to the k nearest rows, rising, and whose these are and which: [P,≤k] each."""
+    squared = np.empty((len(queries), 0), np.float32)
+    picture, place = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.int64)
+    for number in range(n):
+        rows = rows_of(number)
+        bias = _bias(rows)
+        for start in range(0, len(rows), BLOCK):
+            closeness = queries @ rows[start : start + BLOCK].T + bias[start : start + BLOCK]
+            at = np.argsort(-closeness, 1, kind="stable")[:, :k] + start
+            difference = queries[:, None] - rows[at]
+            squared = np.append(squared, np.einsum("pkc,pkc->pk", difference, difference), 1)
+            picture, place = np.append(picture, np.full(at.shape, number), 1), np.append(place, at, 1)
+            keep = np.argsort(squared, 1, kind="stable")[:, :k]
+            squared = np.take_along_axis(squared, keep, 1)
+            picture, place = np.take_along_axis(picture, keep, 1), np.take_along_axis(place, keep, 1)
+    return squared, picture, place
+
+
+def _bias(rows: Float) -> Float:
     bias: Float = -0.5 * np.einsum("nc,nc->n", rows, rows)
-    closeness, index = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-    for start in range(0, len(rows), BLOCK_ROWS):
-        part = slice(start, start + BLOCK_ROWS)
-        if k == 1:
-            at, close = graphs.run_all("closest", {"queries": queries, "rows": rows[part], "bias": bias[part]})
-            at, close = at[:, None], close[:, None]
-        else:
-            product = queries @ rows[part].T + bias[part]
-            at = np.argsort(-product, 1, kind="stable")[:, :k]
-            close = np.take_along_axis(product, at, 1)
-        closeness, index = np.append(closeness, close, 1), np.append(index, at + start, 1)
-        keep = np.argsort(-closeness, 1, kind="stable")[:, :k]
-        closeness, index = np.take_along_axis(closeness, keep, 1), np.take_along_axis(index, keep, 1)
-    squared = np.empty(index.shape, np.float32)  # from the differences: the product only chooses
-    for column in range(index.shape[1]):
-        difference = queries - rows[index[:, column]]
-        squared[:, column] = np.einsum("pc,pc->p", difference, difference)
-    return squared, index
+    return bias
 
 
 def _concat(maps: list[Float]) -> Float:
