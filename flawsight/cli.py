@@ -6,25 +6,21 @@ pictures, masks, a model file; 130 interrupted, with nothing half-written.
 
 from __future__ import annotations
 
-import errno
-import functools
 import io
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flawsight import cli_backbones, cli_datasets
 from flawsight import options as opt
-from flawsight.errors import FlawsightError, UsageError
+from flawsight.errors import UsageError
+from flawsight.exits import REJECTED, stop, verb
 from flawsight.files import check_writable
 
 if TYPE_CHECKING:
     from flawsight.fitting import Plan
-
-REJECTED = 3
-INTERRUPTED = 130
 
 app = typer.Typer(
     epilog="Exit status: 0 done, all pictures passed; 3 some were rejected; 2 wrong call; 1 other error; 130 interrupted.",
@@ -34,44 +30,14 @@ app = typer.Typer(
 )
 
 
-def verb(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn the library's errors, and an interrupt, into a message and an exit status."""
-
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except FlawsightError as error:
-            _stop(f"error: {error}", 2 if isinstance(error, UsageError) else 1)
-        except KeyboardInterrupt:
-            _stop("interrupted: no file was left half-written", INTERRUPTED)
-        except MemoryError as error:
-            _stop(f"error: not enough memory ({error}). Ask for a smaller --size or a smaller coreset_ratio.", 1)
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # whoever read the output has stopped; the framework ends quietly
-            _stop(f"error: {error.filename or 'this system'}: {(error.strerror or str(error)).lower()}. Check the path.", 1)
-
-    return run
-
-
 @app.command()
 @verb
+@opt.with_plan
 def fit(
     good_dir: Annotated[Path, typer.Argument(metavar="GOOD_DIR", help="A folder of pictures of good parts.")],
+    *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file to write.")] = Path("part.flaw"),
-    method: opt.Method = None,
-    backbone: opt.BackboneName = None,
-    preset: opt.PresetName = "default",
-    size: opt.Size = None,
-    levels: opt.Levels = None,
-    options: opt.Options = None,
-    seed: opt.Seed = None,
-    max_false_rejects: opt.FalseRejects = None,
-    confidence: opt.Confidence = 0.95,
-    skip_bad: opt.SkipBad = False,
-    runtime: opt.Runtime = "onnxruntime",
-    memory: opt.Memory = None,
+    plan: Plan,
     dry_run: opt.DryRun = False,
     json: opt.Json = None,
 ) -> None:
@@ -79,7 +45,6 @@ def fit(
     from flawsight import fitting
     from flawsight.report.console import meter, tell, tell_estimate
 
-    plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime, memory)
     _check_writable(None if dry_run else out, json)
     tell_estimate(fitting.estimate(good_dir, plan), json, dry_run)
     if dry_run:
@@ -119,34 +84,26 @@ def score(
             results.write(out, report, progress)
     tell_report(report, json, True, out and out / "report.html")
     if report.unreadable:
-        _stop(f"error: {len(report.unreadable)} of {len(samples)} pictures could not be read.", 1)
+        stop(f"error: {len(report.unreadable)} of {len(samples)} pictures could not be read.", 1)
     raise typer.Exit(REJECTED if report.counts["rejected"] else 0)
 
 
 @app.command()
 @verb
+@opt.with_plan
 def evaluate(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A data set of good and defective pictures; see `flawsight list datasets`.")
     ],
+    *,
     category: Annotated[str | None, typer.Option(help="Which one, where DATA holds several.")] = None,
     layout: Annotated[str | None, typer.Option(help="How DATA is laid out, where it is not recognised.")] = None,
     model: Annotated[Path | None, typer.Option(help="Judge this model; without it one is fitted on DATA's good pictures.")] = None,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the fitted model here.")] = None,
     report_file: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as a page.")] = None,
     no_masks: Annotated[bool, typer.Option("--no-masks", help="Judge whole pictures only.")] = False,
-    method: opt.Method = None,
-    backbone: opt.BackboneName = None,
-    preset: opt.PresetName = "default",
-    size: opt.Size = None,
-    levels: opt.Levels = None,
-    options: opt.Options = None,
-    seed: opt.Seed = None,
-    max_false_rejects: opt.FalseRejects = None,
-    confidence: opt.Confidence = 0.95,
-    skip_bad: opt.SkipBad = False,
-    runtime: opt.Runtime = "onnxruntime",
-    memory: opt.Memory = None,
+    ensemble_norm: opt.EnsembleNorm = "held-out",
+    plan: Plan,
     json: opt.Json = None,
 ) -> None:
     """Measure how well defects are found, on pictures with labels."""
@@ -157,14 +114,14 @@ def evaluate(
     from flawsight.report import html
     from flawsight.report.console import meter, tell_report
 
-    plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime, memory)
-    if model and plan != Plan(skip_bad=skip_bad, runtime=runtime):
+    if model and plan != Plan(skip_bad=plan.skip_bad, runtime=plan.runtime, device=plan.device):
         raise UsageError("evaluate: --model judges with that model as it is, and options of a new fit came too. Leave out either.")
+    judging = Judging(not no_masks, plan.skip_bad, ensemble_norm=ensemble_norm)
     _check_writable(save, report_file, json)
-    loaded = load(model, runtime) if model else None
+    loaded = load(model, plan.runtime) if model else None
     with meter() as progress:
         dataset = open_dataset(data, category, layout, not no_masks)
-        report, fitted = evaluate_dataset(dataset, loaded, plan, Judging(not no_masks, skip_bad), progress)
+        report, fitted = evaluate_dataset(dataset, loaded, plan, judging, progress)
         if save:
             fitted.save(save)  # first: it is what took the time
         if report_file:
@@ -243,6 +200,17 @@ def demo(
     typer.echo(f"  flawsight evaluate {folder} --model plate.flaw --report report.html")
 
 
+GROUPS = (
+    ("backbones", "Look after the networks' weights.", cli_backbones.VERBS),
+    ("datasets", "Look after data sets.", cli_datasets.VERBS),
+)
+for group, told, verbs in GROUPS:
+    grouped = typer.Typer(help=told, no_args_is_help=True)
+    for name, function in verbs.items():
+        grouped.command(name)(verb(function))
+    app.add_typer(grouped, name=group)
+
+
 @app.command("list")
 @verb
 def list_names(
@@ -257,41 +225,11 @@ def list_names(
     show_facts(Console(), listing(what))
 
 
-def _plan(
-    method: str | None,
-    backbone: str | None,
-    preset: str,
-    size: int | None,
-    levels: str | None,
-    options: list[str] | None,
-    seed: int | None,
-    max_false_rejects: str | None,
-    confidence: float,
-    skip_bad: bool,
-    runtime: str,
-    memory: str | None,
-) -> Plan:
-    from flawsight.fitting import Plan, parse_options
-    from flawsight.threshold import parse_share
-
-    chosen = parse_options(options or [])
-    if seed is not None:
-        chosen["seed"] = seed
-    share = None if max_false_rejects is None else parse_share(max_false_rejects)
-    named = tuple(name.strip() for name in levels.split(",")) if levels else ()
-    return Plan(method, backbone, preset, size, named, chosen, share, confidence, skip_bad, runtime, memory=memory)
-
-
 def _check_writable(*paths: Path | None) -> None:
     """Raise UsageError now for a place where a result could not be written after the work."""
     for path in paths:
         if path and path != Path("-"):
             check_writable(path)
-
-
-def _stop(message: str, status: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(status)
 
 
 def _version(value: bool) -> None:

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import image, loader, memory
+from flawsight import extremes, image, loader, memory
 from flawsight.datasets import DataSet
-from flawsight.errors import DataError, PictureError
+from flawsight.errors import DataError, PictureError, UnknownName
 from flawsight.fitting import Plan, fit, inspect, unreadable
 from flawsight.methods.base import Progress
 from flawsight.metrics import PixelTally, measure, roc_curve
 from flawsight.metrics.pixels import EXACT_PX, PixelMetrics
 from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
-from flawsight.types import Float, Mask, Prediction, Report, Row, Sample
+from flawsight.types import Float, Mask, Prediction, Report, Row, Sample, mask_files
 
 MEASURING_BYTES, KEY_BYTES = 128 << 20, 8  # of pixel metrics while they are measured, and of a pixel kept for that
 HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
@@ -29,12 +29,22 @@ HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
 class Judging:
     """How to judge. use_masks: work out pixel metrics. skip_bad: leave unreadable pictures out instead of stopping.
 
-    exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally.
+    exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally. ensemble_norm: what an ensemble's members
+    are scaled by, "held-out" good pictures or, as the paper's code does, the "test" pictures themselves, see extremes.
     """
 
     use_masks: bool = True
     skip_bad: bool = False
     exact_px: int = EXACT_PX
+    ensemble_norm: str = extremes.NORMS[0]
+
+    def __post_init__(self) -> None:
+        if self.ensemble_norm not in extremes.NORMS:
+            raise UnknownName("evaluate: ensemble_norm", self.ensemble_norm, extremes.NORMS)
+
+    @property
+    def by_extremes(self) -> bool:
+        return self.ensemble_norm == "test"
 
 
 def evaluate_dataset(
@@ -50,6 +60,8 @@ def evaluate_dataset(
     before time is spent.
     """
     judging = judging or Judging()
+    if judging.by_extremes:
+        extremes.check(model.method.name if model else (plan or Plan()).method_name)
     if not dataset.test:
         raise DataError(
             f"{dataset.root}: no pictures to be judged on; needs defective ones beside the good, see `flawsight list datasets`."
@@ -66,7 +78,7 @@ def evaluate_dataset(
         left = memory.parse(plan.memory) - memory.resident() - MEASURING_BYTES
         judging = replace(judging, exact_px=max(0, min(judging.exact_px, left // KEY_BYTES)))
     report = evaluate(fitted, dataset.test, dataset.title, judging, train, progress)
-    notes = [*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]
+    notes = list(dict.fromkeys([*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]))
     return replace(report, timings_s={**timings, **report.timings_s}, notes=notes), fitted
 
 
@@ -84,6 +96,8 @@ def evaluate(
     unreadable picture unless they may be skipped.
     """
     judging = judging or Judging()
+    if judging.by_extremes:
+        model = extremes.rescaled(model, samples, progress)
     judged = _Judged(model, judging, set(model.training.fingerprints), PixelTally(exact_px=judging.exact_px))
     started = time.perf_counter()
     for done, (sample, result) in enumerate(zip(samples, model.predict_each(samples), strict=True), 1):
@@ -147,9 +161,10 @@ class _Judged:
         if sample.mask is None and sample.label:
             self.maskless[sample.kind] = self.maskless.get(sample.kind, 0) + 1
             return
-        mask: Mask = image.read_mask(sample.mask) if sample.mask else np.zeros(heat.shape, np.bool_)
-        if mask.shape != heat.shape:
-            raise DataError(_mask_size(sample, mask.shape, heat.shape))
+        if isinstance(sample.mask, tuple):
+            mask: Mask = np.stack([_read_mask(sample, file, heat.shape) for file in sample.mask])
+        else:
+            mask = _read_mask(sample, sample.mask, heat.shape) if sample.mask else np.zeros(heat.shape, np.bool_)
         self.n_masks += sample.mask is not None
         self.tally.add(heat, mask)
 
@@ -184,7 +199,8 @@ class _Judged:
         return counts
 
     def notes(self, pixels: PixelMetrics | None) -> list[str]:
-        notes = [f"Left out, unreadable: {error}" for error in self.bad]
+        notes = [*self.model.backbone.origin.notes, *([extremes.NOTE] if self.judging.by_extremes else [])]
+        notes += [f"Left out, unreadable: {error}" for error in self.bad]
         notes += [f"Left out of the fit, unreadable: {name}: {reason}" for name, reason in self.model.training.skipped.items()]
         learned = {(int(high), int(wide)) for high, wide in self.model.training.sizes_hw}
         if other := sorted(self.sizes - learned):
@@ -227,22 +243,26 @@ class _Judged:
 def _check_masks(samples: Sequence[Sample]) -> None:
     """Raise DataError for the first mask that does not fit its picture, from the files' headers alone."""
     for sample in samples:
-        if sample.mask is None:
-            continue
         try:
-            picture_hw = image.size_hw(sample.path)
+            picture_hw = image.size_hw(sample.path) if sample.mask else (0, 0)
         except PictureError:
             continue  # named with all the others when it is judged
-        mask_hw = image.size_hw(sample.mask)
-        if mask_hw != picture_hw:
-            raise DataError(_mask_size(sample, mask_hw, picture_hw))
+        for file in mask_files(sample.mask):
+            _check_mask(sample, file, image.size_hw(file), picture_hw)
 
 
-def _mask_size(sample: Sample, mask_hw: tuple[int, ...], picture_hw: tuple[int, ...]) -> str:
-    return (
-        f"{sample.mask}: the mask of {sample.name} must have its picture's size, {picture_hw[1]}×{picture_hw[0]}; "
-        f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or use --no-masks to judge whole pictures only."
-    )
+def _read_mask(sample: Sample, file: Path, picture_hw: tuple[int, ...]) -> Mask:
+    mask = image.read_mask(file)
+    _check_mask(sample, file, mask.shape, picture_hw)
+    return mask
+
+
+def _check_mask(sample: Sample, file: Path, mask_hw: tuple[int, ...], picture_hw: tuple[int, ...]) -> None:
+    if mask_hw != picture_hw:
+        raise DataError(
+            f"{file}: the mask of {sample.name} must have its picture's size, {picture_hw[1]}×{picture_hw[0]}; "
+            f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or use --no-masks to judge whole pictures only."
+        )
 
 
 def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> dict[str, Path]:
@@ -270,10 +290,12 @@ def _settings(model: Model) -> dict[str, Any]:
         **{f"{model.method.name}.{name}": value for name, value in asdict(model.method.params).items()},
         "backbone": model.backbone_name,
         "levels": list(model.backbone.levels),
+        "weights": model.backbone.origin.weights,
+        "weights_sha256": model.backbone.origin.sha256,
         "runtime": model.backbone.runtime,
         **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},
         "good_pictures": len(model.training.names),
-        "mask_rule": "above half of full scale",
+        "mask_rule": "above half of full scale; where none is, not 0",
         "pixel_metrics_at": "each picture's own pixels",
     }
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from flawsight import forecast, loader, memory, threshold
 from flawsight.backbones import get_card, open_backbone
+from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
@@ -113,7 +114,7 @@ def fit(
     keeper = _Keeper(preprocess, forecast.kept_bytes(left))
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace)
     groups, notes = _groups([loader.named(*item) for item in readable], inspections)
-    notes += _coarseness(preprocess, inspections)
+    notes += [*backbone.origin.notes, *_coarseness(preprocess, inspections)]
     threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
     images = _Images(preprocess, readable, inspections, pace, progress)
@@ -152,7 +153,7 @@ def estimate(
     return forecast.estimate(method, preprocess, chosen, plan.memory)
 
 
-def _opened(pictures: Any, plan: Plan) -> tuple[Preprocess, OnnxBackbone, Method, list[Any]]:
+def _opened(pictures: Any, plan: Plan) -> tuple[Preprocess, OnnxBackbone | JoinedBackbone, Method, list[Any]]:
     """Preprocessing, network, unfitted method and pictures of a plan."""
     preprocess = plan.preprocess()
     weights = plan.weights or get_preset(plan.preset).weights or None

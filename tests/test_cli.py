@@ -27,6 +27,7 @@ from typer.testing import CliRunner, Result
 import flawsight
 from flawsight import bench, cli, files, image, threshold
 from flawsight.datasets import open_dataset
+from flawsight.evaluation import Judging
 from flawsight.fitting import Plan
 from flawsight.metrics import METRICS
 from flawsight.model import Model, load
@@ -96,18 +97,9 @@ def test_defaults_are_the_librarys() -> None:
     for verb in (cli.fit, cli.evaluate):
         defaults = {name: one.default for name, one in inspect.signature(verb).parameters.items()}
         shared = plan.keys() & defaults.keys() - {"options", "levels"}
-        assert {
-            "method",
-            "backbone",
-            "preset",
-            "size",
-            "max_false_rejects",
-            "confidence",
-            "skip_bad",
-            "runtime",
-            "memory",
-        } == shared
+        assert shared == plan.keys() - {"options", "levels"}
         assert {name: defaults[name] for name in shared} == {name: plan[name] for name in shared}
+    assert inspect.signature(cli.evaluate).parameters["ensemble_norm"].default == Judging().ensemble_norm
     assert inspect.signature(cli.threshold).parameters["confidence"].default == threshold.CONFIDENCE
     assert inspect.signature(cli.bench).parameters["seconds"].default == bench.SECONDS
 
@@ -479,6 +471,17 @@ def test_evaluate_where_some_defects_lack_a_mask(plate: Path, tmp_path: Path) ->
     assert run("evaluate", copy, "--size", 64, "--no-masks").exit_code == 0
 
 
+def test_evaluate_scales_an_ensemble_as_it_is_told(plate: Path) -> None:
+    fitted = ["--method", "ensemble", "--backbone", "efficientnet_lite0+efficientnet_lite2", "--size", "64", "--no-masks"]
+    scaled = run("evaluate", plate, *fitted, "--ensemble-norm", "test")
+    assert scaled.exit_code == 0
+    assert "were scaled by their extremes over all pictures judged here" in " ".join(scaled.stdout.split())
+    refused = run("evaluate", plate, "--ensemble-norm", "test")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "ensemble_norm=test is of method ensemble; got patchcore" in refused.stderr
+    assert "Did you mean test" in run("evaluate", plate, "--ensemble-norm", "tests").stderr
+
+
 @pytest.mark.parametrize("options", ["--size 64", "--set k=1", "--max-false-rejects 10%", "--preset paper", "--seed 1"])
 def test_evaluate_refuses_to_ignore_options(model_file: Path, plate: Path, options: str) -> None:
     result = run("evaluate", plate, "--model", model_file, *options.split(" "))
@@ -504,7 +507,7 @@ def test_info(model_file: Path) -> None:
     result = run("info", model_file)
     assert result.exit_code == 0
     names = [line[:18].strip() for line in result.stdout.splitlines() if line[0] not in " n"]
-    assert names[:4] == ["method", "backbone", "good pictures", "left out"]
+    assert names[:5] == ["method", "backbone", "weights", "good pictures", "left out"]
     facts = json.loads(run("info", model_file, "--json", "-").stdout)
     assert facts["rule"] == "set by hand"
     assert not any(" " in name for name in facts)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from flawsight.backbones import get_card
 from flawsight.errors import UnknownName
+from flawsight.fitting import Plan
 from flawsight.methods import make
 from flawsight.parts.coreset import n_kept
 from flawsight.presets import PRESETS, get_preset
@@ -15,42 +18,88 @@ from flawsight.types import Float
 
 WR50, WR101 = "wide_resnet50_2", "wide_resnet101_2"
 TWO, THREE = ("layer2", "layer3"), ("layer1", "layer2", "layer3")
-LEVELS = {"layer1": (256, 4), "layer2": (512, 8), "layer3": (1024, 16)}  # channels and stride of both Wide ResNets
+LEVELS = {"layer1": (256, 4), "layer2": (512, 8), "layer3": (1024, 16), "denseblock2": (512, 8), "denseblock3": (1792, 16)}
+ENSEMBLE = {"wide_resnet101_2": TWO, "resnext101_32x8d": TWO, "densenet201": ("denseblock2", "denseblock3")}
 
-# network, levels, resize, crop, share kept, target dimensions, k, p, seed
+# networks with their levels, resize, crop, share kept, target dimensions, k, p, seed
 PUBLISHED: dict[str, tuple[Any, ...]] = {
-    "patchcore_25": (WR50, TWO, 256, 224, 0.25, 1024, 1, 3, 0),
-    "patchcore_10": (WR50, TWO, 256, 224, 0.10, 1024, 1, 3, 0),
-    "patchcore_1": (WR50, TWO, 256, 224, 0.01, 1024, 1, 3, 0),
-    "patchcore_1_wr101_280_l23": (WR101, TWO, 320, 280, 0.01, 1024, 1, 3, 0),
-    "patchcore_1_wr101_280_l123": (WR101, THREE, 320, 280, 0.01, 1024, 1, 3, 0),
-    "im320_wr50": (WR50, TWO, 366, 320, 0.01, 1024, 1, 3, 22),
-    "seg320_wr50": (WR50, TWO, 366, 320, 0.01, 1024, 3, 5, 39),
+    "patchcore_25": ({WR50: TWO}, 256, 224, 0.25, 1024, 1, 3, 0),
+    "patchcore_10": ({WR50: TWO}, 256, 224, 0.10, 1024, 1, 3, 0),
+    "patchcore_1": ({WR50: TWO}, 256, 224, 0.01, 1024, 1, 3, 0),
+    "patchcore_1_wr101_280_l23": ({WR101: TWO}, 320, 280, 0.01, 1024, 1, 3, 0),
+    "patchcore_1_wr101_280_l123": ({WR101: THREE}, 320, 280, 0.01, 1024, 1, 3, 0),
+    "ens224": (ENSEMBLE, 256, 224, 0.01, 384, 1, 3, 3),
+    "im320_wr50": ({WR50: TWO}, 366, 320, 0.01, 1024, 1, 3, 22),
+    "ens320": (ENSEMBLE, 366, 320, 0.01, 384, 1, 3, 40),
+    "seg320_wr50": ({WR50: TWO}, 366, 320, 0.01, 1024, 3, 5, 39),
+    "seg320_ens": (ENSEMBLE, 366, 320, 0.01, 384, 5, 5, 88),
 }
+# of other methods: network, levels, filter, resize, size, what is published of their params
+NINE = ("stem", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "stage7", "head")
+SPADE = {"neighbours": 50, "patch_neighbours": 1, "distance": "sqeuclidean", "blur_sigma": 4.0}
+OTHERS: dict[str, tuple[Any, ...]] = {
+    "spade": (WR50, (*THREE, "layer4"), "bilinear", 256, 224, {**SPADE, "pyramid": "concat"}),
+    "spade_per_level": (WR50, (*THREE, "layer4"), "bilinear", 256, 224, {**SPADE, "pyramid": "per_level"}),
+    "padim": (WR50, THREE, "bicubic", 256, 224, {"dims": 550, "epsilon": 0.01, "blur_sigma": 4.0}),
+    "padim_r18": ("resnet18", THREE, "bicubic", 256, 224, {"dims": 100, "epsilon": 0.01, "blur_sigma": 4.0}),
+    "padim_star": ("efficientnet_b5", ("block7", "block20", "block26"), "bicubic", 256, 224, {"dims": 0, "epsilon": 0.01}),
+    "padim_star_19": ("efficientnet_b5", ("block7", "block19", "block26"), "bicubic", 256, 224, {"dims": 0, "epsilon": 0.01}),
+    "mahalanobis_ad": ("efficientnet_b4", NINE, "bilinear", None, 384, {"folds": 5}),
+    "ocsvm": ("alexnet", ("features",), "bilinear", None, 448, {"nu": 0.1, "gamma": 0.0, "scales": 3}),
+}
+LEARNED = {  # from so many pictures: what is kept and in which shape; "spade" keeps the same and takes long
+    "spade_per_level": (2, "maps.2", (2 * 14 * 14 * 1024,)),
+    "padim": (4, "factors", (56 * 56, 4, 550)),
+    "padim_r18": (4, "factors", (56 * 56, 4, 100)),
+    "padim_star": (4, "mean", (56 * 56, 392)),
+    "padim_star_19": (4, "mean", (56 * 56, 344)),
+    "mahalanobis_ad": (6, "mean.8", (5, 1792)),
+    "ocsvm": (4, "mean", (768,)),
+}
+GRIDS = {224: 28, 280: 35, 320: 40}  # of the first level, by crop; of patchcore_1_wr101_280_l123 twice that
 
 
 class Maps:
-    """A backbone that gives random maps of the published networks' shapes, the same for the same picture."""
+    """A backbone that gives random maps of a published network's shapes, the same for the same picture."""
 
-    def __init__(self, levels: tuple[str, ...]) -> None:
-        self.levels = levels
+    def __init__(self, levels: tuple[str, ...], shapes: dict[str, tuple[int, int]] = LEVELS) -> None:
+        self.levels, self.shapes = levels, shapes
+
+    @property
+    def members(self) -> list[Maps]:
+        return [self]
 
     def features(self, images: Float) -> list[Float]:
         high, wide = images.shape[2:]
-        shapes = [(c, -(-high // stride), -(-wide // stride)) for c, stride in map(LEVELS.__getitem__, self.levels)]
+        shapes = [(c, -(-high // stride), -(-wide // stride)) for c, stride in map(self.shapes.__getitem__, self.levels)]
         rngs = [np.random.default_rng(int(np.abs(image).sum())) for image in images]
         return [np.stack([np.maximum(rng.normal(size=shape), 0).astype(np.float32) for rng in rngs]) for shape in shapes]
 
 
+class Joined:
+    """Several of them."""
+
+    def __init__(self, levels: Iterable[tuple[str, ...]]) -> None:
+        self.members = [Maps(own) for own in levels]
+
+
 def test_every_published_configuration_is_there() -> None:
-    assert PRESETS.keys() == {"default", "paper", *PUBLISHED}
+    assert PRESETS.keys() == {"default", "paper", *PUBLISHED, *OTHERS}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_presets_are_the_published_configurations(name: str) -> None:
-    backbone, levels, resize, crop, ratio, dims, k, p, seed = PUBLISHED[name]
+    networks, resize, crop, ratio, dims, k, p, seed = PUBLISHED[name]
     preset = get_preset(name)
-    assert (preset.method, preset.backbone, preset.levels, preset.weights) == ("patchcore", backbone, levels, "")
+    assert preset.method == ("patchcore" if len(networks) == 1 else "ensemble")
+    assert preset.backbone == "+".join(networks)
+    for network, levels in networks.items():
+        named = levels if len(networks) == 1 else tuple(f"{network}:{level}" for level in levels)
+        assert tuple(level for level in preset.levels if level in named) == named
+    assert len(preset.levels) == sum(map(len, networks.values()))
+    assert get_card(preset.backbone).licence
+    get_card(preset.backbone).check_levels(preset.levels)
+    assert preset.weights == ""
     assert preset.preprocess == {"resize": resize, "size": crop, "filter": "bilinear"}
     assert preset.options == {
         "neighbourhood": p,
@@ -71,20 +120,51 @@ def test_presets_are_the_published_configurations(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize(("name", "grid"), list(zip(PUBLISHED, (28, 28, 28, 35, 70, 40, 40), strict=True)))
-def test_they_fit_on_maps_of_the_published_shapes(name: str, grid: int) -> None:
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_they_fit_on_maps_of_the_published_shapes(name: str) -> None:
+    networks, _, side, ratio, dims, *_ = PUBLISHED[name]
     preset = get_preset(name)
-    side = preset.preprocess["size"]
-    method = make(preset.method, dict(preset.options), Maps(preset.levels))
+    backbone: Any = Joined(networks.values()) if len(networks) > 1 else Maps(preset.levels)
+    method = make(preset.method, dict(preset.options), backbone)
     pictures = [np.full((3, side, side), value, np.float32) for value in (0.1, 0.2)]
     held_out = method.fit(pictures, [0, 1])
+    grid = GRIDS[side] * (2 if "layer1" in preset.levels else 1)
     state = method.state()
-    assert state["bank"].shape == (n_kept(2 * grid * grid, preset.options["coreset_ratio"]), 1024)
-    np.testing.assert_array_equal(state["grids"], [[grid, grid]] * 2)
+    banks = [array for key, array in state.items() if key.endswith("bank")]
+    assert [bank.shape for bank in banks] == [(n_kept(2 * grid * grid, ratio), dims)] * len(networks)
+    for key in state:
+        if key.endswith("grids"):
+            np.testing.assert_array_equal(state[key], [[grid, grid]] * 2)
     scores = method.score(pictures[0][None])
     assert scores.map is not None
     assert scores.map.shape == (1, side, side)
     assert scores.image[0] < held_out[0]  # it is in the bank, and its patches that were not kept are near those that were
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_presets_of_other_methods_are_the_published_ones(name: str) -> None:
+    network, levels, filter_, resize, size, params = OTHERS[name]
+    preset = get_preset(name)
+    assert (preset.backbone, preset.levels, preset.weights) == (network, levels, "")
+    assert name.startswith(preset.method)
+    get_card(network).check_levels(levels)
+    plan = Plan(preset=name)
+    preprocess = plan.preprocess()
+    assert (preprocess.filter, preprocess.resize, preprocess.size) == (filter_, resize, size)
+    assert preprocess.input_hw((1024, 1024)) == (size, size)
+    assert plan.method_options().items() >= params.items()
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_they_learn_from_maps_of_the_published_shapes(name: str) -> None:
+    network, levels, *_, size, _ = OTHERS[name]
+    own = {level: get_card(network).levels[level] for level in levels}
+    method = make(get_preset(name).method, dict(get_preset(name).options), Maps(levels, own))
+    n, kept, shape = LEARNED[name]
+    pictures = [np.full((3, size, size), value, np.float32) for value in np.linspace(0.1, 0.2, n)]
+    assert np.isfinite(method.fit(pictures, list(range(n)))).all()
+    assert method.state()[kept].shape == shape
+    assert np.isfinite(method.score(pictures[0][None]).image).all()
 
 
 def test_the_crops_see_the_same_share_of_the_picture() -> None:

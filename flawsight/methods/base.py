@@ -128,6 +128,17 @@ def check_types(params: Any, where: str) -> None:
         check(fits, f"{where}{field.name}", f"of type {field.type}", value)
 
 
+def last_at_strides(card: BackboneCard, strides: Sequence[int]) -> tuple[str, ...]:
+    """The last level of each of these strides that the network has."""
+    last = {stride: level for level, (_, stride) in card.levels.items()}
+    return tuple(last[stride] for stride in strides if stride in last)
+
+
+def averages(backbone: Backbone, image: Float) -> list[Float]:
+    """Each level of one picture [3,h,w] averaged over the picture: float32 [C] each."""
+    return [level[0].mean((1, 2), dtype=np.float64).astype(np.float32) for level in backbone.features(image[None])]
+
+
 class Judged(NamedTuple):
     """One picture's part of Scores."""
 

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from flawsight import memory
 from flawsight.bench import STAGES, BenchResult, Spread
+from flawsight.datasets.verify import Verification
 from flawsight.errors import UsageError
 from flawsight.files import atomic_write
 from flawsight.forecast import Estimate
@@ -97,6 +98,32 @@ def tell_bench(result: BenchResult, json: Path | None) -> None:
     if json != STDOUT:
         show_bench(Console(), result)
         _say_wrote(json)
+
+
+def tell_verification(found: Verification, json: Path | None) -> None:
+    """What is right and wrong with a data set likewise."""
+    _write_json(dataclasses.asdict(found), json)
+    if json != STDOUT:
+        show_verification(Console(), found)
+        _say_wrote(json)
+
+
+def show_verification(console: Console, found: Verification) -> None:
+    """Pictures of each category beside what was published, then all that is wrong."""
+    table = Table("category", "train", "good", "defective, by kind", "as published", title=as_is(f"{found.title} in {found.root}"))
+    for one in found.categories:
+        train, good, *kinds = one.counts.items() if one.counts else (("", "not"), ("", "read"))
+        told = ", ".join(f"{kind} {n}" for kind, n in kinds)
+        verdict = ("no" if one.problems else "yes") if one.published else "not known"
+        table.add_row(as_is(one.name), str(train[1]), str(good[1]), as_is(told), verdict)
+    console.print(table)
+    show_notes(console, found.notes)
+    for problem in found.problems[:SHOWN]:
+        console.print(Text("wrong: ", "red"), as_is(problem), sep="", soft_wrap=True)
+    if len(found.problems) > SHOWN:
+        console.print(f"… and {len(found.problems) - SHOWN} more.")
+    verdict = f"Not whole: {len(found.problems)} problem{'s' * (len(found.problems) > 1)}." if found.problems else "Whole."
+    console.print(as_is(f"{verdict} {found.where}".strip()), soft_wrap=True)
 
 
 def show_bench(console: Console, result: BenchResult) -> None:
