@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score  # type: ignore[import-untyped]
 
-from flawsight import image
+from flawsight import evaluation, image
 from flawsight.datasets import DataSet, open_dataset
 from flawsight.errors import DataError
 from flawsight.evaluation import Judging, evaluate, evaluate_dataset
@@ -369,3 +369,13 @@ def test_good_pictures_are_found_under_other_names_and_proved_by_their_pixels(pl
     assert evaluate(fitted, plates.test, "t", train=swapped).train == report.train
     liar = {Path(name).name: plates.test[0].path for name in report.train}
     assert evaluate(fitted, plates.test, "t", train=liar).train == {}
+
+
+@pytest.mark.parametrize("binned", [False, True])
+def test_within_a_given_memory_pixels_are_kept_so_far_as_it_goes(
+    plates: DataSet, binned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if binned:
+        monkeypatch.setattr(evaluation, "MEASURING_BYTES", 1 << 50)
+    report, _ = evaluate_dataset(plates, plan=Plan(size=64, memory="20GB"))
+    assert any("were counted in bins" in note for note in report.notes) == binned
