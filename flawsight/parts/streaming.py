@@ -69,7 +69,7 @@ class Need:
     def of_projections(self, n: int) -> int:
         """Bytes to hold the projections of n rows and choose from them, or to hold the bank, whichever is more."""
         choosing = 4 * BLOCK_ROWS * (2 * self.dims + self.measured) + coreset.working_bytes(n, self.n_kept(n), self.measured)
-        return max(choosing + 4 * self.measured * n, self.bank(self.n_kept(n)))
+        return max(choosing, self.bank(self.n_kept(n)))
 
     def in_passes(self, n: int, room: int) -> bool:
         """Whether n rows are chosen from by their projections: these can be held where the rows themselves cannot."""
