@@ -7,6 +7,7 @@ pictures, masks, a model file; 130 interrupted, with nothing half-written.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -252,4 +253,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
+    # numpy is not imported yet. Its products share small work among threads that wait by spinning: beside other programs on the
+    # same cores a PaDiM fit then takes thirty times as long. What is heavy runs elsewhere or in threads of its own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()
