@@ -66,6 +66,7 @@ def score(
     ] = None,
     json: opt.Json = None,
     runtime: opt.Runtime = "onnxruntime",
+    device: opt.Device = "cpu",
 ) -> None:
     """Score new pictures. Exit status 0 if all pass, 3 if some are rejected, 1 if some cannot be read."""
     from flawsight.datasets.base import loose_samples
@@ -75,7 +76,7 @@ def score(
     from flawsight.report.console import meter, tell_report
 
     _check_writable(json)
-    loaded, samples = load(model, runtime), loose_samples(pictures)
+    loaded, samples = load(model, runtime, device), loose_samples(pictures)
     if out:
         results.make_folder(out)
     judging = Judging(use_masks=False, skip_bad=True)
@@ -119,7 +120,7 @@ def evaluate(
         raise UsageError("evaluate: --model judges with that model as it is, and options of a new fit came too. Leave out either.")
     judging = Judging(not no_masks, plan.skip_bad, ensemble_norm=ensemble_norm)
     _check_writable(save, report_file, json)
-    loaded = load(model, plan.runtime) if model else None
+    loaded = load(model, plan.runtime, plan.device) if model else None
     with meter() as progress:
         dataset = open_dataset(data, category, layout, not no_masks)
         report, fitted = evaluate_dataset(dataset, loaded, plan, judging, progress)
