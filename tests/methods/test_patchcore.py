@@ -306,7 +306,9 @@ def test_a_picture_in_the_bank_is_its_own_nearest(distance: str) -> None:
     np.testing.assert_array_equal(scores.peak, scores.source_peak)
 
 
-@pytest.mark.parametrize("options", [{}, {"image_score": "map", "blur_sigma": 2.0}, {"image_score": "top"}, {"neighbours": 3}, {"reweight": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"image_score": "map", "blur_sigma": 2.0}, {"image_score": "top"}, {"neighbours": 3}, {"reweight": True}]
+)
 def test_a_held_out_score_is_that_of_a_fit_without_the_picture(options: dict[str, Any]) -> None:
     good, groups = draw(0, 5), [0, 1, 1, 2, 3]
     held_out = method(**options).fit(good, groups)
