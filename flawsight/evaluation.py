@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import extremes, image, loader
+from flawsight import extremes, image, loader, memory
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError, UnknownName
 from flawsight.fitting import Plan, fit, inspect, unreadable
@@ -19,8 +19,9 @@ from flawsight.metrics import PixelTally, measure, roc_curve
 from flawsight.metrics.pixels import EXACT_PX, PixelMetrics
 from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
-from flawsight.types import Float, Mask, Prediction, Report, Row, Sample
+from flawsight.types import Float, Mask, Prediction, Report, Row, Sample, mask_files
 
+MEASURING_BYTES, KEY_BYTES = 128 << 20, 8  # of pixel metrics while they are measured, and of a pixel kept for that
 HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
 
 
@@ -55,7 +56,8 @@ def evaluate_dataset(
 ) -> tuple[Report, Model]:
     """The Report on a data set's test pictures, of the model given or of one fitted on its good ones; and that model.
 
-    Raises DataError for a data set that cannot be judged, before time is spent.
+    Within the plan's memory pixel metrics are exact so far as it goes. Raises DataError for a data set that cannot be judged,
+    before time is spent.
     """
     judging = judging or Judging()
     if judging.by_extremes:
@@ -72,6 +74,9 @@ def evaluate_dataset(
     fitted = fit(dataset.train, plan, progress) if model is None else model
     timings = {"fit": time.perf_counter() - started} if model is None else {}
     train = {sample.name: sample.path for sample in dataset.train}
+    if plan is not None and plan.memory is not None:
+        left = memory.parse(plan.memory) - memory.resident() - MEASURING_BYTES
+        judging = replace(judging, exact_px=max(0, min(judging.exact_px, left // KEY_BYTES)))
     report = evaluate(fitted, dataset.test, dataset.title, judging, train, progress)
     notes = list(dict.fromkeys([*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]))
     return replace(report, timings_s={**timings, **report.timings_s}, notes=notes), fitted
@@ -156,9 +161,10 @@ class _Judged:
         if sample.mask is None and sample.label:
             self.maskless[sample.kind] = self.maskless.get(sample.kind, 0) + 1
             return
-        mask: Mask = image.read_mask(sample.mask) if sample.mask else np.zeros(heat.shape, np.bool_)
-        if mask.shape != heat.shape:
-            raise DataError(_mask_size(sample, mask.shape, heat.shape))
+        if isinstance(sample.mask, tuple):
+            mask: Mask = np.stack([_read_mask(sample, file, heat.shape) for file in sample.mask])
+        else:
+            mask = _read_mask(sample, sample.mask, heat.shape) if sample.mask else np.zeros(heat.shape, np.bool_)
         self.n_masks += sample.mask is not None
         self.tally.add(heat, mask)
 
@@ -237,22 +243,26 @@ class _Judged:
 def _check_masks(samples: Sequence[Sample]) -> None:
     """Raise DataError for the first mask that does not fit its picture, from the files' headers alone."""
     for sample in samples:
-        if sample.mask is None:
-            continue
         try:
-            picture_hw = image.size_hw(sample.path)
+            picture_hw = image.size_hw(sample.path) if sample.mask else (0, 0)
         except PictureError:
             continue  # named with all the others when it is judged
-        mask_hw = image.size_hw(sample.mask)
-        if mask_hw != picture_hw:
-            raise DataError(_mask_size(sample, mask_hw, picture_hw))
+        for file in mask_files(sample.mask):
+            _check_mask(sample, file, image.size_hw(file), picture_hw)
 
 
-def _mask_size(sample: Sample, mask_hw: tuple[int, ...], picture_hw: tuple[int, ...]) -> str:
-    return (
-        f"{sample.mask}: the mask of {sample.name} must have its picture's size, {picture_hw[1]}×{picture_hw[0]}; "
-        f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or use --no-masks to judge whole pictures only."
-    )
+def _read_mask(sample: Sample, file: Path, picture_hw: tuple[int, ...]) -> Mask:
+    mask = image.read_mask(file)
+    _check_mask(sample, file, mask.shape, picture_hw)
+    return mask
+
+
+def _check_mask(sample: Sample, file: Path, mask_hw: tuple[int, ...], picture_hw: tuple[int, ...]) -> None:
+    if mask_hw != picture_hw:
+        raise DataError(
+            f"{file}: the mask of {sample.name} must have its picture's size, {picture_hw[1]}×{picture_hw[0]}; "
+            f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or use --no-masks to judge whole pictures only."
+        )
 
 
 def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> dict[str, Path]:
@@ -285,7 +295,7 @@ def _settings(model: Model) -> dict[str, Any]:
         "runtime": model.backbone.runtime,
         **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},
         "good_pictures": len(model.training.names),
-        "mask_rule": "above half of full scale",
+        "mask_rule": "above half of full scale; where none is, not 0",
         "pixel_metrics_at": "each picture's own pixels",
     }
 

@@ -16,13 +16,13 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items()}
 # Imports point down, or sideways within a layer, but never in a circle.
 LAYERS = [
     {"__main__"},
-    {"cli", "cli_backbones", "exits", "options"},
-    {"bench", "catalogue", "demo", "evaluation", "extremes", "fitting", "plate", "presets", "report"},
+    {"cli", "cli_backbones", "cli_datasets", "exits", "options"},
+    {"bench", "catalogue", "demo", "evaluation", "extremes", "fitting", "forecast", "plate", "presets", "report"},
     {"bundle", "datasets", "loader", "model"},
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
-    {"errors", "files", "image", "preprocess", "record", "threshold", "types"},
+    {"errors", "files", "image", "memory", "preprocess", "record", "threshold", "types"},
 ]
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 FRONT = "flawsight"  # the front door fetches names when they are first used, so it may name anything; all may ask it its version
