@@ -12,28 +12,43 @@ import numpy as np
 
 from flawsight import image, loader
 from flawsight.datasets import DataSet
-from flawsight.errors import DataError, PictureError
+from flawsight.errors import DataError, PictureError, UnknownName, UsageError
 from flawsight.fitting import Plan, fit, inspect, unreadable
+from flawsight.frames import MASK_RULES, PIXELS_AT, map_at, mask_at
 from flawsight.methods.base import Progress
-from flawsight.metrics import PixelTally, measure, roc_curve
+from flawsight.metrics import PixelTally, measure, pro_of_picture, resampling, roc_curve
 from flawsight.metrics.pixels import EXACT_PX, PixelMetrics
 from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
 from flawsight.types import Float, Mask, Prediction, Report, Row, Sample
 
 HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
+PIXEL_RESAMPLES = 200  # at most, of the costlier pixel metrics
 
 
 @dataclass(frozen=True)
 class Judging:
     """How to judge. use_masks: work out pixel metrics. skip_bad: leave unreadable pictures out instead of stopping.
 
-    exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally.
+    exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally. pixels_at, mask_rule: where maps and masks
+    are compared, and what of a reduced mask counts as defective, see frames. imagewise: also PRO picture by picture, which takes
+    longer. resamples: of the pictures, for the intervals of the metrics; 0 for none.
     """
 
     use_masks: bool = True
     skip_bad: bool = False
     exact_px: int = EXACT_PX
+    pixels_at: str = "native"
+    mask_rule: str = "half"
+    imagewise: bool = False
+    resamples: int = 0
+
+    def __post_init__(self) -> None:
+        for where, name, known in (("pixels_at", self.pixels_at, PIXELS_AT), ("mask_rule", self.mask_rule, MASK_RULES)):
+            if name not in known:
+                raise UnknownName(f"evaluate: {where}", name, known)
+        if self.resamples < 0:
+            raise UsageError(f"evaluate: resamples must be ≥ 0; got {self.resamples}.")
 
 
 def evaluate_dataset(
@@ -87,6 +102,7 @@ def evaluate(
             progress("judging pictures", done, len(samples))
     judged.stop_if_bad()
     scored = time.perf_counter()
+    intervals = judged.intervals()  # first: measuring mixes the pictures' pixels
     metrics, pixels = judged.measure()
     timings = {"judge": scored - started, "metrics": time.perf_counter() - scored}
     if judged.rows:
@@ -100,7 +116,7 @@ def evaluate(
         threshold={**asdict(model.threshold), "promise": model.threshold.promise},
         held_out=model.training.independent,
         scale=model.colour_scale,
-        settings=_settings(model),
+        settings=_settings(model, judging),
         timings_s=timings,
         versions=versions(model.backbone.runtime),
         peak_rss_mb=peak_rss_mb(),
@@ -108,6 +124,7 @@ def evaluate(
         train=_known_train(model, judged.rows, train or {}),
         notes=judged.notes(pixels),
         unreadable={error.name: error.reason for error in judged.bad},
+        intervals=intervals,
     )
 
 
@@ -123,6 +140,8 @@ class _Judged:
     bad: list[PictureError] = field(default_factory=list)
     maskless: dict[str, int] = field(default_factory=dict)
     n_masks: int = 0
+    pixel_labels: list[int] = field(default_factory=list)
+    pro_each: list[float] = field(default_factory=list)
     sizes: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, sample: Sample, result: Prediction | PictureError) -> None:
@@ -135,17 +154,27 @@ class _Judged:
         self.rows.append(Row(sample, result.score, result.is_defective, (high, wide), result.seen_xyxy, heat, result.evidence))
         self.sizes.add((high, wide))
         if self.judging.use_masks and sample.label is not None:
-            self._add_pixels(sample, result.map)
+            self._add_pixels(sample, result)
 
-    def _add_pixels(self, sample: Sample, heat: Float) -> None:
+    def _add_pixels(self, sample: Sample, result: Prediction) -> None:
+        judging, preprocess = self.judging, self.model.preprocess
+        heat = map_at(judging.pixels_at, result, preprocess)
+        if heat is None:
+            return
         if sample.mask is None and sample.label:
             self.maskless[sample.kind] = self.maskless.get(sample.kind, 0) + 1
             return
-        mask: Mask = image.read_mask(sample.mask) if sample.mask else np.zeros(heat.shape, np.bool_)
-        if mask.shape != heat.shape:
-            raise DataError(_mask_size(sample, mask.shape, heat.shape))
+        mask: Mask = np.zeros(heat.shape, np.bool_)
+        if sample.mask:
+            mask = image.read_mask(sample.mask)
+            if mask.shape != result.map.shape:
+                raise DataError(_mask_size(sample, mask.shape, result.map.shape))
+            mask = mask_at(judging.pixels_at, mask, preprocess, judging.mask_rule)
         self.n_masks += sample.mask is not None
         self.tally.add(heat, mask)
+        self.pixel_labels.append(int(bool(sample.label)))
+        if judging.imagewise and mask.any():
+            self.pro_each.append(pro_of_picture(heat, mask))
 
     def stop_if_bad(self) -> None:
         if self.bad and not self.judging.skip_bad:
@@ -155,8 +184,21 @@ class _Judged:
         labelled = [row for row in self.rows if row.sample.label is not None]
         if not labelled:
             return {}, None
-        scores, labels = [row.score for row in labelled], [row.sample.label for row in labelled]
-        return measure(scores, [int(label or 0) for label in labels], self.tally if self.n_masks else None)
+        scores, labels = [row.score for row in labelled], [int(row.sample.label or 0) for row in labelled]
+        pixels = self.tally if self.n_masks else None
+        return measure(scores, labels, pixels, self.pro_each if self.judging.imagewise else None)
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Of each metric that is resampled, from where to where its values lie."""
+        n = self.judging.resamples
+        labelled = [row for row in self.rows if row.sample.label is not None]
+        if not n or not labelled:
+            return {}
+        labels = [int(row.sample.label or 0) for row in labelled]
+        drawn = {"image_auroc": resampling.image_auroc([row.score for row in labelled], labels, n)}
+        if self.n_masks:
+            drawn |= resampling.pixel_metrics(self.tally, self.pixel_labels, min(n, PIXEL_RESAMPLES))
+        return {name: resampling.interval(values) for name, values in drawn.items()}
 
     def curves(self, pixels: PixelMetrics | None) -> dict[str, tuple[Float, Float]]:
         labelled = [row for row in self.rows if row.sample.label is not None]
@@ -251,7 +293,7 @@ def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> d
     }
 
 
-def _settings(model: Model) -> dict[str, Any]:
+def _settings(model: Model, judging: Judging) -> dict[str, Any]:
     return {
         "method": model.method.name,
         **{f"{model.method.name}.{name}": value for name, value in asdict(model.method.params).items()},
@@ -260,8 +302,8 @@ def _settings(model: Model) -> dict[str, Any]:
         "runtime": model.backbone.runtime,
         **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},
         "good_pictures": len(model.training.names),
-        "mask_rule": "above half of full scale",
-        "pixel_metrics_at": "each picture's own pixels",
+        "mask_rule": MASK_RULES[judging.mask_rule],
+        "pixel_metrics_at": PIXELS_AT[judging.pixels_at],
     }
 
 

@@ -38,7 +38,8 @@ class Plan:
 
     levels: of the backbone; if none are named the preset's, or the backbone's default ones where it is not the preset's.
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
-    skip_bad: leave unreadable pictures out instead of stopping. runtime: see OnnxBackbone.
+    skip_bad: leave unreadable pictures out instead of stopping. runtime: see OnnxBackbone. needs_threshold: without, one good
+    picture serves too, of which there is no held-out score; nothing is rejected then.
     """
 
     method: str | None = None
@@ -51,6 +52,7 @@ class Plan:
     confidence: float = threshold.CONFIDENCE
     skip_bad: bool = False
     runtime: str = "onnxruntime"
+    needs_threshold: bool = True
 
     @property
     def method_name(self) -> str:
@@ -68,6 +70,10 @@ class Plan:
         levels = self.levels or (preset.levels if card.name == preset.backbone else ()) or card.default_levels
         card.check_levels(levels)
         return levels
+
+    def network(self) -> OnnxBackbone:
+        """The backbone, opened with the levels to take of it."""
+        return OnnxBackbone(get_card(self.backbone_name).onnx(), self.backbone_levels(), self.runtime)
 
     def preprocess(self) -> Preprocess:
         """The preset's preprocessing with the backbone's mean and std."""
@@ -93,20 +99,21 @@ def fit(
     pictures: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image],
     plan: Plan | None = None,
     progress: Progress | None = None,
+    backbone: OnnxBackbone | None = None,
 ) -> Model:
     """A Model that has learned what good parts look like.
 
     pictures: a folder of good pictures, or a sequence of pictures as `Model.predict` takes them. progress: called with what is
-    being done, steps done, steps in all. Raises DataError (naming every unreadable picture) or UsageError before time is spent.
+    being done, steps done, steps in all. backbone: what `Plan.network` gave, where several fits share it. Raises
+    DataError (naming every unreadable picture) or UsageError before time is spent.
     """
     plan = plan or Plan()
-    preprocess, levels = plan.preprocess(), plan.backbone_levels()
-    backbone = OnnxBackbone(get_card(plan.backbone_name).onnx(), levels, plan.runtime)
+    preprocess, backbone = plan.preprocess(), backbone or plan.network()
     method = make(plan.method_name, plan.method_options(), backbone)
     chosen = good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, _Keeper(preprocess))
-    groups, notes = _groups([loader.named(*item) for item in readable], inspections)
+    groups, notes = _groups([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
     notes += _coarseness(preprocess, inspections)
     threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
 
@@ -124,7 +131,10 @@ def fit(
         skipped=skipped,
         notes=notes,
     )
-    chosen_threshold = threshold.choose(training.independent, plan.max_false_rejects, plan.confidence)
+    if plan.needs_threshold:
+        chosen_threshold = threshold.choose(training.independent, plan.max_false_rejects, plan.confidence)
+    else:
+        chosen_threshold = threshold.none(plan.confidence)
     created = now()
     return Model(preprocess, method, plan.backbone_name, backbone, chosen_threshold, training, created, created)
 
@@ -187,13 +197,16 @@ def unreadable(where: str, bad: Sequence[PictureError], n: int) -> DataError:
     return DataError(f"{told}Mend or remove them, or leave them out with --skip-bad.")
 
 
-def _groups(names: list[str], inspections: list[Inspection]) -> tuple[list[int], list[str]]:
-    """A number for each picture, the same for pictures that show the same; and notes on what is odd about the set."""
+def _groups(names: list[str], inspections: list[Inspection], least: int) -> tuple[list[int], list[str]]:
+    """A number for each picture, the same for pictures that show the same; and notes on what is odd about the set.
+
+    Raises DataError for fewer different ones than `least`.
+    """
     first: dict[str, int] = {}
     groups = [first.setdefault(one.fingerprint, i) for i, one in enumerate(inspections)]
-    if len(first) < 2:
+    if len(first) < least:
         raise DataError(
-            f"fit: needs at least 2 different good pictures, to see how much good ones differ; got {len(first)}"
+            f"fit: needs at least {least} different good pictures, to see how much good ones differ; got {len(first)}"
             f"{f' ({len(names)} files that show the same)' if len(names) > 1 else ''}. Add good pictures: 20 to 300 serve well."
         )
     notes = []

@@ -17,12 +17,12 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items()}
 LAYERS = [
     {"__main__"},
     {"cli", "options"},
-    {"bench", "catalogue", "demo", "evaluation", "fitting", "plate", "presets", "report"},
+    {"bench", "catalogue", "demo", "evaluation", "fitting", "plate", "presets", "report", "tables"},
     {"bundle", "datasets", "loader", "model"},
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
-    {"errors", "files", "image", "preprocess", "record", "threshold", "types"},
+    {"errors", "files", "frames", "image", "preprocess", "record", "threshold", "types"},
 ]
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 FRONT = "flawsight"  # the front door fetches names when they are first used, so it may name anything; all may ask it its version
