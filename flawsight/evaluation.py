@@ -148,11 +148,12 @@ class _Judged:
         if isinstance(result, PictureError):
             self.bad.append(result)
             return
-        high, wide = result.map.shape
-        stride = max(1, round(max(high, wide) * HEAT_STRIDE / max(self.model.preprocess.input_hw((high, wide)))))
-        heat = result.map[stride // 2 :: stride, stride // 2 :: stride].astype(np.float16)
-        self.rows.append(Row(sample, result.score, result.is_defective, (high, wide), result.seen_xyxy, heat, result.evidence))
-        self.sizes.add((high, wide))
+        size_hw, heat = result.size_hw, None
+        if result.map is not None:
+            stride = max(1, round(max(size_hw) * HEAT_STRIDE / max(self.model.preprocess.input_hw(size_hw))))
+            heat = result.map[stride // 2 :: stride, stride // 2 :: stride].astype(np.float16)
+        self.rows.append(Row(sample, result.score, result.is_defective, size_hw, result.seen_xyxy, heat, result.evidence))
+        self.sizes.add(size_hw)
         if self.judging.use_masks and sample.label is not None:
             self._add_pixels(sample, result)
 
@@ -167,8 +168,8 @@ class _Judged:
         mask: Mask = np.zeros(heat.shape, np.bool_)
         if sample.mask:
             mask = image.read_mask(sample.mask)
-            if mask.shape != result.map.shape:
-                raise DataError(_mask_size(sample, mask.shape, result.map.shape))
+            if mask.shape != result.size_hw:
+                raise DataError(_mask_size(sample, mask.shape, result.size_hw))
             mask = mask_at(judging.pixels_at, mask, preprocess, judging.mask_rule)
         self.n_masks += sample.mask is not None
         self.tally.add(heat, mask)
@@ -229,6 +230,8 @@ class _Judged:
                 f"Pictures of {wide}×{high} pixels were judged; the model learned from {_sizes(learned)}. "
                 "Scores hold only if the parts appear equally large."
             )
+        if self.rows and all(row.heat is None for row in self.rows):
+            notes.append(self._no_map())
         if self.maskless and self.n_masks:
             notes.append(f"{sum(self.maskless.values())} defective pictures have no mask: pixel metrics leave them out.")
         if pixels is not None and pixels.error:
@@ -239,6 +242,11 @@ class _Judged:
                 f"{len(same)} judged pictures are among those the model learned from, which flatters it: {', '.join(same[:3])}."
             )
         return notes
+
+    def _no_map(self) -> str:
+        told = f"{self.model.method.name} gives no map: it scores pictures as wholes"
+        masked = self.judging.use_masks and any(row.sample.mask for row in self.rows)
+        return f"{told}, so there are no pixel metrics, whatever masks there are." if masked else f"{told}."
 
     def _learned_from(self) -> list[str]:
         """Judged good pictures that the model was fitted on, by their pixels; only looked for where names meet."""

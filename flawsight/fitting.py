@@ -16,7 +16,7 @@ from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
 from flawsight.errors import DataError, PictureError, UsageError
 from flawsight.loader import Inspection
-from flawsight.methods import make
+from flawsight.methods import get_method, make
 from flawsight.methods.base import Progress
 from flawsight.model import Model, Training, now
 from flawsight.preprocess import Preprocess
@@ -36,7 +36,7 @@ COARSE = 4  # pixels of the picture, on a side, for each that the network sees, 
 class Plan:
     """What to fit and how. method, backbone: the preset's if None. options: of the method's params, over those of the preset.
 
-    levels: of the backbone; if none are named the preset's, or the backbone's default ones where it is not the preset's.
+    levels: of the backbone; if none are named the preset's, or the method's default ones where it is not the preset's.
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
     skip_bad: leave unreadable pictures out instead of stopping. runtime: see OnnxBackbone. needs_threshold: without, one good
     picture serves too, of which there is no held-out score; nothing is rejected then.
@@ -67,7 +67,8 @@ class Plan:
     def backbone_levels(self) -> tuple[str, ...]:
         """The levels to take of the backbone, finest first. Raises UnknownName and UsageError."""
         card, preset = get_card(self.backbone_name), get_preset(self.preset)
-        levels = self.levels or (preset.levels if card.name == preset.backbone else ()) or card.default_levels
+        named = self.levels or (preset.levels if card.name == preset.backbone else ())
+        levels = named or get_method(self.method_name).default_levels(card)
         card.check_levels(levels)
         return levels
 

@@ -33,7 +33,7 @@ def map_at(pixels_at: str, prediction: Prediction, preprocess: Preprocess) -> Fl
         return prediction.input_map
     from PIL import Image
 
-    high, wide = prediction.map.shape
+    high, wide = prediction.size_hw
     x0, y0, x1, y1 = (
         round(at * FULL / side) for at, side in zip(preprocess.seen_xyxy((high, wide)), (wide, high, wide, high), strict=True)
     )

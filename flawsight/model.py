@@ -170,18 +170,30 @@ class Model:
         arrays["training.held_out"], arrays["training.sizes_hw"] = training.held_out, training.sizes_hw
         bundle.write(Path(path), manifest, arrays)
 
+    def try_out(self) -> None:
+        """Judge nothing, which raises something unless preprocessing, network, method and what it learned from fit together.
+
+        The network's input is as large as that of the first good picture: not every method takes another.
+        """
+        self.preprocess.apply(np.zeros(BLANK, np.uint8))
+        high, wide = self.preprocess.input_hw((int(self.training.sizes_hw[0, 0]), int(self.training.sizes_hw[0, 1])))
+        self._told(self.method.score(np.zeros((1, 3, high, wide), np.float32)), BLANK[:2], "blank")
+
     def _judge(self, pixels: Pixels, name: str) -> Prediction:
         """The only road from pixels to a Prediction."""
-        picture_hw = (pixels.shape[0], pixels.shape[1])
-        scores = self.method.score(self.preprocess.apply(pixels)[None])
+        return self._told(self.method.score(self.preprocess.apply(pixels)[None]), (pixels.shape[0], pixels.shape[1]), name)
+
+    def _told(self, scores: Scores, picture_hw: tuple[int, int], name: str) -> Prediction:
+        """What the scores of one picture of that size mean."""
         return Prediction(
             name=name,
             score=float(scores.image[0]),
             threshold=self.threshold.value,
-            map=self.preprocess.restore(scores.map[0], picture_hw),
+            map=None if scores.map is None else self.preprocess.restore(scores.map[0], picture_hw),
+            size_hw=picture_hw,
             seen_xyxy=self.preprocess.seen_xyxy(picture_hw),
             evidence=self._evidence(scores, picture_hw),
-            input_map=scores.map[0],
+            input_map=None if scores.map is None else scores.map[0],
         )
 
     def _evidence(self, scores: Scores, picture_hw: tuple[int, int]) -> Evidence | None:
@@ -207,7 +219,7 @@ def load(path: str | Path, runtime: str = "onnxruntime") -> Model:
     manifest, arrays = bundle.read(path)
     try:
         model = _from_parts(manifest, arrays, runtime)
-        model.predict(np.zeros(BLANK, np.uint8))  # shows that the parts fit together, whatever the method
+        model.try_out()
     except (MissingExtra, MemoryError):
         raise
     except FlawsightError as error:

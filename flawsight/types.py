@@ -39,13 +39,14 @@ class Sample:
 class Scores:
     """What a method says of a batch: raw, higher is worse, never clipped, never rescaled by what is being judged.
 
-    image: float32 [B]. map: float32 [B,h,w] at the size of the network's input. Where a method keeps patches of good pictures, also
+    image: float32 [B]. map: float32 [B,h,w] at the size of the network's input; None from a method that judges pictures as wholes.
+    Where a method keeps patches of good pictures, also
     peak: float32 [B,4], the most anomalous patch as top, left, bottom, right, each a share of the input's side; source: int32 [B],
     which training picture holds the nearest good patch; source_peak: float32 [B,4], where.
     """
 
     image: Float
-    map: Float
+    map: Float | None = None
     peak: Float | None = None
     source: NDArray[np.int32] | None = None
     source_peak: Float | None = None
@@ -68,15 +69,16 @@ class Prediction:
     """One picture judged.
 
     score: raw, higher is worse. threshold: the model's. is_defective: score > threshold.
-    map: float32 [H,W], the picture's own pixels, same scale as the score; NaN where nobody looked.
-    seen_xyxy: the part of the picture that was looked at, in its pixels. name: path or position of the picture.
+    map: float32 [H,W], the picture's own pixels, same scale as the score; NaN where nobody looked. None where there is no map.
+    size_hw: the picture's own pixels. seen_xyxy: the part that was looked at, in those. name: path or position of the picture.
     input_map: float32 [h,w], the same map at the network's input, as the method gave it.
     """
 
     name: str
     score: float
     threshold: float
-    map: Float
+    map: Float | None
+    size_hw: tuple[int, int]
     seen_xyxy: tuple[int, int, int, int]
     evidence: Evidence | None = None
     input_map: Float | None = None
@@ -91,7 +93,8 @@ class Prediction:
 class Row:
     """One picture in a report.
 
-    heat: float16 [h/4,w/4], the prediction's map thinned out, for drawing only. size_hw: the picture's own pixels.
+    heat: float16 [h/4,w/4], the prediction's map thinned out, for drawing only; None where the method gives no map. size_hw: the
+    picture's own pixels.
     """
 
     sample: Sample
@@ -99,7 +102,7 @@ class Row:
     is_defective: bool
     size_hw: tuple[int, int]
     seen_xyxy: tuple[int, int, int, int]
-    heat: NDArray[np.float16]
+    heat: NDArray[np.float16] | None
     evidence: Evidence | None = None
 
 

@@ -146,7 +146,7 @@ def test_the_limit_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bench._advice({"onnxruntime": speed(100, network=70, compare=27)})[1] == "network"
     told = bench._advice({"onnxruntime": speed(100, compare=97)})
     assert told[1] == "compare"
-    assert told[2][1].startswith("Of the cores' work in a stream compare (nearest good patches, map) is ")
+    assert told[2][1].startswith("Of the cores' work in a stream compare (feature maps to score and map) is ")
     assert bench._advice({"onnxruntime": speed(100, read=50, compare=26)})[1] == "compare"  # which uses both cores
     assert bench._advice({"onnxruntime": speed(100, read=50, compare=24)})[1] == "read"
 

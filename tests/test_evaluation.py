@@ -21,12 +21,13 @@ from flawsight.evaluation import Judging, evaluate, evaluate_dataset
 from flawsight.fitting import Plan, fit
 from flawsight.frames import mask_at
 from flawsight.methods import METHODS
+from flawsight.methods.base import Method
 from flawsight.metrics import METRICS, PixelTally
 from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
 from flawsight.report import tables
 from flawsight.threshold import fixed
-from flawsight.types import Report, Sample
+from flawsight.types import Float, Report, Sample, Scores
 
 USUAL = [name for name, metric in METRICS.items() if not metric.on_request]
 IMAGE = [name for name in USUAL if METRICS[name].level == "image"]
@@ -63,10 +64,45 @@ def test_a_row_is_a_prediction(report: Report, middling: Model, plates: DataSet)
     for row in report.rows:
         found = middling.predict(row.sample)
         assert (row.score, row.is_defective, row.seen_xyxy) == (found.score, found.is_defective, found.seen_xyxy)
-        assert (row.evidence, row.size_hw) == (found.evidence, found.map.shape)
+        assert (row.evidence, row.size_hw) == (found.evidence, found.size_hw)
+        assert found.size_hw == found.map.shape
         assert row.heat.dtype == np.float16
         assert row.heat.size < found.map.size
         assert np.nanmax(row.heat) == pytest.approx(np.nanmax(found.map), rel=0.15)
+
+
+class WithoutMap:
+    """A method that scores pictures as wholes: another one that keeps its map to itself."""
+
+    def __init__(self, method: Method) -> None:
+        self.name, self.params, self._method = method.name, method.params, method
+
+    def score(self, images: Float) -> Scores:
+        return Scores(self._method.score(images).image)
+
+
+@pytest.fixture(scope="module")
+def mapless(model: Model) -> Model:
+    return dataclasses.replace(model, method=WithoutMap(model.method))
+
+
+@pytest.mark.parametrize("use_masks", [True, False])
+def test_without_a_map_pictures_are_scored_and_the_report_says_so(
+    use_masks: bool, mapless: Model, model: Model, plates: DataSet
+) -> None:
+    found = mapless.predict(plates.test[0])
+    assert found.map is None
+    assert (found.score, found.size_hw) == (model.predict(plates.test[0]).score, (192, 192))
+    report, whole = evaluate_dataset(plates, mapless, judging=Judging(use_masks))[0], evaluate_dataset(plates, model)[0]
+    assert report.metrics == {name: whole.metrics[name] for name in IMAGE}
+    assert [row.heat for row in report.rows] == [None] * 10
+    assert [row.size_hw for row in report.rows] == [(192, 192)] * 10
+    assert [row.score for row in report.rows] == [row.score for row in whole.rows]
+    assert "pro" not in report.curves
+    assert "regions" not in report.counts
+    (note,) = [note for note in report.notes if "no map" in note]
+    assert note.startswith("patchcore gives no map: it scores pictures as wholes")
+    assert ("there are no pixel metrics" in note) == use_masks
 
 
 def test_metrics_are_those_worked_out_by_hand(report: Report, middling: Model, plates: DataSet) -> None:

@@ -23,8 +23,8 @@ class Backbone(Protocol):
 class BackboneCard:
     """A network as a row of the table.
 
-    levels: name → (channels, stride). default_levels: what PatchCore takes unless told otherwise. mean, std: of the input on the
-    0–255 scale. sha256: of the ONNX file in `weights/`; another file is refused.
+    levels: name → (channels, stride), finest first. default_levels: what PatchCore takes unless told otherwise. mean, std: of the
+    input on the 0–255 scale. sha256: of the ONNX file in `weights/`; another file is refused.
     """
 
     name: str

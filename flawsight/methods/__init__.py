@@ -12,9 +12,14 @@ from flawsight.methods.patchcore import PatchCore
 METHODS: dict[str, type[Method]] = {method.name: method for method in (PatchCore,)}
 
 
-def make(name: str, options: dict[str, Any], backbone: Backbone) -> Method:
-    """The unfitted method of that name with these options. Raises UnknownName and UsageError."""
+def get_method(name: str) -> type[Method]:
+    """The row of the table. Raises UnknownName."""
     if name not in METHODS:
         raise UnknownName("methods", name, METHODS)
-    method = METHODS[name]
+    return METHODS[name]
+
+
+def make(name: str, options: dict[str, Any], backbone: Backbone) -> Method:
+    """The unfitted method of that name with these options. Raises UnknownName and UsageError."""
+    method = get_method(name)
     return method(make_params(method.Params, options, name), backbone)

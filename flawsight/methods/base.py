@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight.backbones import Backbone
+from flawsight.backbones import Backbone, BackboneCard
 from flawsight.errors import UnknownName, UsageError
 from flawsight.types import Float, Scores
 
@@ -27,15 +27,22 @@ class Scorer(Protocol):
 class Method(Scorer, Protocol):
     """A scorer that learns from good pictures alone.
 
-    Params are one frozen dataclass, checked in its `__post_init__`; what is learned is plain arrays.
+    Params are one frozen dataclass, checked in its `__post_init__`; what is learned is plain arrays. any_size: whether pictures of
+    different sizes can be learned from and judged; where not, DataError is raised for the first that differs.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     Params: ClassVar[type[Any]]
+    any_size: ClassVar[bool]
     params: Any
 
     def __init__(self, params: Any, backbone: Backbone) -> None: ...
+
+    @classmethod
+    def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:
+        """The levels of that network to learn from unless others are named, finest first."""
+        ...
 
     def fit(self, images: Iterable[Float], groups: list[int], progress: Progress | None = None) -> Float:
         """Learn from pictures float32 [3,h,w] and return a held-out score of each, float32 [N].

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight.backbones import Backbone
+from flawsight.backbones import Backbone, BackboneCard
 from flawsight.errors import NotFitted
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, stack
 from flawsight.parts import coreset, resample
@@ -91,6 +91,12 @@ class PatchCore:
     name: ClassVar[str] = "patchcore"
     title: ClassVar[str] = "PatchCore (Roth et al., CVPR 2022): distance of each patch to its nearest in a bank of good ones"
     Params: ClassVar[type[PatchCoreParams]] = PatchCoreParams
+    any_size: ClassVar[bool] = True
+
+    @classmethod
+    def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:
+        """See Method.default_levels."""
+        return card.default_levels
 
     def __init__(self, params: PatchCoreParams, backbone: Backbone) -> None:
         self.params = params

@@ -126,13 +126,16 @@ def _thumbnails(row: Row, scale: Scale, train: Mapping[str, Path]) -> tuple[dict
 
     pixels = image.read(row.sample.path)
     small = pictures.fit(pixels)
-    verdict = "rejected" if row.is_defective else "passed"
-    heat = pictures.overlay(small, row.heat, scale)
-    made = {"heat": _encoded(heat, f"{row.sample.name} under its heat map: {verdict} with score {scale.text(row.score)}")}
+    verdict = f"{'rejected' if row.is_defective else 'passed'} with score {scale.text(row.score)}"
+    made = {}
+    if row.heat is not None:
+        heat = pictures.overlay(small, row.heat, scale)
+        made["heat"] = _encoded(heat, f"{row.sample.name} under its heat map: {verdict}")
     plain, masked = small, row.sample.mask is not None
     if row.sample.mask is not None:
         plain = pictures.outline(small, pictures.fit_mask(image.read_mask(row.sample.mask), _size(small)))
-    made["plain"] = _encoded(plain, f"{row.sample.name}{', the true defect outlined' * masked}")
+    told = f": {verdict}" if row.heat is None else ""
+    made["plain"] = _encoded(plain, f"{row.sample.name}{', the true defect outlined' * masked}{told}")
     if row.evidence is not None:
         made |= _evidence(row.evidence, pixels, row.sample.name, train)
     return made, masked

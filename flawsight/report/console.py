@@ -73,9 +73,10 @@ def show_bench(console: Console, result: BenchResult) -> None:
     table.add_row("one picture, whole", *[_in_ms(speed.total) for speed in result.runtimes.values()], style="bold")
     console.print(table)
     rates = ", ".join(f"{speed.pictures_per_s:.1f} under {name}" for name, speed in result.runtimes.items())
+    rows = f"a bank of {result.bank_rows} rows, " if result.bank_rows else ""
     facts = {
         "pictures/s in a stream": rates,
-        "bank": f"{result.bank_rows} rows, {result.bank_bytes / 2**20:.1f} MiB",
+        "learned": f"{rows}{result.bank_bytes / 2**20:.1f} MiB",
         "peak memory": f"{result.peak_rss_mb:.0f} MiB with {' and '.join(result.runtimes)} loaded",
     }
     if result.score_difference is not None:

@@ -112,6 +112,8 @@ def _why_not(report: Report, name: str) -> str:
         return "there are no defective pictures"
     if not name.startswith("image") and not any(row.sample.mask for row in report.rows):
         return "there are no masks of the true defects"
+    if not name.startswith("image") and all(row.heat is None for row in report.rows):
+        return "this method gives no map"
     if not report.counts.get("good", 0):
         return "there are no good pictures"
     if name not in report.metrics:

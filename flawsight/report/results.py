@@ -1,4 +1,7 @@
-"""The folder that scoring leaves: scores.csv, scores.json, report.html, and a picture with its heat map for each one judged."""
+"""The folder that scoring leaves: scores.csv, scores.json, report.html, and a picture with its heat map for each one judged.
+
+Of a method that gives no map there are no such pictures.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,13 @@ def write(folder: Path, report: Report, progress: Progress | None = None) -> Non
     """Write everything; the folder is made if it is not there. Raises UsageError or DataError as atomic_write."""
     overlays = make_folder(folder)
     scale, names = pictures.Scale(*report.scale), _file_names([row.sample.name for row in report.rows])
-    for done, (row, name) in enumerate(zip(report.rows, names, strict=True), 1):
-        drawn = pictures.overlay(image.read(row.sample.path), row.heat, scale)
-        image.write(overlays / f"{name}.jpg", drawn)
+    mapped = [(row.sample.path, row.heat, name) for row, name in zip(report.rows, names, strict=True) if row.heat is not None]
+    for done, (path, heat, name) in enumerate(mapped, 1):
+        image.write(overlays / f"{name}.jpg", pictures.overlay(image.read(path), heat, scale))
         if progress:
-            progress("drawing heat maps", done, len(report.rows))
+            progress("drawing heat maps", done, len(mapped))
+    if report.rows and not mapped and not any(overlays.iterdir()):
+        overlays.rmdir()
     # "sig": the mark tells spreadsheets it is UTF-8
     atomic_write(folder / "scores.csv", tables.to_csv(report.rows).encode("utf-8-sig", "backslashreplace"))
     atomic_write(folder / "scores.json", json_bytes(tables.to_json(report)))

@@ -8,6 +8,7 @@ import json
 import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from flawsight.backbones import Backbone, get_card
+from flawsight.backbones import BACKBONES, Backbone, get_card
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import DataSet
-from flawsight.errors import NotFitted, UnknownName, UsageError
+from flawsight.errors import DataError, NotFitted, UnknownName, UsageError
 from flawsight.evaluation import evaluate_dataset
 from flawsight.fitting import Plan
 from flawsight.methods import METHODS, make
@@ -27,7 +28,7 @@ from flawsight.types import Float, Scores
 
 EXPECTED = json.loads((Path(__file__).parents[1] / "expected.json").read_text(encoding="utf-8"))
 CARD = get_card("efficientnet_lite0")
-N_GOOD = 6
+N_GOOD, FITTED_HW = 6, (96, 128)
 SQUARE = slice(40, 72), slice(32, 64)  # rows, columns
 
 pytestmark = pytest.mark.parametrize("name", METHODS)
@@ -48,15 +49,21 @@ def pasted(picture: Float) -> Float:
     return changed
 
 
-@pytest.fixture(scope="module")
-def backbone() -> Backbone:
-    return OnnxBackbone(CARD.onnx(), CARD.default_levels)
+@cache
+def network(levels: tuple[str, ...]) -> OnnxBackbone:
+    return OnnxBackbone(CARD.onnx(), levels)
+
+
+@pytest.fixture
+def backbone(name: str) -> Backbone:
+    """The network with the levels that the method wants of it."""
+    return network(METHODS[name].default_levels(CARD))
 
 
 @pytest.fixture(scope="module")
-def fitted(backbone: Backbone) -> dict[str, Method]:
+def fitted() -> dict[str, Method]:
     """Every method, fitted on the good pictures; tests only score with it."""
-    methods = {name: make(name, {}, backbone) for name in METHODS}
+    methods = {name: make(name, {}, network(method.default_levels(CARD))) for name, method in METHODS.items()}
     for method in methods.values():
         method.fit(good(1), list(range(N_GOOD)))
     return methods
@@ -64,7 +71,10 @@ def fitted(backbone: Backbone) -> dict[str, Method]:
 
 def assert_same(one: Scores, other: Scores) -> None:
     for field in dataclasses.fields(Scores):
-        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
+        first, second = getattr(one, field.name), getattr(other, field.name)
+        assert (first is None) == (second is None)
+        if first is not None:
+            np.testing.assert_array_equal(first, second, err_msg=field.name)
 
 
 def assert_same_state(one: Arrays, other: Arrays) -> None:
@@ -78,6 +88,9 @@ def test_identity(name: str) -> None:
     method = METHODS[name]
     assert method.name == name
     assert method.title
+    assert isinstance(method.any_size, bool)
+    for card in BACKBONES.values():
+        card.check_levels(method.default_levels(card))
     assert list(inspect.signature(method.fit).parameters) == ["self", "images", "groups", "progress"]  # no labels, no masks
 
 
@@ -89,14 +102,17 @@ def test_not_fitted(name: str, backbone: Backbone) -> None:
         method.state()
 
 
-@pytest.mark.parametrize("hw", [(96, 128), (128, 96), (64, 64), (64, 208)])
+@pytest.mark.parametrize("hw", [FITTED_HW, (128, 96), (64, 64), (64, 208)])
 def test_what_comes_back(name: str, hw: tuple[int, int], fitted: dict[str, Method]) -> None:
+    if hw != FITTED_HW and not METHODS[name].any_size:
+        pytest.skip("it judges pictures of the size that it learned from")
     images = np.stack(good(2, 3, *hw))
     scores = fitted[name].score(images)
     assert (scores.image.shape, scores.image.dtype) == ((3,), np.float32)
-    assert (scores.map.shape, scores.map.dtype) == ((3, *hw), np.float32)
     assert np.isfinite(scores.image).all()
-    assert np.isfinite(scores.map).all()
+    if scores.map is not None:
+        assert (scores.map.shape, scores.map.dtype) == ((3, *hw), np.float32)
+        assert np.isfinite(scores.map).all()
     if scores.peak is None or scores.source is None or scores.source_peak is None:
         assert scores.peak is scores.source is scores.source_peak is None
         return
@@ -141,7 +157,7 @@ def test_a_pasted_square_raises_the_score_and_the_map_peaks_inside_it(name: str,
     clean = good(2, 3)
     before, after = fitted[name].score(np.stack(clean)), fitted[name].score(np.stack([pasted(picture) for picture in clean]))
     assert after.image.min() > before.image.max()
-    for heat in after.map:
+    for heat in [] if after.map is None else after.map:
         row, column = np.unravel_index(int(heat.argmax()), heat.shape)
         assert SQUARE[0].start <= row < SQUARE[0].stop
         assert SQUARE[1].start <= column < SQUARE[1].stop
@@ -149,7 +165,7 @@ def test_a_pasted_square_raises_the_score_and_the_map_peaks_inside_it(name: str,
 
 def test_a_second_fit_forgets_the_first(name: str, backbone: Backbone) -> None:
     fresh, used = make(name, {}, backbone), make(name, {}, backbone)
-    used.fit(good(3, 4, 64, 96), [0, 1, 2, 3])
+    used.fit(good(3, 4, 64, 96), [0, 1, 2, 3])  # of another size too
     held_out = used.fit(good(1), list(range(N_GOOD)))
     np.testing.assert_array_equal(held_out, fresh.fit(good(1), list(range(N_GOOD))))
     assert_same_state(used.state(), fresh.state())
@@ -215,6 +231,13 @@ def test_any_iterable_of_pictures_is_taken_and_gone_through_once(name: str, fitt
 def test_pictures_of_different_sizes(name: str, backbone: Backbone) -> None:
     pictures = [*good(1, 2), *good(1, 2, 128, 96), *good(1, 1, 64, 208)]
     method = make(name, {}, backbone)
+    if not method.any_size:
+        with pytest.raises(DataError, match=rf"{name}: .*128×96.*96×128"):
+            method.fit(pictures, list(range(5)))
+        method.fit(good(1, 2), [0, 1])
+        with pytest.raises(DataError, match=rf"{name}: .*128×96.*208×64"):
+            method.score(np.stack(good(1, 1, 64, 208)))
+        return
     assert np.isfinite(method.fit(pictures, list(range(5)))).all()
     assert_same_state(make(name, {}, backbone).with_state(method.state()).state(), method.state())
     for hw in ((96, 128), (128, 96)):

@@ -285,3 +285,16 @@ def test_other_thresholds_are_offered_and_the_set_one_marked(make_report) -> Non
     assert "Other thresholds" in page
     assert page.count("(set)") == 1
     assert "Other thresholds" not in html.render(make_report(held_out=np.zeros(0, np.float32)))
+
+
+def test_without_maps_the_page_shows_the_pictures_and_says_so(make_report: MakeReport) -> None:
+    report = make_report(metrics={"image_auroc": 0.9})
+    mapped = Page(html.render(report))
+    page = Page(html.render(replace(report, rows=[replace(row, heat=None, evidence=None) for row in report.rows])))
+    assert "This method gives no map" in page.text
+    assert "This method gives no map" not in mapped.text
+    assert page.text.count("Not measurable: this method gives no map.") == 2  # pixel AUROC and PRO
+    assert "heat map" not in page.text
+    assert (len(page.all("img")), len(mapped.all("img"))) == (10, 40)
+    assert sum("the true defect outlined" in str(picture["alt"]) for picture in page.all("img")) == 6
+    assert all("with score" in str(picture["alt"]) for picture in page.all("img"))

@@ -7,6 +7,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_each_picture_has_its_heat_map(make_report: MakeReport, tmp_path: Path) 
         change = np.abs(drawn.astype(int) - 90).mean(2)
         if row.is_defective:  # heat [4, 5] of every fourth pixel
             assert change[16:20, 20:24].mean() > 10 * change.mean() > 0
+
+
+def test_without_maps_there_are_no_heat_maps(make_report: MakeReport, tmp_path: Path) -> None:
+    report, told = make_report(), []
+    without = replace(report, rows=[replace(row, heat=None, evidence=None) for row in report.rows])
+    results.write(tmp_path / "out", without, lambda *step: told.append(step))
+    assert sorted(item.name for item in (tmp_path / "out").iterdir()) == ["report.html", "scores.csv", "scores.json"]
+    assert told == []
 
 
 def test_a_second_run_replaces_the_first(make_report: MakeReport, tmp_path: Path) -> None:
