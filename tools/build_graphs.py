@@ -10,29 +10,38 @@ The result is the same bytes on every run.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-GROUP = 256  # rows; as in flawsight/parts/neighbours.py
+GROUP = 256  # rows; as in flawsight/parts/sketches.py
 OPSET, IR_VERSION = 17, 8  # old enough for every runtime of the last four years
+OWN_DOMAIN = "com.microsoft"  # of onnxruntime's own operators
 
 Sizes = dict[str, list[str | int]]
 
 
 def block_maxima() -> onnx.ModelProto:
-    """queries [Q,D], rows [N,D], bias [N], N a multiple of GROUP → the maximum of q·b + bias over each group of rows: [Q,G]."""
+    """queries uint8 [Q,D], zero the byte that stands for 0 in them, rows int8 [D,N], N a multiple of GROUP, scale, bias [N] → the
+    maximum of scale · (q − zero)·b + bias over each group of rows: [Q,G]. The product is onnxruntime's own, of bytes.
+    """
+    product = ["queries", "rows", "scale", "one", "zero", "", "bias"]
     nodes = [
-        helper.make_node("Gemm", ["queries", "rows", "bias"], ["closeness"], transB=1),
+        helper.make_node("MatMulIntegerToFloat", product, ["closeness"], domain=OWN_DOMAIN),
         helper.make_node("Reshape", ["closeness", "groups"], ["grouped"]),
         helper.make_node("ReduceMax", ["grouped"], ["maxima"], axes=[2], keepdims=0),
     ]
-    inputs: Sizes = {"queries": ["Q", "D"], "rows": ["N", "D"], "bias": ["N"]}
-    groups = numpy_helper.from_array(np.array([0, -1, GROUP], np.int64), "groups")
-    return model("block_maxima", nodes, inputs, [helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q", "G"])], [groups])
+    inputs: Sizes = {"queries": ["Q", "D"], "zero": [], "rows": ["D", "N"], "scale": [], "bias": ["N"]}
+    kinds = {"queries": TensorProto.UINT8, "zero": TensorProto.UINT8, "rows": TensorProto.INT8}
+    constants = [
+        numpy_helper.from_array(np.array([0, -1, GROUP], np.int64), "groups"),
+        numpy_helper.from_array(np.array(1, np.float32), "one"),
+    ]
+    maxima = helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q", "G"])
+    return model("block_maxima", nodes, inputs, [maxima], constants, kinds)
 
 
 def sketches() -> onnx.ModelProto:
@@ -99,12 +108,15 @@ def model(
     inputs: Sizes,
     outputs: list[onnx.ValueInfoProto],
     constants: Sequence[TensorProto] = (),
+    kinds: Mapping[str, int] | None = None,
 ) -> onnx.ModelProto:
-    """The checked model of one graph."""
-    values = [helper.make_tensor_value_info(one, TensorProto.FLOAT, size) for one, size in inputs.items()]
+    """The checked model of one graph; kinds: of the inputs that are not float32."""
+    values = [helper.make_tensor_value_info(one, (kinds or {}).get(one, TensorProto.FLOAT), size) for one, size in inputs.items()]
     graph = helper.make_graph(nodes, name, values, outputs, constants)
-    opset = helper.make_opsetid("", OPSET)
-    made = helper.make_model(graph, producer_name="flawsight", opset_imports=[opset], ir_version=IR_VERSION)
+    opsets = [helper.make_opsetid("", OPSET)]
+    if any(node.domain == OWN_DOMAIN for node in nodes):
+        opsets.append(helper.make_opsetid(OWN_DOMAIN, 1))
+    made = helper.make_model(graph, producer_name="flawsight", opset_imports=opsets, ir_version=IR_VERSION)
     onnx.checker.check_model(made, full_check=True)
     return made
 

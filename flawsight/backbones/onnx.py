@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,16 @@ from flawsight.types import Float
 Run = Callable[[Float], list[Float]]
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a network's weights are from. sha256: of their file. weights: "published", "random", or "file" for a user's own."""
+
+    sha256: str = ""
+    licence: str = ""
+    source: str = ""
+    weights: str = "published"
+
+
 class OnnxBackbone:
     """A network from the bytes of its ONNX file.
 
@@ -21,11 +32,12 @@ class OnnxBackbone:
     than a batch, whose maps outgrow the cache, and a picture's features cannot depend on its neighbours.
     """
 
-    def __init__(self, data: bytes, levels: Sequence[str], runtime: str = "onnxruntime") -> None:
+    def __init__(self, data: bytes, levels: Sequence[str], runtime: str = "onnxruntime", origin: Origin | None = None) -> None:
         if runtime not in RUNTIMES:
             raise UnknownName("backbones: runtimes", runtime, RUNTIMES)
         self.data = data
         self.levels = tuple(levels)
+        self.origin = origin or Origin()
         self.runtime = runtime
         self._run = RUNTIMES[runtime](data, list(levels))
 
@@ -44,7 +56,7 @@ class Graph:
     def __init__(self, data: bytes, threads: int = 0) -> None:
         self._session = _session(data, threads)
 
-    def __call__(self, inputs: Mapping[str, Float]) -> list[NDArray[Any]]:
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         found: list[NDArray[Any]] = self._session.run(None, inputs)
         return found
 

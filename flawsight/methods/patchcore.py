@@ -9,7 +9,8 @@ Symbols: P patches a picture on the finest level's grid (h × w), D dimensions, 
 Where this differs from the paper, each a param:
 - Levels are balanced: each is divided by its spread over the good pictures, so that all weigh alike, whatever the network
   (`balance_levels`).
-- Levels are concatenated as they are, not pooled to 1024 dimensions: the embedded backbones have fewer.
+- Levels are concatenated as they are, not averaged to 1024 dimensions: the embedded backbones have fewer (`level_dims`,
+  `target_dims`).
 - Patches are not averaged with their neighbours before they are compared; the map of distances is blurred instead, by one
   patch, and the score is its maximum. A rejected picture always shows where, single noisy patches count for less, and small
   defects are not diluted (`neighbourhood`, `blur_sigma`, `image_score`; measured in docs/accuracy.md).
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 from flawsight.backbones import Backbone, BackboneCard
 from flawsight.errors import NotFitted
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, stack
-from flawsight.parts import coreset, resample
+from flawsight.parts import coreset, mapper, resample
 from flawsight.parts.neighbours import Bank
 from flawsight.types import Float, Scores
 
@@ -46,6 +47,8 @@ class _Layout(NamedTuple):
 @dataclass(frozen=True)
 class PatchCoreParams:
     """neighbourhood: side p of the square of patches averaged into one (odd). balance_levels: make all levels weigh alike.
+    level_dims, target_dims: dimensions to which each level, then all together are averaged as in the paper's code, see
+    parts.mapper; 0 to concatenate the levels instead.
 
     coreset: "greedy", "random" or "identity". coreset_ratio: share of all patches kept; bank_limit: but at most so many, 0 for any
     number. projection_dims: dimensions in which the greedy selection measures, 0 for all. random_starts: start it as the paper's
@@ -56,6 +59,8 @@ class PatchCoreParams:
 
     neighbourhood: int = 1
     balance_levels: bool = True
+    level_dims: int = 0
+    target_dims: int = 0
     coreset: str = "greedy"
     coreset_ratio: float = 0.1
     bank_limit: int = 10_000
@@ -73,6 +78,12 @@ class PatchCoreParams:
         p = "patchcore: "
         check_types(self, p)
         check(self.neighbourhood >= 1 and self.neighbourhood % 2 == 1, p + "neighbourhood", "odd and ≥ 1", self.neighbourhood)
+        check(self.level_dims >= 0, p + "level_dims", "≥ 0", self.level_dims)
+        check(self.target_dims >= 0, p + "target_dims", "≥ 0", self.target_dims)
+        both = (self.level_dims > 0) == (self.target_dims > 0)
+        check(both, p + "level_dims and target_dims", "both 0 or both above", f"{self.level_dims} and {self.target_dims}")
+        unmixed = not (self.level_dims and self.balance_levels)
+        check(unmixed, p + "balance_levels", "false where level_dims mixes the levels", self.balance_levels)
         check(self.coreset in ("greedy", "random", "identity"), p + "coreset", "greedy, random or identity", self.coreset)
         check(0 < self.coreset_ratio <= 1, p + "coreset_ratio", "above 0 and at most 1", self.coreset_ratio)
         check(self.bank_limit >= 0, p + "bank_limit", "≥ 0", self.bank_limit)
@@ -158,18 +169,22 @@ class PatchCore:
     def _embed(self, images: Float) -> tuple[Float, tuple[int, int], list[int]]:
         """Patch vectors, float32 [B,P,D], that grid, and the channels of each level, D in all.
 
-        Each level is pooled, enlarged to the finest one's grid and appended (§3.1).
+        Each level is pooled, enlarged to the finest one's grid and appended (§3.1), or averaged as in the paper's code.
         """
         maps = self.backbone.features(images)
         channels = [level.shape[1] for level in maps]
         high, wide = maps[0].shape[2:]
-        p = self.params.neighbourhood
-        aligned = [
-            resample.apply(m, resample.pool_and_align(m.shape[2], p, high), resample.pool_and_align(m.shape[3], p, wide))
-            for m in maps
-        ]
-        vectors = np.concatenate(aligned, 1).reshape(len(images), -1, high * wide)
-        return np.ascontiguousarray(vectors.transpose(0, 2, 1)), (high, wide), channels
+        p, dims = self.params.neighbourhood, self.params.target_dims
+        if dims:
+            vectors, channels = mapper.apply(maps, p, self.params.level_dims, dims), [dims]
+        else:
+            aligned = [
+                resample.apply(m, resample.pool_and_align(m.shape[2], p, high), resample.pool_and_align(m.shape[3], p, wide))
+                for m in maps
+            ]
+            vectors = np.concatenate(aligned, 1)
+        rows = vectors.reshape(len(images), -1, high * wide).transpose(0, 2, 1)
+        return np.ascontiguousarray(rows), (high, wide), channels
 
     def _select(self, rows: Float, progress: Progress | None) -> NDArray[np.int64]:
         """Indices of the rows that become the bank (§3.2)."""

@@ -1,16 +1,14 @@
-"""Exact nearest neighbours in a bank of vectors, by blocked matrix products.
+"""Exact nearest neighbours in a bank of vectors.
 
-The nearest row b of a query q maximises the closeness q·b − ‖b‖²/2, a matrix product and a maximum. One block of the product exists
-at a time, so memory stays flat however large the bank. For more than one neighbour that is all, done by numpy. For one neighbour,
-the common case, most of the product is left out:
+The nearest row b of a query q maximises the closeness q·b − ‖b‖²/2, a matrix product and a maximum. For more than one neighbour
+that is all, by numpy, a block at a time. For one neighbour, the common case, most of the product is left out:
 
-- In coordinates along the bank's principal axes let q = (q₁, q₂), q₁ being the first few. Then q·b ≤ q₁·b₁ + ‖q₂‖‖b₂‖ (Cauchy and
-  Schwarz): one product of short vectors, the sketches, bounds the closeness of every row.
-- Rows that lie together are kept together, in groups, by halving the bank along its widest axis again and again. Of the bounds only
-  each group's maximum leaves the product.
-- The group with the highest bound is looked through, which gives each query a good candidate; then those groups whose bound exceeds
-  it. On patches of real pictures that is about one in eight. Where the bounds say little all groups are looked through, and
-  the sketches were in vain: a third more work at most.
+- Rows that lie together are kept together, in groups, by halving the bank along its widest axis again and again.
+- Sketches, coarse copies of all rows, bound the closeness of a query to the rows of each group at a fraction of the cost
+  (`parts/sketches.py`).
+- The group with the highest bound is looked through, which gives each query a good candidate; then those groups whose bound
+  exceeds it. On patches of real pictures these are a few in a hundred. Where the bounds say little all groups are looked through,
+  and the sketches were in vain: a third more work at most.
 
 The expanded form loses digits where vectors are long and differ little, so rows and queries count from the bank's mean; and
 where a query nearly equals a row, so the distances returned are computed once more from the differences: only the choice of the
@@ -27,12 +25,11 @@ from numpy.typing import NDArray
 
 from flawsight.errors import DataError
 from flawsight.parts import graphs
+from flawsight.parts.sketches import BLOCK_ROWS, GROUP, Sketches
 from flawsight.types import Float
 
-GROUP = 256  # rows, as built into the graph of maxima
-BLOCK_ROWS = 8 * GROUP  # of the bank: with one picture's queries a block of the product stays near the outer cache
 FEW_GROUPS = 4  # so few are all looked through
-SKETCH_SHARE, SKETCH_DIMS = 3, (16, 64)  # a third of the dimensions, but at least and at most so many
+SKETCH_SHARE, SKETCH_DIMS = 2 / 3, (15, 255)  # of the dimensions, but at least and at most so many
 SAMPLE_ROWS = 4096  # from which the axes are found
 SLACK = np.float32(1e-5)  # of the lengths' product: far above what rounding adds to a closeness
 
@@ -44,14 +41,13 @@ class _Rows:
     """The bank as one neighbour is looked for in it, padded to whole groups and counted from its mean.
 
     rows: float32 [N,D]. bias: −‖b‖²/2, float32 [N]; −inf for padding. index: of each among the bank's own, int64 [N], rising within
-    a group. axes: float32 [D,d], none if d is 0. sketches: float32 [N,d+1], along the axes, and the length of what is left.
+    a group. sketches: None where they would not pay.
     """
 
     rows: Float
     bias: Float
     index: Index
-    axes: Float
-    sketches: Float
+    sketches: Sketches | None
 
 
 class Bank:
@@ -106,25 +102,26 @@ class Bank:
 
     def _bounds(self, queries: Float, bias: Float) -> Float:
         """The highest closeness that each group may hold: [Q,N/GROUP]."""
-        n_groups = len(bias) // GROUP
-        if not self._grouped.axes.size:
-            shut = np.isneginf(bias.reshape(n_groups, GROUP).max(1))
-            return np.repeat(np.where(shut, np.float32(-np.inf), np.float32(np.inf))[None], len(queries), 0)
-        sketches = _sketched(queries, self._grouped.axes)
-        blocks = [
-            graphs.run("block_maxima", {"queries": sketches, "rows": self._grouped.sketches[block], "bias": bias[block]})
-            for block in _blocks(len(bias))
-        ]
-        return np.concatenate(blocks, 1)
+        if self._grouped.sketches:
+            return self._grouped.sketches.bounds(queries, bias)
+        shut = np.isneginf(bias.reshape(-1, GROUP).max(1))
+        return np.repeat(np.where(shut, np.float32(-np.inf), np.float32(np.inf))[None], len(queries), 0)
 
     def _look_through(self, wanted: NDArray[np.bool_], queries: Float, bias: Float, best: Float, index: Index) -> None:
         """Take over closer rows from the groups wanted of each query, bool [Q,N/GROUP]; best, index: [Q], changed in place."""
-        for group in np.flatnonzero(wanted.any(0)):
-            members, rows = np.flatnonzero(wanted[:, group]), slice(group * GROUP, (group + 1) * GROUP)
-            found = graphs.run_all("closest", {"queries": queries[members], "rows": self._grouped.rows[rows], "bias": bias[rows]})
-            at, closeness = self._grouped.index[rows][found[0]], found[1]
-            closer = (closeness > best[members]) | ((closeness == best[members]) & (at < index[members]))
-            best[members[closer]], index[members[closer]] = closeness[closer], at[closer]
+        groups, members = np.nonzero(wanted.T)
+        chosen, closeness, at = queries[members], np.empty(len(members), np.float32), np.empty(len(members), np.int64)
+        first, starts = np.unique(groups, return_index=True)
+        for group, start, end in zip(first, starts, np.append(starts, len(groups))[1:], strict=True):
+            part, rows = slice(start, end), slice(group * GROUP, (group + 1) * GROUP)
+            inputs = {"queries": chosen[part], "rows": self._grouped.rows[rows], "bias": bias[rows]}
+            at[part], closeness[part] = graphs.run_all("closest", inputs)
+        at = self._grouped.index[groups * GROUP + at]
+        order = np.lexsort((at, -closeness, members))
+        found, places = np.unique(members[order], return_index=True)
+        at, closeness = at[order][places], closeness[order][places]
+        closer = (closeness > best[found]) | ((closeness == best[found]) & (at < index[found]))
+        best[found[closer]], index[found[closer]] = closeness[closer], at[closer]
 
     def _k_closest(self, queries: Float, bias: Float, k: int) -> Index:
         """The k closest rows of each centred query, not in order: [Q,k]."""
@@ -146,17 +143,15 @@ class Bank:
 def _grouped(centred: Float) -> _Rows:
     n, dims = centred.shape
     n_groups = -(-n // GROUP)
-    axes, sketches, index = np.empty((dims, 0), np.float32), np.empty((n, 0), np.float32), np.arange(n)
+    axes, index = None, np.arange(n)
     if n_groups > FEW_GROUPS and dims > SKETCH_DIMS[0]:
-        axes = _principal_axes(centred, int(np.clip(dims // SKETCH_SHARE, *SKETCH_DIMS)))
-        sketches = _sketched(centred, axes)
-        index = np.concatenate([np.sort(part) for part in _halved(sketches[:, :-1], index)])
-    padding = np.zeros(n_groups * GROUP - n, np.int64)
-    index = np.append(index, padding)
+        axes = _principal_axes(centred, int(np.clip(SKETCH_SHARE * dims, *SKETCH_DIMS)))
+        index = np.concatenate([np.sort(part) for part in _halved(centred @ axes, index)])
+    index = np.append(index, np.zeros(n_groups * GROUP - n, np.int64))
     rows = centred[index]
     bias: Float = -0.5 * np.einsum("nd,nd->n", rows, rows)
     bias[n:] = -np.inf
-    return _Rows(rows, bias, index, axes, sketches[index])
+    return _Rows(rows, bias, index, None if axes is None else Sketches(rows, axes))
 
 
 def _principal_axes(centred: Float, n: int) -> Float:
@@ -167,12 +162,6 @@ def _principal_axes(centred: Float, n: int) -> Float:
     dims = centred.shape[1]
     _, axes = eigh(sample.T @ sample, subset_by_index=(dims - n, dims - 1))
     return np.ascontiguousarray(axes[:, ::-1], np.float32)
-
-
-def _sketched(vectors: Float, axes: Float) -> Float:
-    """Coordinates along the axes, and the length of what they leave: float32 [n,d+1]."""
-    sketches: Float = graphs.run("sketches", {"vectors": vectors, "axes": axes})
-    return sketches
 
 
 def _halved(points: Float, index: Index) -> list[Index]:

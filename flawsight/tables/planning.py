@@ -28,6 +28,7 @@ from flawsight.types import Sample
 
 SCHEMA = 1  # of a cell's file; a new one makes all cells anew
 RESAMPLES = 1000
+RANDOM = "random"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Request:
     categories: tuple[str, ...] = ()
     recipe: str = "row"
     backbone: str | None = None
+    weights: str | None = None
+    device: str = "cpu"
     seeds: tuple[int, ...] = (0,)
     shots: tuple[int, ...] = ()
     pixels_at: str | None = None
@@ -171,8 +174,12 @@ def drawn(train: list[Sample], shots: int | None, seed: int) -> list[Sample]:
 def why_no_reproduction(request: Request, plan: Plan) -> str:
     """What makes the figures others than the published ones, whatever they are; nothing of a row run as published."""
     why = []
+    if request.recipe == "smoke":
+        why.append("tiny pictures")
     if request.recipe != "row" or request.backbone is not None:
-        why.append(f"{'tiny pictures, ' if request.recipe == 'smoke' else ''}network {plan.backbone_name}")
+        why.append(f"network {plan.backbone_name}")
+    if plan.weights is not None:
+        why.append("random weights" if plan.weights == RANDOM else "weights from a file")
     return ", ".join(why)
 
 
@@ -190,9 +197,11 @@ def _plan(request: Request, row: TableRow) -> Plan:
         size=recipe.size,
         levels=recipe.levels if named else (),
         options=recipe.options,
+        weights=request.weights,
+        device=request.device,
         needs_threshold=False,
     )
-    plan.preprocess(), plan.backbone_levels()
+    plan.preprocess(), plan.backbone_levels(), _weights(plan)
     make_params(METHODS[row.method].Params, plan.method_options(), row.method)
     return plan
 
@@ -238,12 +247,23 @@ def _key(request: Request, row: TableRow, plan: Plan, judging: Judging, rest: tu
         "method": row.method,
         "params": dataclasses.asdict(params),
         "preprocess": dataclasses.asdict(preprocess),
-        "network": (plan.backbone_name, plan.backbone_levels(), get_card(plan.backbone_name).sha256, plan.runtime),
+        "network": (plan.backbone_name, plan.backbone_levels(), _weights(plan), plan.runtime, plan.device),
         "judging": dataclasses.asdict(judging),
         "recipe": request.recipe,
         "rest": rest,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _weights(plan: Plan) -> str:
+    """What tells the weights from others: the sha256 of their file, or that they are random. Raises UsageError without the file."""
+    if plan.weights in (None, RANDOM):
+        return plan.weights or get_card(plan.backbone_name).sha256
+    try:
+        return hashlib.sha256(Path(str(plan.weights)).read_bytes()).hexdigest()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(f"{plan.weights}: a file of weights was needed; {why}. Check --weights.") from None
 
 
 def _content(dataset: DataSet) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flawsight.backbones import get_card
 from flawsight.datasets import open_dataset
 from flawsight.errors import FlawsightError, UsageError
 from flawsight.evaluation import evaluate
@@ -198,7 +197,7 @@ def _measure(request: Request, group: Group, cell: Cell, network: KeptBackbone, 
 
 
 def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s: float, names: list[str]) -> Result:
-    row, card = get_row(cell.row), get_card(cell.plan.backbone_name)
+    row, network = get_row(cell.row), model.backbone
     sizes = {"crop": model.preprocess.input_hw(report.rows[0].size_hw), "full256": (FULL, FULL), "native": None}
     return Result(
         row=cell.row,
@@ -214,10 +213,11 @@ def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s
         mask_rule=cell.judging.mask_rule,
         counts=report.counts,
         network={
-            "name": card.name,
-            "levels": list(model.backbone.levels),
-            "sha256": card.sha256,
-            "runtime": model.backbone.runtime,
+            "name": model.backbone_name,
+            "levels": list(network.levels),
+            "runtime": network.runtime,
+            "sha256": network.origin.sha256,
+            "weights": network.origin.weights,
         },
         preset=cell.plan.preset,
         method=model.method.name,

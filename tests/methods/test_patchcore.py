@@ -12,6 +12,7 @@ from scipy import ndimage
 from flawsight.errors import UsageError
 from flawsight.methods import make
 from flawsight.methods.patchcore import PatchCore
+from flawsight.parts import mapper
 from flawsight.parts.coreset import n_kept
 from flawsight.parts.neighbours import Bank
 from flawsight.types import Float
@@ -326,6 +327,28 @@ def test_the_paper_preset_differs_from_the_default_in_its_starts() -> None:
     assert not np.array_equal(banks[0], banks[1])
 
 
+def test_descriptors_are_averaged_as_in_the_papers_code() -> None:
+    good = draw(0, 3)
+    fitted = method((4, 8), (1.0, 2.0), neighbourhood=3, level_dims=5, target_dims=4)
+    fitted.fit(good, [0, 1, 2])
+    expected = mapper.apply(Cells((4, 8), (1.0, 2.0)).features(np.stack(good)), 3, 5, 4)
+    np.testing.assert_allclose(fitted.state()["bank"], expected.transpose(0, 2, 3, 1).reshape(-1, 4), rtol=1e-6)
+    concatenated = method((4, 8), (1.0, 2.0), neighbourhood=3)
+    concatenated.fit(good, [0, 1, 2])
+    assert concatenated.state()["bank"].shape == (3 * 8 * 12, 6)
+
+
+def test_levels_that_are_mixed_cannot_be_balanced() -> None:
+    with pytest.raises(UsageError, match="patchcore: balance_levels must be false where level_dims mixes the levels; got True"):
+        method(level_dims=8, target_dims=8, balance_levels=True)
+
+
+@pytest.mark.parametrize("dims", [{"level_dims": 8}, {"target_dims": 8}])
+def test_one_average_asks_for_the_other(dims: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match=r"level_dims and target_dims must be both 0 or both above; got '(8 and 0|0 and 8)'"):
+        method(**dims)
+
+
 def test_the_selection_measures_in_fewer_dimensions_and_keeps_whole_rows() -> None:
     banks = {}
     for dims in (0, 1, 4):
@@ -346,6 +369,8 @@ def test_the_selection_measures_in_fewer_dimensions_and_keeps_whole_rows() -> No
     [
         ("neighbourhood", 0, "odd and ≥ 1"),
         ("neighbourhood", 2, "odd and ≥ 1"),
+        ("level_dims", -1, "≥ 0"),
+        ("target_dims", -1, "≥ 0"),
         ("coreset", "gready", "greedy, random or identity"),
         ("coreset_ratio", 0, "above 0 and at most 1"),
         ("coreset_ratio", 1.01, "above 0 and at most 1"),

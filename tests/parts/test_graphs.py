@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flawsight.parts import graphs, neighbours
+from flawsight.parts import graphs, sketches
 
 pytest.importorskip("onnx")
 ROOT = Path(__file__).parents[2]
@@ -26,8 +26,8 @@ def test_the_package_holds_what_the_tool_builds(build) -> None:
 
 
 def test_both_know_the_same_group() -> None:
-    assert tool.GROUP == neighbours.GROUP
-    assert neighbours.BLOCK_ROWS % neighbours.GROUP == 0
+    assert tool.GROUP == sketches.GROUP
+    assert sketches.BLOCK_ROWS % sketches.GROUP == 0
 
 
 def test_of_equals_the_first_row_is_closest() -> None:

@@ -14,17 +14,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from flawsight.backbones.onnx import Graph
-from flawsight.types import Float
 
 SMALL = ("closest", "both_sides")  # so small that to wake a second thread takes longer than it saves
 
 
-def run(name: str, inputs: Mapping[str, Float]) -> NDArray[Any]:
+def run(name: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """The graph's one output, or its first. Safe to call from several threads."""
     return _graph(name)(inputs)[0]
 
 
-def run_all(name: str, inputs: Mapping[str, Float]) -> list[NDArray[Any]]:
+def run_all(name: str, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """All outputs of the graph. Safe to call from several threads."""
     return _graph(name)(inputs)
 
