@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from flawsight import cli_tables
 from flawsight import options as opt
 from flawsight.errors import FlawsightError, UsageError
 from flawsight.files import check_writable
@@ -235,6 +236,9 @@ def demo(
         folder = drawing.write(out, seed, progress=lambda done, total: progress("drawing pictures", done, total))
     typer.echo(f"Drew {folder}. Next:\n  flawsight fit {folder / 'train' / 'good'} -o plate.flaw")
     typer.echo(f"  flawsight evaluate {folder} --model plate.flaw --report report.html")
+
+
+app.command("tables", cls=cli_tables.ManyValues)(verb(cli_tables.tables))
 
 
 @app.command("list")

@@ -36,7 +36,7 @@ COARSE = 4  # pixels of the picture, on a side, for each that the network sees, 
 class Plan:
     """What to fit and how. method, backbone: the preset's if None. options: of the method's params, over those of the preset.
 
-    levels: of the backbone; if none are named the preset's, or those the method chooses where the backbone is not the preset's.
+    levels: of the backbone; if none are named the preset's, or where method or backbone are not, those that the method wants.
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
     skip_bad: leave unreadable pictures out instead of stopping. runtime, weights, device: see open_backbone.
     needs_threshold: without, one good picture serves too, of which there is no held-out score; nothing is rejected then.
@@ -69,8 +69,8 @@ class Plan:
     def backbone_levels(self) -> tuple[str, ...]:
         """The levels to take of the backbone, finest first. Raises UnknownName and UsageError."""
         card, preset = get_card(self.backbone_name), get_preset(self.preset)
-        levels = self.levels or (preset.levels if card.name == preset.backbone else ())
-        levels = levels or get_method(self.method_name).default_levels(card)
+        meant = card.name == preset.backbone and self.method_name == preset.method
+        levels = self.levels or (preset.levels if meant else ()) or get_method(self.method_name).default_levels(card)
         card.check_levels(levels)
         return levels
 

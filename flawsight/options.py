@@ -18,6 +18,11 @@ BackboneName = Annotated[
     str | None, typer.Option("--backbone", help="The network, if not the preset's; see `flawsight list backbones`.")
 ]
 Levels = Annotated[str | None, typer.Option(metavar="NAMES", help="Of the network, finest first, such as stage3,stage5.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="FILE|random", help="Of the network, in place of the published ones: a file of them, or drawn at random."),
+]
+Device = Annotated[str, typer.Option(help="Where networks and searches run: cpu, or cuda where the extra torch is installed.")]
 PresetName = Annotated[str, typer.Option("--preset", help="A named way to fit; see `flawsight list presets`.")]
 Size = Annotated[
     int | None, typer.Option(help="Pixels: the network sees about SIZE × SIZE of them. More finds smaller defects, slower.")

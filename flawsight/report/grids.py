@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -10,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flawsight.metrics import METRICS
-from flawsight.report.console import as_is, show_notes
+from flawsight.report import tables
+from flawsight.report.console import STDOUT, as_is, say_wrote, show_notes, write_json
 from flawsight.tables.running import Result, Run
 from flawsight.tables.sheets import Line, Sheet, entry_text
 from flawsight.tables.writing import column_title, who
@@ -19,13 +24,25 @@ NARROWEST = 9  # letters of a column with its border, so that a sheet can be cut
 HEAD = 40  # letters of the first two columns
 
 
+def tell_sheets(sheets: Sequence[Sheet], run: Run | None, json: Path | None, wrote: Sequence[Path]) -> None:
+    """The sheets on the terminal; if asked for, everything as JSON in a file, or on standard output instead."""
+    content: dict[str, Any] = {"sheets": [asdict(sheet) for sheet in sheets]}
+    if run is not None:
+        content |= {"cells": [asdict(result) for result in run.results], "not_run": [list(one) for one in run.not_run]}
+    write_json(tables.plain(content), json)
+    if json != STDOUT:
+        show_sheets(Console(), sheets, run)
+        say_wrote(*wrote, json)
+
+
 def show_sheets(console: Console, sheets: Sequence[Sheet], run: Run | None = None) -> None:
     """Each sheet with its footnotes, in as many parts as the terminal's width asks for; then what was not run."""
     fits = max(3, (console.width - HEAD) // NARROWEST)
     for sheet in sheets:
         label = METRICS[sheet.metric].label
-        for start in range(0, len(sheet.columns), fits):
-            part = sheet.columns[start : start + fits]
+        step = math.ceil(len(sheet.columns) / math.ceil(len(sheet.columns) / fits))
+        for start in range(0, len(sheet.columns), step):
+            part = sheet.columns[start : start + step]
             title = f"{sheet.title} ({label}, percent)" if start == 0 else f"{sheet.name} (continued)"
             console.print(_table(sheet, part, title))
         for number, text in enumerate(sheet.footnotes, 1):
@@ -46,15 +63,17 @@ def tell_cell(result: Result, done: int, n_all: int, left_s: float) -> None:
 
 
 def _table(sheet: Sheet, columns: Sequence[str], title: str) -> Table:
-    table = Table("method", "", title=as_is(title), title_justify="left")
+    measured = any(line.kind != "published" for line in sheet.lines)
+    table = Table("method", *([""] if measured else []), title=as_is(title), title_justify="left")
     for column in columns:
         table.add_column(as_is(column_title(column)), justify="right")
     before = ""
     for line in sheet.lines:
-        if line.title != before and before:
+        if measured and line.title != before and before:
             table.add_section()
         title_once = "" if line.title == before else line.title
-        table.add_row(as_is(title_once + _mark(line.note)), line.kind, *(_entry(line, column) for column in columns))
+        kind = [line.kind] if measured else []
+        table.add_row(as_is(title_once + _mark(line.note)), *kind, *(_entry(line, column) for column in columns))
         before = line.title
     return table
 

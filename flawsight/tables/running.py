@@ -88,9 +88,9 @@ def run(request: Request, out: Path, progress: Progress | None = None, told: Tol
     return Run(request, results, [*work.not_run, *failed])
 
 
-def make_folder(out: Path) -> Path:
-    """The folder of the cells, made if it is not there. Raises UsageError."""
-    folder = out / "cells"
+def make_folder(out: Path, cells: bool = True) -> Path:
+    """The folder of the results, or of the cells in it, made if it is not there. Raises UsageError."""
+    folder = out / "cells" if cells else out
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

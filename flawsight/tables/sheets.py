@@ -89,7 +89,9 @@ def published_sheets(names: Sequence[str]) -> list[Sheet]:
 def measured_sheets(run: Run) -> list[Sheet]:
     """What was measured of whole categories beside what is published of them, for each metric of each table asked for."""
     whole = [result for result in run.results if result.shots is None]
-    made = []
+    made: list[Sheet] = []
+    if run.request.shots:
+        return made
     for table in (published.get_table(name) for name in run.request.tables):
         for metric in table.metrics:
             rows = [row for row in run.request.rows if _figures(table, row.name, metric)]
