@@ -115,7 +115,8 @@ def few_pictures(curves: Sequence[Curve], label: str) -> str:
     ends = [value + side * np.nan_to_num(spread) for one in curves for _, value, spread in one.points for side in (-1, 1)]
     y_ticks = _ticks(math.floor(min(ends) - 1), min(100.0, max(ends) + 1), whole=True)
     span = float(np.log2(shots[-1] / shots[0])) or 1.0
-    frame = _Frame((-0.06 * span, 1.42 * span), (min(y_ticks[0][0], math.floor(min(ends) - 1)), y_ticks[-1][0]))
+    low = min(y_ticks[0][0], math.floor(min(ends) - 1))
+    frame = _Frame((-0.04 * span, 1.64 * span), (low, y_ticks[-1][0]), wide=_WIDE + 140)
     at = {n: float(np.log2(n / shots[0])) for n in shots}
     parts = [_axes(frame, [(at[n], str(n)) for n in shots], y_ticks, "good pictures learned from", f"{label}, percent")]
     told, free = [], float("inf")

@@ -13,12 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flawsight.metrics import METRICS
 from flawsight.report import tables
 from flawsight.report.console import STDOUT, as_is, say_wrote, show_notes, write_json
 from flawsight.tables.running import Result, Run
 from flawsight.tables.sheets import Line, Sheet, entry_text
-from flawsight.tables.writing import column_title, who
+from flawsight.tables.writing import column_title, head, who, with_note
 
 NARROWEST = 9  # letters of a column with its border, so that a sheet can be cut to the terminal's width
 HEAD = 40  # letters of the first two columns
@@ -39,12 +38,11 @@ def show_sheets(console: Console, sheets: Sequence[Sheet], run: Run | None = Non
     """Each sheet with its footnotes, in as many parts as the terminal's width asks for; then what was not run."""
     fits = max(3, (console.width - HEAD) // NARROWEST)
     for sheet in sheets:
-        label = METRICS[sheet.metric].label
+        console.print(as_is(f"{sheet.title} (percent)"), style="bold", soft_wrap=True)
         step = math.ceil(len(sheet.columns) / math.ceil(len(sheet.columns) / fits))
         for start in range(0, len(sheet.columns), step):
             part = sheet.columns[start : start + step]
-            title = f"{sheet.title} ({label}, percent)" if start == 0 else f"{sheet.name} (continued)"
-            console.print(_table(sheet, part, title))
+            console.print(_table(sheet, part))
         for number, text in enumerate(sheet.footnotes, 1):
             console.print(as_is(f"[{number}] {text}"), soft_wrap=True)
         console.print()
@@ -62,32 +60,26 @@ def tell_cell(result: Result, done: int, n_all: int, left_s: float) -> None:
     typer.echo(f"{done}/{n_all} {result.row} {result.category}, seed {result.seed}{shots}: {values}{left}", err=True)
 
 
-def _table(sheet: Sheet, columns: Sequence[str], title: str) -> Table:
-    measured = any(line.kind != "published" for line in sheet.lines)
-    table = Table("method", *([""] if measured else []), title=as_is(title), title_justify="left")
+def _table(sheet: Sheet, columns: Sequence[str]) -> Table:
+    table = Table("method", *([""] if sheet.is_measured else []))
     for column in columns:
         table.add_column(as_is(column_title(column)), justify="right")
     before = ""
     for line in sheet.lines:
-        if measured and line.title != before and before:
+        if sheet.is_measured and line.title != before and before:
             table.add_section()
-        title_once = "" if line.title == before else line.title
-        kind = [line.kind] if measured else []
-        table.add_row(as_is(title_once + _mark(line.note)), *kind, *(_entry(line, column) for column in columns))
+        title, kind = head(line, before)
+        table.add_row(as_is(title), *([as_is(kind)] if sheet.is_measured else []), *(_entry(line, column) for column in columns))
         before = line.title
     return table
 
 
 def _entry(line: Line, column: str) -> Text:
     entry = line.entries.get(column)
-    text = as_is(entry_text(line, column) + (_mark(entry.note) if entry else ""))
+    text = as_is(entry_text(line, column) + (with_note("", entry.note) if entry else ""))
     if entry is not None and (entry.best or entry.beyond):
         text.stylize("bold red" if entry.beyond else "bold")
     return text
-
-
-def _mark(number: int) -> str:
-    return f" [{number}]" if number else ""
 
 
 def _duration(seconds: float) -> str:

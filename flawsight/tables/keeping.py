@@ -19,7 +19,7 @@ ON_DISK = 16 << 30  # bytes of the file above which nothing more is kept
 class KeptBackbone(OnnxBackbone):
     """The network given, with its feature maps kept by the contents of its input. Safe to use from several threads.
 
-    in_memory, on_disk: bytes, see above. The file has no name and is gone when this is.
+    in_memory, on_disk: bytes, see above. The file has no name and is gone when this is closed.
     """
 
     def __init__(self, network: OnnxBackbone, in_memory: int = IN_MEMORY, on_disk: int = ON_DISK) -> None:
@@ -37,6 +37,14 @@ class KeptBackbone(OnnxBackbone):
         """See OnnxBackbone.features."""
         singles = [self._one(images[i : i + 1]) for i in range(len(images))]
         return [np.concatenate(maps) if len(maps) > 1 else maps[0] for maps in zip(*singles, strict=True)]
+
+    def close(self) -> None:
+        """Forget what was kept."""
+        self._kept.clear()
+        self._filed.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _one(self, image: Float) -> list[Float]:
         key = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=20, person=str(image.shape[-2:]).encode()[:16]).digest()

@@ -66,13 +66,9 @@ def _sheet(run: Run, results: Sequence[Result], metric: str) -> Sheet | None:
 def _published(row: TableRow, metric: str, numbers: Sequence[int], results: Sequence[Result], notes: Notes) -> Line:
     known = published.low_shot().get((row.name, metric), {})
     entries = {str(n): Entry(known[n], f"{known[n]:.1f}") for n in numbers if n in known}
-    number = 0
-    if entries:
-        number = notes.number(published.LOW_SHOT_NOTE)
-        there = sorted({result.category for result in results})
-        if there and not set(there) >= set(CATEGORIES):
-            number = notes.number(f"{published.LOW_SHOT_NOTE} {FEWER.format(_some(there))}")
-    return Line(row.title, "published", entries, number)
+    there = sorted({result.category for result in results})
+    fewer = f" {FEWER.format(_some(there))}" if there and not set(there) >= set(CATEGORIES) else ""
+    return Line(row.title, "published", entries, notes.number(f"{published.LOW_SHOT_NOTE}{fewer}") if entries else 0)
 
 
 def _measured(row: TableRow, metric: str, numbers: Sequence[int], results: Sequence[Result], notes: Notes) -> Line:

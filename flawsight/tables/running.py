@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -171,16 +172,17 @@ def run_group(
         network = KeptBackbone(group.cells[0].plan.network())
     except FlawsightError as error:
         return [(row, group.category, str(error)) for row in dict.fromkeys(cell.row for cell in group.cells)]
-    for cell in group.cells:
-        try:
-            result = _measure(request, group, cell, network, progress)
-        except FlawsightError as error:
-            failed.append((cell.row, cell.category, str(error)))
-            continue
-        content = json.dumps(dataclasses.asdict(result), ensure_ascii=False, indent=1, allow_nan=False)
-        atomic_write(folder / cell.file_name, content.encode("utf-8", "backslashreplace"))
-        if finished:
-            finished()
+    with contextlib.closing(network):
+        for cell in group.cells:
+            try:
+                result = _measure(request, group, cell, network, progress)
+            except FlawsightError as error:
+                failed.append((cell.row, cell.category, str(error)))
+                continue
+            content = json.dumps(dataclasses.asdict(result), ensure_ascii=False, indent=1, allow_nan=False)
+            atomic_write(folder / cell.file_name, content.encode("utf-8", "backslashreplace"))
+            if finished:
+                finished()
     return failed
 
 

@@ -60,6 +60,11 @@ class Sheet:
     footnotes: list[str] = field(default_factory=list)
     warning: str = ""
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether it holds more than what is published."""
+        return any(line.kind != "published" for line in self.lines)
+
 
 class Notes:
     """Footnotes in the order in which they are first referred to, each once."""
@@ -114,7 +119,8 @@ def _measured_sheet(table: Table, metric: str, rows: Sequence[TableRow], results
             lines.append(replace(shown, title=f"{shown.title} (not run)"))
             continue
         measured = measured_line(row.title, own, metric, columns, notes)
-        lines += [shown, measured, _difference(row, metric, shown, measured), *_interval(own, metric)]
+        difference = _difference(row, metric, shown, measured)
+        lines += [line for line in (shown, measured, difference, *_interval(own, metric)) if line.entries]
     warning = no_reproduction(results)
     title = _title(table, metric) + (f", not a reproduction: {warning}" if warning else "")
     return Sheet(table.name, title, metric, columns, _with_best(lines, columns), notes.texts, warning)
@@ -145,7 +151,7 @@ def no_reproduction(results: Iterable[Result]) -> str:
 
 
 def _published(table: Table, row: TableRow, metric: str, columns: Sequence[str], notes: Notes) -> Line:
-    figures = _figures(table, row.name, metric)
+    figures, gap = _figures(table, row.name, metric), notes.number(row.gap)
     entries = {}
     for column in columns:
         known = AVERAGE if column == PRINTED_AVERAGE else column
@@ -156,7 +162,7 @@ def _published(table: Table, row: TableRow, metric: str, columns: Sequence[str],
             inside = tuple(name for name in columns if name in CATEGORIES and name in MEANS[column])
             if inside and not math.isnan(mean := published.mean(figures, inside)):
                 entries[column] = Entry(mean)
-    return Line(row.title, "published", entries, notes.number(row.gap))
+    return Line(row.title, "published", entries, gap)
 
 
 def _difference(row: TableRow, metric: str, shown: Line, measured: Line) -> Line:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from flawsight.files import atomic_write
-from flawsight.metrics import METRICS
 from flawsight.tables import page
 from flawsight.tables.published import AVERAGE
 from flawsight.tables.running import Result, Run
@@ -94,14 +93,14 @@ def to_markdown(sheets: Sequence[Sheet], run: Run | None = None) -> str:
         lines = [
             f"## {sheet.title}",
             "",
-            f"{METRICS[sheet.metric].label}, percent.",
-            "",
             "| " + " | ".join(["method", "", *map(column_title, sheet.columns)]) + " |",
             "|---|---|" + "---:|" * len(sheet.columns),
         ]
+        before = ""
         for line in sheet.lines:
-            texts = [_with_note(entry_text(line, column, _starred), _note(line, column)) for column in sheet.columns]
-            lines.append("| " + " | ".join([_with_note(line.title, line.note), line.kind, *texts]) + " |")
+            texts = [with_note(entry_text(line, column, _starred), _note(line, column)) for column in sheet.columns]
+            lines.append("| " + " | ".join([*head(line, before), *texts]) + " |")
+            before = line.title
         lines += ["", *(f"[{number}] {text}  " for number, text in enumerate(sheet.footnotes, 1))]
         parts.append("\n".join(lines).rstrip())
     if run is not None and run.not_run:
@@ -113,17 +112,18 @@ def to_latex(sheets: Sequence[Sheet]) -> str:
     """A table* for each sheet; needs no package but what every installation has."""
     parts = []
     for sheet in sheets:
-        head = " & ".join(["", "", *(rf"\rotatebox{{90}}{{{_escaped(column_title(column))}}}" for column in sheet.columns)])
-        body = []
+        top = " & ".join(["", "", *(rf"\rotatebox{{90}}{{{_escaped(column_title(column))}}}" for column in sheet.columns)])
+        body, before = [], ""
         for line in sheet.lines:
             texts = [_latex(line, column) for column in sheet.columns]
-            title = _escaped(line.title) + (f"$^{{{line.note}}}$" if line.note else "")
-            body.append(" & ".join([title, line.kind, *texts]) + r" \\")
+            title, kind = (_escaped(text) for text in head(line, before, lambda text, number: f"{text}\x03{number}\x02"))
+            body.append(" & ".join([_noted(title), _noted(kind), *texts]) + r" \\")
+            before = line.title
         notes = "".join(rf"\\ {number}: {_escaped(text)}" + "\n" for number, text in enumerate(sheet.footnotes, 1))
         parts.append(
             "\\begin{table*}\n\\centering\\footnotesize\\setlength{\\tabcolsep}{2pt}\n"
             f"\\caption{{{_escaped(sheet.title)}. {_escaped(LEGEND)}}}\n"
-            f"\\begin{{tabular}}{{ll{'r' * len(sheet.columns)}}}\n\\hline\n{head} \\\\\n\\hline\n"
+            f"\\begin{{tabular}}{{ll{'r' * len(sheet.columns)}}}\n\\hline\n{top} \\\\\n\\hline\n"
             + "\n".join(body)
             + f"\n\\hline\n\\end{{tabular}}\n{notes}\\end{{table*}}\n"
         )
@@ -152,16 +152,28 @@ def who(row: str, category: str) -> str:
     return " ".join(filter(None, (row or "every row", f"on {category}" if category else "")))
 
 
+def with_note(text: str, number: int) -> str:
+    """The text with the number of its footnote, if it has one."""
+    return f"{text} [{number}]".strip() if number else text
+
+
+def head(line: Line, before: str, noted: Callable[[str, int], str] = with_note) -> tuple[str, str]:
+    """The first two places of a line, after one of method `before`: the method, said once, and what the line is.
+
+    noted: how a footnote is marked, beside the method if it is of what is published, else beside what the line is.
+    """
+    title = "" if line.title == before else line.title
+    if not line.note:
+        return title, line.kind
+    return (noted(title, line.note), line.kind) if line.kind == "published" else (title, noted(line.kind, line.note))
+
+
 def _plain(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list | tuple) else value
 
 
 def _note(line: Line, column: str) -> int:
     return line.entries[column].note if column in line.entries else 0
-
-
-def _with_note(text: str, number: int) -> str:
-    return f"{text} [{number}]" if number else text
 
 
 def _starred(text: str) -> str:
@@ -172,6 +184,10 @@ def _latex(line: Line, column: str) -> str:
     text = _escaped(entry_text(line, column, lambda value: f"\x01{value}\x02"))
     number = _note(line, column)
     return text.replace("\x01", r"\textbf{").replace("\x02", "}") + (f"$^{{{number}}}$" if number else "")
+
+
+def _noted(text: str) -> str:
+    return text.replace("\x03", "$^{").replace("\x02", "}$")
 
 
 def _escaped(text: str) -> str:
