@@ -50,9 +50,9 @@ class Result:
     key: str
     metrics: dict[str, float | None]
     metric_ids: dict[str, str]
-    intervals: dict[str, tuple[float | None, float | None]]
+    intervals: dict[str, list[float | None]]
     pixels_at: str
-    size_hw: tuple[int, int] | None
+    size_hw: list[int] | None
     mask_rule: str
     counts: dict[str, int]
     network: dict[str, Any]
@@ -200,7 +200,7 @@ def _measure(request: Request, group: Group, cell: Cell, network: KeptBackbone, 
 
 def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s: float, names: list[str]) -> Result:
     row, network = get_row(cell.row), model.backbone
-    sizes = {"crop": model.preprocess.input_hw(report.rows[0].size_hw), "full256": (FULL, FULL), "native": None}
+    sizes = {"crop": list(model.preprocess.input_hw(report.rows[0].size_hw)), "full256": [FULL, FULL], "native": None}
     return Result(
         row=cell.row,
         category=cell.category,
@@ -209,7 +209,7 @@ def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s
         key=cell.key,
         metrics={name: _defined(report.metrics[name]) for name in METRIC_IDS if name in report.metrics},
         metric_ids=METRIC_IDS,
-        intervals={name: (_defined(low), _defined(high)) for name, (low, high) in report.intervals.items()},
+        intervals={name: [_defined(low), _defined(high)] for name, (low, high) in report.intervals.items()},
         pixels_at=cell.judging.pixels_at,
         size_hw=sizes[cell.judging.pixels_at],
         mask_rule=cell.judging.mask_rule,

@@ -182,7 +182,7 @@ def _interval(results: Sequence[Result], metric: str) -> list[Line]:
         return []
     entries = {}
     for result in results:
-        low, high = result.intervals.get(metric, (None, None))
+        low, high = result.intervals.get(metric, [None, None])
         if low is not None and high is not None:
             entries[result.category] = Entry(math.nan, low=100 * low, high=100 * high)
     return [Line(get_row(results[0].row).title, "interval", entries)] if entries else []

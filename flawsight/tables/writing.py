@@ -140,7 +140,7 @@ def cells_csv(results: Sequence[Result]) -> str:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([*(ids[metric] for metric in metrics), *ends, *names])
     for result in results:
-        intervals = [end for metric in metrics for end in result.intervals.get(metric, (None, None))]
+        intervals = [end for metric in metrics for end in result.intervals.get(metric, [None, None])]
         values = [result.metrics.get(metric) for metric in metrics]
         record = dataclasses.asdict(result)
         writer.writerow([*values, *intervals, *(_plain(record[name]) for name in names)])
