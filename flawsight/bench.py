@@ -19,7 +19,8 @@ import numpy as np
 
 from flawsight import image, loader
 from flawsight.backbones import Backbone
-from flawsight.backbones.onnx import RUNTIMES, OnnxBackbone
+from flawsight.backbones.joined import restored
+from flawsight.backbones.onnx import RUNTIMES
 from flawsight.datasets.base import loose_samples
 from flawsight.errors import MissingExtra, ModelFileError, UsageError
 from flawsight.methods import make
@@ -92,16 +93,22 @@ class BenchResult:
 
 
 class _Clock:
-    """A network that counts the seconds spent in it."""
+    """A network that counts the seconds spent in it and in its members. whole: the clock of what it is a member of."""
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, whole: _Clock | None = None) -> None:
         self._backbone = backbone
+        self._whole = whole or self
         self.seconds = 0.0
+
+    @property
+    def members(self) -> list[_Clock]:
+        parts = self._backbone.members
+        return [self] if len(parts) == 1 else [_Clock(part, self) for part in parts]
 
     def features(self, images: Float) -> list[Float]:
         started = time.perf_counter()
         maps = self._backbone.features(images)
-        self.seconds += time.perf_counter() - started
+        self._whole.seconds += time.perf_counter() - started
         return maps
 
 
@@ -188,7 +195,7 @@ def bench(
         cores=_cores(),
         runtimes=speeds,
         missing=missing,
-        bank_rows=len(state["bank"]) if "bank" in state else 0,
+        bank_rows=sum(len(array) for name, array in state.items() if name.endswith("bank")),
         bank_bytes=sum(array.nbytes for array in state.values()),
         peak_rss_mb=peak_rss_mb(),
         score_difference=_difference(list(subjects.values()), model.threshold.value),
@@ -205,7 +212,7 @@ def _subjects(model: Model) -> tuple[dict[str, _Subject], dict[str, str]]:
     subjects, missing = {}, {}
     for runtime in RUNTIMES:
         try:
-            backbone = OnnxBackbone(model.backbone.data, model.backbone.levels, runtime, model.backbone.origin)
+            backbone = restored(model.backbone.graphs, model.backbone.levels, runtime, model.backbone.origin)
         except (MissingExtra, ModelFileError) as error:
             missing[runtime] = str(error)
             continue

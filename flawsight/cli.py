@@ -6,26 +6,21 @@ pictures, masks, a model file; 130 interrupted, with nothing half-written.
 
 from __future__ import annotations
 
-import errno
-import functools
 import io
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flawsight import cli_tables
+from flawsight import cli_backbones, cli_tables
 from flawsight import options as opt
-from flawsight.errors import FlawsightError, UsageError
+from flawsight.errors import UsageError
+from flawsight.exits import REJECTED, stop, verb
 from flawsight.files import check_writable
 
 if TYPE_CHECKING:
     from flawsight.fitting import Plan
-
-REJECTED = 3
-INTERRUPTED = 130
 
 app = typer.Typer(
     epilog="Exit status: 0 done, all pictures passed; 3 some were rejected; 2 wrong call; 1 other error; 130 interrupted.",
@@ -33,27 +28,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-def verb(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn the library's errors, and an interrupt, into a message and an exit status."""
-
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except FlawsightError as error:
-            _stop(f"error: {error}", 2 if isinstance(error, UsageError) else 1)
-        except KeyboardInterrupt:
-            _stop("interrupted: no file was left half-written", INTERRUPTED)
-        except MemoryError as error:
-            _stop(f"error: not enough memory ({error}). Ask for a smaller --size or a smaller coreset_ratio.", 1)
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # whoever read the output has stopped; the framework ends quietly
-            _stop(f"error: {error.filename or 'this system'}: {(error.strerror or str(error)).lower()}. Check the path.", 1)
-
-    return run
 
 
 @app.command()
@@ -72,13 +46,17 @@ def fit(
     confidence: opt.Confidence = 0.95,
     skip_bad: opt.SkipBad = False,
     runtime: opt.Runtime = "onnxruntime",
+    weights: opt.Weights = None,
+    device: opt.Device = "cpu",
     json: opt.Json = None,
 ) -> None:
     """Learn from good pictures and write a model file."""
     from flawsight.fitting import fit as fit_model
     from flawsight.report.console import meter, tell
 
-    plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime)
+    plan = _plan(
+        method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime, weights, device
+    )
     _check_writable(out, json)
     with meter() as progress:
         model = fit_model(good_dir, plan, progress)
@@ -115,7 +93,7 @@ def score(
             results.write(out, report, progress)
     tell_report(report, json, True, out and out / "report.html")
     if report.unreadable:
-        _stop(f"error: {len(report.unreadable)} of {len(samples)} pictures could not be read.", 1)
+        stop(f"error: {len(report.unreadable)} of {len(samples)} pictures could not be read.", 1)
     raise typer.Exit(REJECTED if report.counts["rejected"] else 0)
 
 
@@ -131,6 +109,7 @@ def evaluate(
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the fitted model here.")] = None,
     report_file: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as a page.")] = None,
     no_masks: Annotated[bool, typer.Option("--no-masks", help="Judge whole pictures only.")] = False,
+    ensemble_norm: opt.EnsembleNorm = "held-out",
     method: opt.Method = None,
     backbone: opt.BackboneName = None,
     preset: opt.PresetName = "default",
@@ -142,6 +121,8 @@ def evaluate(
     confidence: opt.Confidence = 0.95,
     skip_bad: opt.SkipBad = False,
     runtime: opt.Runtime = "onnxruntime",
+    weights: opt.Weights = None,
+    device: opt.Device = "cpu",
     json: opt.Json = None,
 ) -> None:
     """Measure how well defects are found, on pictures with labels."""
@@ -152,14 +133,17 @@ def evaluate(
     from flawsight.report import html
     from flawsight.report.console import meter, tell_report
 
-    plan = _plan(method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime)
-    if model and plan != Plan(skip_bad=skip_bad, runtime=runtime):
+    plan = _plan(
+        method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime, weights, device
+    )
+    if model and plan != Plan(skip_bad=skip_bad, runtime=runtime, device=device):
         raise UsageError("evaluate: --model judges with that model as it is, and options of a new fit came too. Leave out either.")
+    judging = Judging(not no_masks, skip_bad, ensemble_norm=ensemble_norm)
     _check_writable(save, report_file, json)
     loaded = load(model, runtime) if model else None
     with meter() as progress:
         dataset = open_dataset(data, category, layout, not no_masks)
-        report, fitted = evaluate_dataset(dataset, loaded, plan, Judging(not no_masks, skip_bad), progress)
+        report, fitted = evaluate_dataset(dataset, loaded, plan, judging, progress)
         if save:
             fitted.save(save)  # first: it is what took the time
         if report_file:
@@ -238,6 +222,12 @@ def demo(
     typer.echo(f"  flawsight evaluate {folder} --model plate.flaw --report report.html")
 
 
+backbones = typer.Typer(help="Look after the networks' weights.", no_args_is_help=True)
+for name, function in cli_backbones.VERBS.items():
+    backbones.command(name)(verb(function))
+app.add_typer(backbones, name="backbones")
+
+
 app.command("tables", cls=cli_tables.ManyValues)(verb(cli_tables.tables))
 
 
@@ -267,6 +257,8 @@ def _plan(
     confidence: float,
     skip_bad: bool,
     runtime: str,
+    weights: str | None,
+    device: str,
 ) -> Plan:
     from flawsight.fitting import Plan, parse_options
     from flawsight.threshold import parse_share
@@ -275,8 +267,8 @@ def _plan(
     if seed is not None:
         chosen["seed"] = seed
     share = None if max_false_rejects is None else parse_share(max_false_rejects)
-    named = tuple(name.strip() for name in levels.split(",")) if levels else ()
-    return Plan(method, backbone, preset, size, named, chosen, share, confidence, skip_bad, runtime)
+    named = opt.names(levels)
+    return Plan(method, backbone, preset, size, named, chosen, share, confidence, skip_bad, runtime, weights, device)
 
 
 def _check_writable(*paths: Path | None) -> None:
@@ -284,11 +276,6 @@ def _check_writable(*paths: Path | None) -> None:
     for path in paths:
         if path and path != Path("-"):
             check_writable(path)
-
-
-def _stop(message: str, status: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(status)
 
 
 def _version(value: bool) -> None:

@@ -52,7 +52,7 @@ def tables(
     backbone: opt.BackboneName = None,
     weights: opt.Weights = None,
     device: opt.Device = "cpu",
-    seeds: Annotated[Many, typer.Option(metavar="NUMBERS", help="Several give mean and standard deviation; 0 without.")] = None,
+    seeds: Annotated[Many, typer.Option(metavar="NUMBERS", help="Several give mean and standard deviation.")] = None,
     shots: Annotated[Many, typer.Option(metavar="NUMBERS", help="Learn from so many good pictures, drawn for each seed.")] = None,
     eval_at: Annotated[
         str | None,
@@ -72,11 +72,7 @@ def tables(
     from flawsight.tables.planning import PUBLISHED, Request
     from flawsight.tables.running import make_folder, run
 
-    if published == (data is not None) or (data and not out):
-        needed = "--out DIR with --data ROOT was" if data and not published else "either --data ROOT or --published was"
-        raise UsageError(f"tables: {needed} needed. See `flawsight tables --help`.")
-    if json and json != Path("-"):
-        check_writable(json)
+    _check(data, published, out, json)
     names = _names(table) or PUBLISHED
     if data is None or out is None:
         shown: list[Sheet] = sheets.published_sheets(names)
@@ -85,7 +81,7 @@ def tables(
         wrote = writing.write(out, shown) if out else []
         tell_sheets(shown, None, json, wrote)
         return
-    numbers = _numbers("--seeds", seeds) or (0,), _numbers("--shots", shots)
+    numbers = _numbers("--seeds", seeds), _numbers("--shots", shots)
     request = Request(data, names, _names(methods), _names(categories), preset, backbone, weights, device, *numbers, eval_at, jobs)
     with meter() as progress:
         found = run(request, out, progress, tell_cell)
@@ -93,6 +89,16 @@ def tables(
     tell_sheets(shown, found, json, writing.write(out, shown, found))
     if not found.results:
         raise typer.Exit(1)
+
+
+def _check(data: Path | None, published: bool, out: Path | None, json: Path | None) -> None:
+    """Raise UsageError for a call that is wrong, before time is spent."""
+    if published == (data is not None):
+        raise UsageError("tables: either --data ROOT or --published was needed. See `flawsight tables --help`.")
+    if data and not out:
+        raise UsageError("tables: --out DIR was needed with --data, for the cells and the tables; none came. Name a folder.")
+    if json and json != Path("-"):
+        check_writable(json)
 
 
 def _names(texts: Sequence[str] | None) -> tuple[str, ...]:

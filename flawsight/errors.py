@@ -5,7 +5,7 @@
     │   └── UnknownName       no method, backbone, data set, metric or option of that name
     ├── DataError             the pictures, masks or folders cannot be used as they are
     │   └── PictureError      one picture cannot be read
-    ├── ModelFileError        the model file is damaged, tampered with, or of a newer schema
+    ├── ModelFileError        the model file, or a network's weights, are damaged, tampered with, missing or of a newer schema
     ├── MissingExtra          an optional library is not installed
     └── NotFitted             a method was asked to score before it was fitted
 
@@ -51,7 +51,7 @@ class PictureError(DataError):
 
 
 class ModelFileError(FlawsightError):
-    """The model file is damaged, tampered with, or of a newer schema."""
+    """The model file, or a network's weights, are damaged, tampered with, missing or of a newer schema."""
 
 
 class MissingExtra(FlawsightError):

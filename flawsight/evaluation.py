@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import image, loader
+from flawsight import extremes, loader
+from flawsight.comparing import Comparison, check_masks
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError, UnknownName, UsageError
 from flawsight.fitting import Plan, fit, inspect, unreadable
-from flawsight.frames import MASK_RULES, PIXELS_AT, map_at, mask_at
+from flawsight.frames import MASK_RULES, PIXELS_AT
 from flawsight.methods.base import Progress
-from flawsight.metrics import PixelTally, measure, pro_of_picture, resampling, roc_curve
+from flawsight.metrics import PixelTally, measure, resampling, roc_curve
 from flawsight.metrics.pixels import EXACT_PX, PixelMetrics
 from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
-from flawsight.types import Float, Mask, Prediction, Report, Row, Sample
+from flawsight.types import Float, Prediction, Report, Row, Sample
 
 HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
-PIXEL_RESAMPLES = 200  # at most, of the costlier pixel metrics
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Judging:
 
     exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally. pixels_at, mask_rule: where maps and masks
     are compared, and what of a reduced mask counts as defective, see frames. imagewise: also PRO picture by picture, which takes
-    longer. resamples: of the pictures, for the intervals of the metrics; 0 for none.
+    longer. resamples: of the pictures, for the intervals of the metrics; 0 for none. ensemble_norm: what an
+    ensemble's members are scaled by, "held-out" good pictures or, as the paper's code does, the "test" pictures, see extremes.
     """
 
     use_masks: bool = True
@@ -42,13 +43,22 @@ class Judging:
     mask_rule: str = "half"
     imagewise: bool = False
     resamples: int = 0
+    ensemble_norm: str = extremes.NORMS[0]
 
     def __post_init__(self) -> None:
-        for where, name, known in (("pixels_at", self.pixels_at, PIXELS_AT), ("mask_rule", self.mask_rule, MASK_RULES)):
+        for where, name, known in (
+            ("pixels_at", self.pixels_at, PIXELS_AT),
+            ("mask_rule", self.mask_rule, MASK_RULES),
+            ("ensemble_norm", self.ensemble_norm, extremes.NORMS),
+        ):
             if name not in known:
                 raise UnknownName(f"evaluate: {where}", name, known)
         if self.resamples < 0:
             raise UsageError(f"evaluate: resamples must be ≥ 0; got {self.resamples}.")
+
+    @property
+    def by_extremes(self) -> bool:
+        return self.ensemble_norm == "test"
 
 
 def evaluate_dataset(
@@ -63,12 +73,14 @@ def evaluate_dataset(
     Raises DataError for a data set that cannot be judged, before time is spent.
     """
     judging = judging or Judging()
+    if judging.by_extremes:
+        extremes.check(model.method.name if model else (plan or Plan()).method_name)
     if not dataset.test:
         raise DataError(
             f"{dataset.root}: no pictures to be judged on; needs defective ones beside the good, see `flawsight list datasets`."
         )
     if judging.use_masks:
-        _check_masks(dataset.test)
+        check_masks(dataset.test)
     if model is None and not judging.skip_bad:
         inspect("evaluate", dataset.test, False, progress)
     started = time.perf_counter()
@@ -76,7 +88,7 @@ def evaluate_dataset(
     timings = {"fit": time.perf_counter() - started} if model is None else {}
     train = {sample.name: sample.path for sample in dataset.train}
     report = evaluate(fitted, dataset.test, dataset.title, judging, train, progress)
-    notes = [*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]
+    notes = list(dict.fromkeys([*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]))
     return replace(report, timings_s={**timings, **report.timings_s}, notes=notes), fitted
 
 
@@ -94,7 +106,9 @@ def evaluate(
     unreadable picture unless they may be skipped.
     """
     judging = judging or Judging()
-    judged = _Judged(model, judging, set(model.training.fingerprints), PixelTally(exact_px=judging.exact_px))
+    if judging.by_extremes:
+        model = extremes.rescaled(model, samples, progress)
+    judged = _Judged(model, judging, set(model.training.fingerprints), _comparison(model, judging))
     started = time.perf_counter()
     for done, (sample, result) in enumerate(zip(samples, model.predict_each(samples), strict=True), 1):
         judged.add(sample, result)
@@ -135,13 +149,9 @@ class _Judged:
     model: Model
     judging: Judging
     known: set[str]
-    tally: PixelTally
+    compared: Comparison
     rows: list[Row] = field(default_factory=list)
     bad: list[PictureError] = field(default_factory=list)
-    maskless: dict[str, int] = field(default_factory=dict)
-    n_masks: int = 0
-    pixel_labels: list[int] = field(default_factory=list)
-    pro_each: list[float] = field(default_factory=list)
     sizes: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, sample: Sample, result: Prediction | PictureError) -> None:
@@ -155,27 +165,7 @@ class _Judged:
         self.rows.append(Row(sample, result.score, result.is_defective, size_hw, result.seen_xyxy, heat, result.evidence))
         self.sizes.add(size_hw)
         if self.judging.use_masks and sample.label is not None:
-            self._add_pixels(sample, result)
-
-    def _add_pixels(self, sample: Sample, result: Prediction) -> None:
-        judging, preprocess = self.judging, self.model.preprocess
-        heat = map_at(judging.pixels_at, result, preprocess)
-        if heat is None:
-            return
-        if sample.mask is None and sample.label:
-            self.maskless[sample.kind] = self.maskless.get(sample.kind, 0) + 1
-            return
-        mask: Mask = np.zeros(heat.shape, np.bool_)
-        if sample.mask:
-            mask = image.read_mask(sample.mask)
-            if mask.shape != result.size_hw:
-                raise DataError(_mask_size(sample, mask.shape, result.size_hw))
-            mask = mask_at(judging.pixels_at, mask, preprocess, judging.mask_rule)
-        self.n_masks += sample.mask is not None
-        self.tally.add(heat, mask)
-        self.pixel_labels.append(int(bool(sample.label)))
-        if judging.imagewise and mask.any():
-            self.pro_each.append(pro_of_picture(heat, mask))
+            self.compared.add(sample, result)
 
     def stop_if_bad(self) -> None:
         if self.bad and not self.judging.skip_bad:
@@ -186,8 +176,7 @@ class _Judged:
         if not labelled:
             return {}, None
         scores, labels = [row.score for row in labelled], [int(row.sample.label or 0) for row in labelled]
-        pixels = self.tally if self.n_masks else None
-        return measure(scores, labels, pixels, self.pro_each if self.judging.imagewise else None)
+        return measure(scores, labels, self.compared.pixels, self.compared.pro_each)
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Of each metric that is resampled, from where to where its values lie."""
@@ -197,8 +186,7 @@ class _Judged:
             return {}
         labels = [int(row.sample.label or 0) for row in labelled]
         drawn = {"image_auroc": resampling.image_auroc([row.score for row in labelled], labels, n)}
-        if self.n_masks:
-            drawn |= resampling.pixel_metrics(self.tally, self.pixel_labels, min(n, PIXEL_RESAMPLES))
+        drawn |= self.compared.resampled(n)
         return {name: resampling.interval(values) for name, values in drawn.items()}
 
     def curves(self, pixels: PixelMetrics | None) -> dict[str, tuple[Float, Float]]:
@@ -221,7 +209,8 @@ class _Judged:
         return counts
 
     def notes(self, pixels: PixelMetrics | None) -> list[str]:
-        notes = [f"Left out, unreadable: {error}" for error in self.bad]
+        notes = [*self.model.backbone.origin.notes, *([extremes.NOTE] if self.judging.by_extremes else [])]
+        notes += [f"Left out, unreadable: {error}" for error in self.bad]
         notes += [f"Left out of the fit, unreadable: {name}: {reason}" for name, reason in self.model.training.skipped.items()]
         learned = {(int(high), int(wide)) for high, wide in self.model.training.sizes_hw}
         if other := sorted(self.sizes - learned):
@@ -232,8 +221,8 @@ class _Judged:
             )
         if self.rows and all(row.heat is None for row in self.rows):
             notes.append(self._no_map())
-        if self.maskless and self.n_masks:
-            notes.append(f"{sum(self.maskless.values())} defective pictures have no mask: pixel metrics leave them out.")
+        if self.compared.maskless and self.compared.n_masks:
+            notes.append(f"{sum(self.compared.maskless.values())} defective pictures have no mask: pixel metrics leave them out.")
         if pixels is not None and pixels.error:
             counted = f"Pixel metrics of {pixels.n_pixels / 1e6:.0f} million pixels were counted in bins"
             notes.append(f"{counted}: right to within {pixels.error:.2g}.")
@@ -261,25 +250,9 @@ class _Judged:
         ]
 
 
-def _check_masks(samples: Sequence[Sample]) -> None:
-    """Raise DataError for the first mask that does not fit its picture, from the files' headers alone."""
-    for sample in samples:
-        if sample.mask is None:
-            continue
-        try:
-            picture_hw = image.size_hw(sample.path)
-        except PictureError:
-            continue  # named with all the others when it is judged
-        mask_hw = image.size_hw(sample.mask)
-        if mask_hw != picture_hw:
-            raise DataError(_mask_size(sample, mask_hw, picture_hw))
-
-
-def _mask_size(sample: Sample, mask_hw: tuple[int, ...], picture_hw: tuple[int, ...]) -> str:
-    return (
-        f"{sample.mask}: the mask of {sample.name} must have its picture's size, {picture_hw[1]}×{picture_hw[0]}; "
-        f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or use --no-masks to judge whole pictures only."
-    )
+def _comparison(model: Model, judging: Judging) -> Comparison:
+    tally = PixelTally(exact_px=judging.exact_px)
+    return Comparison(model.preprocess, judging.pixels_at, judging.mask_rule, judging.imagewise, tally)
 
 
 def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> dict[str, Path]:
@@ -307,6 +280,8 @@ def _settings(model: Model, judging: Judging) -> dict[str, Any]:
         **{f"{model.method.name}.{name}": value for name, value in asdict(model.method.params).items()},
         "backbone": model.backbone_name,
         "levels": list(model.backbone.levels),
+        "weights": model.backbone.origin.weights,
+        "weights_sha256": model.backbone.origin.sha256,
         "runtime": model.backbone.runtime,
         **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},
         "good_pictures": len(model.training.names),

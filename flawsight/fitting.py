@@ -11,6 +11,7 @@ import numpy as np
 
 from flawsight import loader, threshold
 from flawsight.backbones import get_card, open_backbone
+from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
@@ -74,7 +75,7 @@ class Plan:
         card.check_levels(levels)
         return levels
 
-    def network(self) -> OnnxBackbone:
+    def network(self) -> OnnxBackbone | JoinedBackbone:
         """The backbone, opened with the levels to take of it. Raises as open_backbone."""
         weights = self.weights or get_preset(self.preset).weights or None
         return open_backbone(self.backbone_name, self.backbone_levels(), self.runtime, weights, self.device)
@@ -103,7 +104,7 @@ def fit(
     pictures: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image],
     plan: Plan | None = None,
     progress: Progress | None = None,
-    backbone: OnnxBackbone | None = None,
+    backbone: OnnxBackbone | JoinedBackbone | None = None,
 ) -> Model:
     """A Model that has learned what good parts look like.
 
@@ -118,7 +119,7 @@ def fit(
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, _Keeper(preprocess))
     groups, notes = _groups([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
-    notes += _coarseness(preprocess, inspections)
+    notes += [*backbone.origin.notes, *_coarseness(preprocess, inspections)]
     threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
 
     def prepare(item: tuple[tuple[Any, int], Inspection]) -> Float:

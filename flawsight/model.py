@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import flawsight
 from flawsight import bundle, loader
+from flawsight.backbones.joined import JoinedBackbone, restored
 from flawsight.backbones.onnx import RUNTIMES, OnnxBackbone, Origin
 from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName
 from flawsight.methods import METHODS, make
@@ -62,7 +63,7 @@ class Model:
     preprocess: Preprocess
     method: Method
     backbone_name: str
-    backbone: OnnxBackbone
+    backbone: OnnxBackbone | JoinedBackbone
     threshold: Threshold
     training: Training
     created: str
@@ -118,6 +119,7 @@ class Model:
         return {
             "method": self.method.name,
             "backbone": f"{self.backbone_name}, {' + '.join(self.backbone.levels)}",
+            "weights": self.backbone.origin.told,
             "good_pictures": len(training.names),
             "left_out": len(training.skipped),
             "picture_sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
@@ -165,7 +167,7 @@ class Model:
             },
         }
         arrays = {f"method.{name}": array for name, array in self.method.state().items()}
-        arrays["backbone"] = np.frombuffer(self.backbone.data, np.uint8)
+        arrays |= {name: np.frombuffer(graph, np.uint8) for name, graph in self.backbone.graphs.items()}
         arrays["training.held_out"], arrays["training.sizes_hw"] = training.held_out, training.sizes_hw
         bundle.write(Path(path), manifest, arrays)
 
@@ -233,7 +235,8 @@ def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
         raise ModelFileError(f"its method '{manifest['method']['name']}' is unknown to this flawsight. Update flawsight.")
     about = dict(manifest["backbone"])
     backbone_name, levels = about.pop("name"), about.pop("levels")
-    backbone = OnnxBackbone(arrays["backbone"].tobytes(), levels, runtime, Origin(**about))
+    graphs = {name: array.tobytes() for name, array in arrays.items() if name.startswith("backbone")}
+    backbone = restored(graphs, levels, runtime, Origin(**about))
     method = make(manifest["method"]["name"], manifest["method"]["params"], backbone)
     prefix = "method."
     method.with_state({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})

@@ -15,7 +15,7 @@ Seconds = Annotated[float, typer.Option(help="To measure for.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output.")]
 Method = Annotated[str | None, typer.Option(help="What learns, if not the preset's; see `flawsight list methods`.")]
 BackboneName = Annotated[
-    str | None, typer.Option("--backbone", help="The network, if not the preset's; see `flawsight list backbones`.")
+    str | None, typer.Option("--backbone", help="The network, or several a+b, if not the preset's; see `flawsight list backbones`.")
 ]
 Levels = Annotated[str | None, typer.Option(metavar="NAMES", help="Of the network, finest first, such as stage3,stage5.")]
 Weights = Annotated[
@@ -35,3 +35,14 @@ FalseRejects = Annotated[
 Confidence = Annotated[float, typer.Option(help="With which the promise holds.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable pictures out, and list them, instead of stopping.")]
 Runtime = Annotated[str, typer.Option(help="onnxruntime, or openvino where that extra is installed.")]
+EnsembleNorm = Annotated[
+    str,
+    typer.Option(
+        help="What an ensemble's members are scaled by: held-out, or test: the judged pictures, as the paper's code does."
+    ),
+]
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """The names in a text like "stage3,stage5"."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()

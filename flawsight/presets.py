@@ -39,34 +39,52 @@ _CODE: dict[str, Any] = {
 }
 
 
+_TWO = ("layer2", "layer3")
+_THREE_NETWORKS = "wide_resnet101_2+resnext101_32x8d+densenet201"
+_THREE_LEVELS = (
+    "wide_resnet101_2:layer2",
+    "resnext101_32x8d:layer2",
+    "densenet201:denseblock2",
+    "wide_resnet101_2:layer3",
+    "resnext101_32x8d:layer3",
+    "densenet201:denseblock3",
+)
+
+
 def _published(
     what: str,
     coreset_ratio: float,
     backbone: str = "wide_resnet50_2",
-    levels: tuple[str, ...] = ("layer2", "layer3"),
+    levels: tuple[str, ...] = _TWO,
     crop: tuple[int, int] = (256, 224),
     neighbourhood: int = 3,
     neighbours: int = 1,
     seed: int = 0,
+    ensemble: bool = False,
 ) -> Preset:
     """PatchCore as its authors' code was run. crop: the shorter side's length after resizing, and the side of the centre kept."""
     own = {
         "neighbourhood": neighbourhood,
         "balance_levels": False,
         "level_dims": 1024,
-        "target_dims": 1024,
+        "target_dims": 384 if ensemble else 1024,
         "coreset_ratio": coreset_ratio,
         "neighbours": neighbours,
         "seed": seed,
     }
     resize, size = crop
     return Preset(
-        f"{what}: resize to {resize}, centre crop {size}, the rim unseen",
+        f"{what}: resize to {resize}, centre crop {size}",
+        method="ensemble" if ensemble else "patchcore",
         backbone=backbone,
         levels=levels,
         preprocess={"size": size, "resize": resize, "filter": "bilinear"},
         options={**_CODE, **own},
     )
+
+
+def _published_ensemble(what: str, crop: tuple[int, int], seed: int, neighbourhood: int = 3, neighbours: int = 1) -> Preset:
+    return _published(what, 0.01, _THREE_NETWORKS, _THREE_LEVELS, crop, neighbourhood, neighbours, seed, ensemble=True)
 
 
 # Of table S4 only the crop of 280 pixels is published; 320 before it keeps the share of the picture that all other rows see.
@@ -84,8 +102,11 @@ PRESETS: dict[str, Preset] = {
     "patchcore_1_wr101_280_l123": _published(
         "table S4, levels 1 to 3", 0.01, "wide_resnet101_2", ("layer1", "layer2", "layer3"), (320, 280)
     ),
+    "ens224": _published_ensemble("the code's ensemble", (256, 224), seed=3),
     "im320_wr50": _published("the code's larger pictures", 0.01, crop=(366, 320), seed=22),
+    "ens320": _published_ensemble("the code's ensemble on larger pictures", (366, 320), seed=40),
     "seg320_wr50": _published("the code's choice for finding where", 0.01, crop=(366, 320), neighbourhood=5, neighbours=3, seed=39),
+    "seg320_ens": _published_ensemble("the code's ensemble for finding where", (366, 320), 88, neighbourhood=5, neighbours=5),
 }
 
 

@@ -37,9 +37,10 @@ def test_coreset() -> None:
 
 def test_neighbours() -> None:
     pytest.importorskip("faiss", reason="needs faiss, to compare with")
-    text = run("neighbours", "--rounds", "1", "--queries", "9", "--rows", "300", "--dims", "8")
-    assert [row[0] for row in rows(text)] == ["way", "flawsight", "faiss IndexFlatL2", "blocks of numpy, distances only"]
-    assert "9 of 9 nearest rows are the same" in text
+    text = run("neighbours", "--rounds", "1", "--good", "2", "--rows", "300", "--wide-rows", "300")
+    ways = ["flawsight", "faiss IndexFlatL2", "blocks of numpy, distances only"]
+    assert [row[0] for row in rows(text)] == ["way", *ways] * 3
+    assert "7056 of 7056 nearest rows are the same" in text
 
 
 def test_pixels() -> None:

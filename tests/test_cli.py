@@ -27,6 +27,7 @@ from typer.testing import CliRunner, Result
 import flawsight
 from flawsight import bench, cli, files, image, threshold
 from flawsight.datasets import open_dataset
+from flawsight.evaluation import Judging
 from flawsight.fitting import Plan
 from flawsight.metrics import METRICS
 from flawsight.model import Model, load
@@ -96,8 +97,20 @@ def test_defaults_are_the_librarys() -> None:
     for verb in (cli.fit, cli.evaluate):
         defaults = {name: one.default for name, one in inspect.signature(verb).parameters.items()}
         shared = plan.keys() & defaults.keys() - {"options", "levels"}
-        assert {"method", "backbone", "preset", "size", "max_false_rejects", "confidence", "skip_bad", "runtime"} == shared
+        assert {
+            "method",
+            "backbone",
+            "preset",
+            "size",
+            "max_false_rejects",
+            "confidence",
+            "skip_bad",
+            "runtime",
+            "weights",
+            "device",
+        } == shared
         assert {name: defaults[name] for name in shared} == {name: plan[name] for name in shared}
+    assert inspect.signature(cli.evaluate).parameters["ensemble_norm"].default == Judging().ensemble_norm
     assert inspect.signature(cli.threshold).parameters["confidence"].default == threshold.CONFIDENCE
     assert inspect.signature(cli.bench).parameters["seconds"].default == bench.SECONDS
 
@@ -179,7 +192,7 @@ def test_fit_skips_what_it_may(plate: Path, tmp_path: Path) -> None:
 WRONG = {
     "--methd x": "No such option: --methd",
     "--method patchcor": "error: methods: there is no 'patchcor'. Did you mean patchcore?",
-    "--backbone efficientnet_lite": "Did you mean efficientnet_lite",
+    "--backbone efficientnet": "Did you mean efficientnet_b",
     "--preset papr": "error: presets: there is no 'papr'. Did you mean paper?",
     "--runtime openvin": "Did you mean openvino",
     "--set neighbors=3": "error: patchcore: options: there is no 'neighbors'. Did you mean neighbours",
@@ -440,6 +453,17 @@ def test_evaluate_where_some_defects_lack_a_mask(plate: Path, tmp_path: Path) ->
     assert run("evaluate", copy, "--size", 64, "--no-masks").exit_code == 0
 
 
+def test_evaluate_scales_an_ensemble_as_it_is_told(plate: Path) -> None:
+    fitted = ["--method", "ensemble", "--backbone", "efficientnet_lite0+efficientnet_lite2", "--size", "64", "--no-masks"]
+    scaled = run("evaluate", plate, *fitted, "--ensemble-norm", "test")
+    assert scaled.exit_code == 0
+    assert "were scaled by their extremes over all pictures judged here" in " ".join(scaled.stdout.split())
+    refused = run("evaluate", plate, "--ensemble-norm", "test")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "ensemble_norm=test is of method ensemble; got patchcore" in refused.stderr
+    assert "Did you mean test" in run("evaluate", plate, "--ensemble-norm", "tests").stderr
+
+
 @pytest.mark.parametrize("options", ["--size 64", "--set k=1", "--max-false-rejects 10%", "--preset paper", "--seed 1"])
 def test_evaluate_refuses_to_ignore_options(model_file: Path, plate: Path, options: str) -> None:
     result = run("evaluate", plate, "--model", model_file, *options.split(" "))
@@ -465,7 +489,7 @@ def test_info(model_file: Path) -> None:
     result = run("info", model_file)
     assert result.exit_code == 0
     names = [line[:18].strip() for line in result.stdout.splitlines() if line[0] not in " n"]
-    assert names[:4] == ["method", "backbone", "good pictures", "left out"]
+    assert names[:5] == ["method", "backbone", "weights", "good pictures", "left out"]
     facts = json.loads(run("info", model_file, "--json", "-").stdout)
     assert facts["rule"] == "set by hand"
     assert not any(" " in name for name in facts)

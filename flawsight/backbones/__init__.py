@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from flawsight.backbones.cards import BACKBONES, BackboneCard, get_card
-from flawsight.backbones.onnx import OnnxBackbone, Origin
-from flawsight.errors import ModelFileError, UsageError
+from flawsight.backbones.joined import JOINT, JoinedBackbone, own_levels
+from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.backbones.opening import RANDOM, network_file
+from flawsight.errors import UsageError
 from flawsight.types import Float
 
 __all__ = ["BACKBONES", "Backbone", "BackboneCard", "get_card", "open_backbone"]
@@ -14,6 +17,11 @@ __all__ = ["BACKBONES", "Backbone", "BackboneCard", "get_card", "open_backbone"]
 
 class Backbone(Protocol):
     """What a method needs of a network: float32 [B,3,H,W] → a feature map [B,C,h,w] for each level asked for, in that order."""
+
+    @property
+    def members(self) -> Sequence[Backbone]:
+        """The networks it is made of: itself alone, or several."""
+        ...
 
     def features(self, images: Float) -> list[Float]: ...
 
@@ -24,18 +32,27 @@ def open_backbone(
     runtime: str = "onnxruntime",
     weights: str | None = None,
     device: str = "cpu",
-) -> OnnxBackbone:
-    """The network of that name, ready to give these levels, finest first; its default ones if none are named.
+) -> OnnxBackbone | JoinedBackbone:
+    """The network of that name, or several "a+b" as one, ready to give these levels, finest first; if none, its default ones.
 
-    Raises UnknownName or UsageError for what there is not, ModelFileError for weights that are missing or damaged.
+    weights: None for the published ones, "random", or a file; see opening.network_file. device: "cpu", or "cuda" through torch.
+    Raises UnknownName or UsageError for what there is not, ModelFileError for weights that are missing or damaged, MissingExtra.
     """
     card = get_card(name)
     levels = levels or card.default_levels
     card.check_levels(levels)
-    if not card.embedded:
-        raise ModelFileError(
-            f"backbones: {name}: the weights {card.file} (sha256 {card.sha256}…) were needed, published at {card.url}."
-        )
-    if weights is not None or device != "cpu":
-        raise UsageError(f"backbones: {name} has its embedded weights alone and runs on the cpu; got {weights or device}.")
-    return OnnxBackbone(card.onnx(), levels, runtime, Origin(card.sha256, card.licence, card.source))
+    if JOINT in name:
+        return _open_joined(name.split(JOINT), levels, runtime, weights, device)
+    data, origin = network_file(card, levels, weights)
+    return OnnxBackbone(data, levels, runtime, origin)
+
+
+def _open_joined(names: list[str], levels: tuple[str, ...], runtime: str, weights: str | None, device: str) -> JoinedBackbone:
+    if weights not in (None, RANDOM):
+        raise UsageError(f"backbones: one file of weights cannot serve {len(names)} networks; got {weights}. Leave --weights out.")
+    networks = {}
+    for name in names:
+        network = open_backbone(name, own_levels(name, levels), runtime, weights, device)
+        assert isinstance(network, OnnxBackbone)  # a part of a name joins nothing
+        networks[name] = network
+    return JoinedBackbone(networks, levels)

@@ -12,6 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from flawsight.backbones.joined import JOINT, OF
 from flawsight.errors import ModelFileError, UnknownName, UsageError
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -181,7 +182,33 @@ BACKBONES: dict[str, BackboneCard] = {
 
 
 def get_card(name: str) -> BackboneCard:
-    """The row of the table. Raises UnknownName."""
+    """The row of the table, or of several networks "a+b" one made of theirs. Raises UnknownName and UsageError."""
+    if JOINT in name:
+        return _joined(name, [get_card(part) for part in name.split(JOINT)])
     if name not in BACKBONES:
         raise UnknownName("backbones", name, BACKBONES)
     return BACKBONES[name]
+
+
+def _joined(name: str, cards: list[BackboneCard]) -> BackboneCard:
+    """Levels are called network:level, finest first over all networks."""
+    if len({card.name for card in cards}) < len(cards):
+        raise UsageError(f"backbones: networks that are joined must differ; got {name}.")
+    first = cards[0]
+    if any((card.mean, card.std) != (first.mean, first.std) for card in cards):
+        raise UsageError(f"backbones: networks that are joined must want their input alike, mean and std; those of {name} do not.")
+    levels = {f"{card.name}{OF}{level}": about for card in cards for level, about in card.levels.items()}
+    levels = dict(sorted(levels.items(), key=lambda level: level[1][1]))
+    chosen = {f"{card.name}{OF}{level}" for card in cards for level in card.default_levels}
+    return BackboneCard(
+        name=name,
+        levels=levels,
+        default_levels=tuple(level for level in levels if level in chosen),
+        mean=first.mean,
+        std=first.std,
+        sha256=JOINT.join(card.sha256 for card in cards),
+        licence=f" {JOINT} ".join(dict.fromkeys(card.licence for card in cards)),
+        source=f" {JOINT} ".join(card.source for card in cards),
+        input_size=first.input_size,
+        library=JOINT.join(dict.fromkeys(card.library for card in cards if card.library)),
+    )

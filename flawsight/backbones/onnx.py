@@ -13,6 +13,7 @@ from flawsight.errors import MissingExtra, ModelFileError, UnknownName
 from flawsight.types import Float
 
 Run = Callable[[Float], list[Float]]
+RANDOM_NOTE = "random weights: not a reproduction"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,16 @@ class Origin:
     licence: str = ""
     source: str = ""
     weights: str = "published"
+
+    @property
+    def told(self) -> str:
+        """In a few words."""
+        return self.notes[0] if self.notes else f"{self.source} (sha256 {self.sha256[:12]}…)"
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said wherever results of such a network are shown."""
+        return [RANDOM_NOTE] if "random" in self.weights else []
 
 
 class OnnxBackbone:
@@ -40,6 +51,16 @@ class OnnxBackbone:
         self.origin = origin or Origin()
         self.runtime = runtime
         self._run = RUNTIMES[runtime](data, list(levels))
+
+    @property
+    def members(self) -> tuple[OnnxBackbone, ...]:
+        """The networks it is made of: itself alone."""
+        return (self,)
+
+    @property
+    def graphs(self) -> dict[str, bytes]:
+        """The parts of a model file that hold it, see joined.restored."""
+        return {"backbone": self.data}
 
     def features(self, images: Float) -> list[Float]:
         """The feature maps, float32 [B,C,h,w] for each level, of images float32 [B,3,H,W]. Safe to call from several threads."""

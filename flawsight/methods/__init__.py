@@ -7,9 +7,10 @@ from typing import Any
 from flawsight.backbones import Backbone
 from flawsight.errors import UnknownName
 from flawsight.methods.base import Method, make_params
+from flawsight.methods.ensemble import Ensemble
 from flawsight.methods.patchcore import PatchCore
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (PatchCore,)}
+METHODS: dict[str, type[Method]] = {method.name: method for method in (PatchCore, Ensemble)}
 
 
 def get_method(name: str) -> type[Method]:

@@ -57,6 +57,8 @@ class PatchCoreParams:
     blur_sigma: of the map, in pixels of the network's input.
     """
 
+    where: ClassVar[str] = "patchcore"  # whose params they are, for errors
+
     neighbourhood: int = 1
     balance_levels: bool = True
     level_dims: int = 0
@@ -75,7 +77,7 @@ class PatchCoreParams:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        p = "patchcore: "
+        p = f"{self.where}: "
         check_types(self, p)
         check(self.neighbourhood >= 1 and self.neighbourhood % 2 == 1, p + "neighbourhood", "odd and ≥ 1", self.neighbourhood)
         check(self.level_dims >= 0, p + "level_dims", "≥ 0", self.level_dims)

@@ -9,7 +9,8 @@ row. Here the picks are the same, for far less work:
   which one matrix product makes; there a pick is one look-up and one minimum.
 - When an active set is used up, the rows outside are brought up to date with the new picks by blocked matrix products, leaving
   out those that no new pick can be nearer to: a pick made at radius r is at least r from every older pick, so by the triangle
-  inequality a row within r/2 of its nearest pick keeps it (Elkan, ICML 2003, prunes k-means so).
+  inequality a row within r/2 of its nearest pick keeps it (Elkan, ICML 2003, prunes k-means so). Many new picks are searched as a
+  bank is: in groups, of which a row is compared only with those that may hold a nearer one (`parts/groups.py`).
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.parts import graphs
+from flawsight.parts.groups import Groups
+from flawsight.parts.sketches import Sketched, principal_axes, sketched
 from flawsight.types import Float
 
 TABLE_ROWS = 2048  # of the innermost active set: its table of distances is 16 MiB
 SHRINK = 8  # how many times fewer rows an active set has than the set it is taken from
 MIN_BLOCK_ROWS = 256
 BLOCK_CELLS = 1 << 20  # of the product of rows and new picks that is made at once: 4 MiB, which an outer cache holds
+GROUPED_PICKS = 1024  # new picks from which on they are searched in groups
+GROUPED_BLOCK_ROWS = 1024  # compared with them at once
 PICKED = np.float32(-1)  # stands for the distance of a row that is picked: below that of any other row
 SLACK = np.float32(1 - 1e-3)  # on the squared radius, so that rounding never leaves out a row that could change
 
@@ -51,7 +56,9 @@ def greedy(rows: Float, n: int, initial: Float | None = None, progress: Progress
     centred = rows - rows.mean(0, dtype=np.float64).astype(np.float32)  # distances do not depend on the origin, rounding does
     norms = np.einsum("nd,nd->n", centred, centred)
     distance = np.full(len(rows), np.inf, np.float32) if initial is None else initial.astype(np.float32)
-    every = _Active(np.arange(len(rows)), centred, norms, distance, np.zeros(len(rows), np.bool_))
+    axes = principal_axes(centred) if n >= GROUPED_PICKS else None
+    sketches = None if axes is None else sketched(centred, axes)
+    every = _Active(np.arange(len(rows)), centred, norms, distance, np.zeros(len(rows), np.bool_), sketches)
     picking = _Picking(every, n, progress)
     if initial is None:
         picking.pick(int(norms.argmax()), np.float32(np.inf))
@@ -68,7 +75,7 @@ class _Active:
     """Rows that are kept up to date.
 
     index: int64 [K], their places among all rows, rising. rows: float32 [K,D]. norms, distance: float32 [K], squared, the latter
-    to the nearest pick. covered: bool [K], whether that is a pick: else no triangle inequality holds.
+    to the nearest pick. covered: bool [K], whether that is a pick: else no triangle inequality holds. sketches: of the rows.
     """
 
     index: Index
@@ -76,13 +83,17 @@ class _Active:
     norms: Float
     distance: Float
     covered: NDArray[np.bool_]
+    sketches: Sketched | None = None
 
     def farthest(self, k: int) -> tuple[_Active, NDArray[np.bool_], np.float32]:
         """The k farthest rows, of equals those of lowest index; where they are, bool [K]; the largest distance of the others."""
         bound = np.partition(self.distance, len(self.distance) - k)[len(self.distance) - k]
         inside = self.distance > bound
         inside[np.flatnonzero(self.distance == bound)[: k - np.count_nonzero(inside)]] = True
-        part = _Active(self.index[inside], self.rows[inside], self.norms[inside], self.distance[inside], self.covered[inside])
+        sketches = None if self.sketches is None else self.sketches[inside]
+        part = _Active(
+            self.index[inside], self.rows[inside], self.norms[inside], self.distance[inside], self.covered[inside], sketches
+        )
         return part, inside, self.distance[~inside].max()
 
     def distances_between(self) -> Float:
@@ -96,12 +107,11 @@ class _Active:
 
         every: all rows, in which `new` counts. inside: rows that are up to date already.
         """
-        centres = {"rows": every.rows[new], "bias": -0.5 * every.norms[new]}
         where = np.flatnonzero(~inside & (~self.covered | (self.distance > radius * SLACK / 4)))
-        step = max(MIN_BLOCK_ROWS, BLOCK_CELLS // max(len(new), 1))
-        for start in range(0, len(where) if len(new) else 0, step):
-            block = where[start : start + step]
-            closeness = graphs.run("maximum", {"queries": self.rows[block], **centres})
+        picks = _NewPicks(every, new)
+        for start in range(0, len(where) if len(new) else 0, picks.block_rows):
+            block = where[start : start + picks.block_rows]
+            closeness = picks.closeness(self, block)
             distance = np.maximum(self.norms[block] - 2 * closeness, 0)
             nearer = distance < self.distance[block]
             self.distance[block[nearer]] = distance[nearer]
@@ -110,6 +120,25 @@ class _Active:
         picked = picked[picked < len(self.index)]
         mine = picked[np.isin(self.index[picked], new)]
         self.distance[mine], self.covered[mine] = PICKED, True
+
+
+class _NewPicks:
+    """Rows that were picked since the others were last brought up to date. block_rows: how many others to compare at once."""
+
+    def __init__(self, every: _Active, new: Index) -> None:
+        self._rows, self._bias = every.rows[new], -0.5 * every.norms[new]
+        self._groups, self.block_rows = None, max(MIN_BLOCK_ROWS, BLOCK_CELLS // max(len(new), 1))
+        if every.sketches and len(new) >= GROUPED_PICKS:
+            self._groups, self.block_rows = Groups(self._rows, every.sketches.axes), GROUPED_BLOCK_ROWS
+
+    def closeness(self, active: _Active, block: Index) -> Float:
+        """Of these rows of the active set to the nearest new pick; −inf, where that is told at no cost, to one not nearer."""
+        if self._groups is None or active.sketches is None:
+            found: Float = graphs.run("maximum", {"queries": active.rows[block], "rows": self._rows, "bias": self._bias})
+            return found
+        above = np.float32(0.5) * (active.norms[block] - active.distance[block])
+        closeness, index = self._groups.closest(active.rows[block], None, above, active.sketches[block])
+        return np.where(index < 0, np.float32(-np.inf), closeness)
 
 
 class _Picking:

@@ -16,6 +16,8 @@ coordinates fill the range of a byte alike.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -27,48 +29,84 @@ from flawsight.types import Float
 
 GROUP = 256  # rows, as built into the graph
 BLOCK_ROWS = 8 * GROUP  # whose products with one picture's queries exist at once: near enough to an outer cache
-ZERO = 128  # stands for 0 among the queries' bytes, which have no sign
+SHARE, AXES = 2 / 3, (15, 255)  # axes: of the dimensions, but at least and at most so many
+SAMPLE_ROWS = 4096  # from which the axes are found
 WIDE, NARROW = 127, 63  # whole steps that a query's coordinate may have
+
+
+@dataclass(frozen=True)
+class Sketched:
+    """Queries as sketches.
+
+    whole: uint8 [Q,d+1], where query_steps() + 1 stands for 0. step: what one is worth. lost, kept: ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
+    """
+
+    whole: NDArray[np.uint8]
+    step: float
+    lost: Float
+    kept: Float
+    axes: Float
+
+    def __getitem__(self, chosen: Any) -> Sketched:
+        """Some of the queries, by their places or whether they are wanted."""
+        return Sketched(self.whole[chosen], self.step, self.lost[chosen], self.kept[chosen], self.axes)
 
 
 class Sketches:
     """Rows that bound the closeness of queries to groups of them.
 
-    rows: float32 [N,D], N a multiple of GROUP, counted from where queries are. axes: float32 [D,d], orthonormal columns.
+    rows: float32 [N,D], N a multiple of GROUP, counted from where queries are. axes: as `principal_axes` gives them.
     """
 
     def __init__(self, rows: Float, axes: Float) -> None:
-        self._axes = axes @ _turn(axes.shape[1])
-        along = _along(rows, self._axes)
-        sketch, self._step = _rounded(along, WIDE)
-        self._blocks = [
-            np.ascontiguousarray(sketch[start : start + BLOCK_ROWS].T.astype(np.int8)) for start in range(0, len(rows), BLOCK_ROWS)
-        ]
+        along = _along(rows, axes)
+        self._step = _step(along, WIDE)
+        whole = _rounded(along, self._step)
+        self._blocks = [np.ascontiguousarray(whole[block].T.astype(np.int8)) for block in blocks(len(rows))]
         self._longest = _norms(along[:, :-1]).reshape(-1, GROUP).max(1)
-        self._coarsest = _norms(along[:, :-1] - sketch[:, :-1] * self._step).reshape(-1, GROUP).max(1)
+        self._coarsest = _norms(along[:, :-1] - whole[:, :-1] * np.float32(self._step)).reshape(-1, GROUP).max(1)
 
-    def bounds(self, queries: Float, bias: Float) -> Float:
+    def bounds(self, queries: Sketched, bias: Float) -> Float:
         """What the closeness of each query to the rows of each group does not exceed but for rounding: float32 [Q,N/GROUP].
 
-        queries: float32 [Q,D]. bias: float32 [N], −‖b‖²/2, or −inf for a row that does not count.
+        bias: float32 [N], −‖b‖²/2, or −inf for a row that does not count.
         """
-        along = _along(queries, self._axes)
-        steps = query_steps()
-        sketch, step = _rounded(along, steps)
-        inputs: dict[str, NDArray[Any]] = {
-            "queries": (sketch + _zero(steps)).astype(np.uint8),
-            "zero": np.array(_zero(steps), np.uint8),
-        }
-        inputs["scale"] = np.array(step * self._step, np.float32)
-        starts = range(0, len(bias), BLOCK_ROWS)
+        zero, scale = np.array(_zero(), np.uint8), np.array(queries.step * self._step, np.float32)
         found = [
-            graphs.run("block_maxima", {**inputs, "rows": block, "bias": bias[start : start + BLOCK_ROWS]})
-            for start, block in zip(starts, self._blocks, strict=True)
+            graphs.run("block_maxima", _inputs(queries.whole, zero, rows, scale, bias[i * BLOCK_ROWS : (i + 1) * BLOCK_ROWS]))
+            for i, rows in enumerate(self._blocks)
         ]
         bounds: Float = np.concatenate(found, 1)
-        bounds += _norms(along[:, :-1] - sketch[:, :-1] * step)[:, None] * self._longest
-        bounds += (step * _norms(sketch[:, :-1]))[:, None] * self._coarsest
+        bounds += queries.lost[:, None] * self._longest
+        bounds += queries.kept[:, None] * self._coarsest
         return bounds
+
+
+def sketched(queries: Float, axes: Float) -> Sketched:
+    """The queries' sketches along the axes."""
+    step = max(_step(_along(queries[block], axes), query_steps()) for block in blocks(len(queries)))
+    whole = np.empty((len(queries), axes.shape[1] + 1), np.uint8)
+    lost, kept = np.empty(len(queries), np.float32), np.empty(len(queries), np.float32)
+    for block in blocks(len(queries)):
+        along = _along(queries[block], axes)
+        rounded = _rounded(along, step)
+        lost[block] = _norms(along[:, :-1] - rounded[:, :-1] * np.float32(step))
+        kept[block] = step * _norms(rounded[:, :-1])
+        whole[block] = rounded + _zero()
+    return Sketched(whole, step, lost, kept, axes)
+
+
+def principal_axes(rows: Float) -> Float | None:
+    """Directions in which the rows differ most, found on a sample of them, and turned: float32 [D,d]. None if D is small."""
+    from scipy.linalg import eigh
+
+    dims = rows.shape[1]
+    if dims <= AXES[0]:
+        return None
+    n = int(np.clip(SHARE * dims, *AXES))
+    sample = rows[:: -(-len(rows) // SAMPLE_ROWS)]
+    _, axes = eigh(sample.T @ sample, subset_by_index=(dims - n, dims - 1))
+    return np.ascontiguousarray(axes.astype(np.float32) @ _turn(n))
 
 
 @cache
@@ -79,24 +117,38 @@ def query_steps() -> int:
     product of the largest is tried.
     """
     n = 64
-    queries, rows = np.full((2, n), ZERO + WIDE, np.uint8), np.full((n, GROUP), WIDE, np.int8)
-    inputs: dict[str, NDArray[Any]] = {"queries": queries, "zero": np.array(ZERO, np.uint8), "rows": rows}
-    tried = graphs.run("block_maxima", {**inputs, "scale": np.array(1, np.float32), "bias": np.zeros(GROUP, np.float32)})
+    queries, rows = np.full((2, n), 2 * WIDE + 1, np.uint8), np.full((n, GROUP), WIDE, np.int8)
+    zero, one, bias = np.array(WIDE + 1, np.uint8), np.array(1, np.float32), np.zeros(GROUP, np.float32)
+    tried = graphs.run("block_maxima", _inputs(queries, zero, rows, one, bias))
     return WIDE if (tried == n * WIDE * WIDE).all() else NARROW
 
 
-def _zero(steps: int) -> int:
-    """The byte that stands for 0: as low as the steps allow."""
-    return steps + 1
+def _zero() -> int:
+    """The byte that stands for 0 in queries: as low as their steps allow."""
+    return query_steps() + 1
 
 
-def _rounded(along: Float, steps: int) -> tuple[Float, float]:
-    """Coordinates in whole numbers from −steps to steps, the last, a length, rounded up; and how much a step is."""
-    step = float(np.abs(along).max()) * (1 + 1e-6) / steps or 1.0  # a little more, so that the largest is not rounded beyond
-    whole = along / np.float32(step)
+def _inputs(queries: NDArray[Any], zero: NDArray[Any], rows: NDArray[Any], scale: Float, bias: Float) -> dict[str, NDArray[Any]]:
+    return {"queries": queries, "zero": zero, "rows": rows, "scale": scale, "bias": bias}
+
+
+def _step(along: Float, steps: int) -> float:
+    """How much a step is, so that no coordinate has more than so many; a little more, lest rounding up pass the last."""
+    return float(np.abs(along).max()) * (1 + 1e-6) / steps or 1.0
+
+
+def _rounded(along: Float, step: float) -> Float:
+    """Coordinates in whole steps, the last, a length, rounded up."""
+    whole: Float = along / np.float32(step)
     np.rint(whole[:, :-1], out=whole[:, :-1])
     np.ceil(whole[:, -1], out=whole[:, -1])
-    return whole, step
+    return whole
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Slices of BLOCK_ROWS of n rows."""
+    for start in range(0, n, BLOCK_ROWS):
+        yield slice(start, start + BLOCK_ROWS)
 
 
 def _along(vectors: Float, axes: Float) -> Float:

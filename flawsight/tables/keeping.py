@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 import threading
+from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
 
+from flawsight.backbones.joined import OF, JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.types import Float
 
 IN_MEMORY = 512 << 20  # bytes of feature maps above which they go to a file
 ON_DISK = 16 << 30  # bytes of the file above which nothing more is kept
+
+
+@contextlib.contextmanager
+def keeping(network: OnnxBackbone | JoinedBackbone) -> Iterator[OnnxBackbone | JoinedBackbone]:
+    """The network, which remembers until the block ends; of several joined ones each by itself."""
+    with contextlib.ExitStack() as stack:
+
+        def kept(one: OnnxBackbone) -> KeptBackbone:
+            n = len(network.members)
+            return stack.enter_context(contextlib.closing(KeptBackbone(one, IN_MEMORY // n, ON_DISK // n)))
+
+        if isinstance(network, OnnxBackbone):
+            yield kept(network)
+        else:
+            names = dict.fromkeys(level.partition(OF)[0] for level in network.levels)  # as the members come
+            parts = {name: kept(member) for name, member in zip(names, network.members, strict=True)}
+            yield JoinedBackbone(parts, network.levels, network.origin)
 
 
 class KeptBackbone(OnnxBackbone):

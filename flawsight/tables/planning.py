@@ -36,8 +36,9 @@ RANDOM = "random"
 class Request:
     """What to measure. data: a folder of categories, or one of them. tables: published ones; methods: rows of them, or methods;
     all if none. categories: of the data; all if none. recipe: see rows. backbone, weights, device: overrule the recipe's, see
-    open_backbone. seeds: of what methods draw at random, and of the good pictures drawn where shots are asked for. shots: numbers
-    of good pictures to learn from; all of them if none. pixels_at: see frames; each row's own if None. jobs: processes.
+    open_backbone. seeds: of what methods draw at random, and of the good pictures drawn where shots are asked for; the recipe's if
+    none. shots: numbers of good pictures to learn from; all of them if none. pixels_at: see frames; each row's own if None. jobs:
+    processes.
     """
 
     data: Path
@@ -48,7 +49,7 @@ class Request:
     backbone: str | None = None
     weights: str | None = None
     device: str = "cpu"
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = ()
     shots: tuple[int, ...] = ()
     pixels_at: str | None = None
     jobs: int = 1
@@ -62,8 +63,8 @@ class Request:
         ):
             if name not in known:
                 raise UnknownName(f"tables: {where}", name, known)
-        if not self.seeds or min(self.seeds) < 0:
-            raise UsageError(f"tables: seeds must be whole numbers ≥ 0; got {self.seeds or 'none'}.")
+        if min(self.seeds, default=0) < 0:
+            raise UsageError(f"tables: seeds must be whole numbers ≥ 0; got {self.seeds}.")
         if self.jobs < 1 or min(self.shots, default=1) < 1:
             raise UsageError(f"tables: jobs and shots must be ≥ 1; got {self.jobs} and {self.shots}.")
 
@@ -217,20 +218,22 @@ def _cells(
     not_run: list[tuple[str, str, str]],
 ) -> list[Cell]:
     """The row's cells in one category. Of a method that draws nothing at random, one seed says all."""
-    params = METHODS[row.method].Params
+    params = make_params(METHODS[plan.method_name].Params, plan.method_options(), row.name)
     has_seed = any(one.name == "seed" for one in dataclasses.fields(params))
+    seeds = request.seeds or (int(getattr(params, "seed", 0)),)
     judging = Judging(
         pixels_at=request.pixels_at or row.pixels_at,
         mask_rule="trunc" if (request.pixels_at or row.pixels_at) == "crop" else "half",  # as what is published there was judged
         imagewise=True,
         resamples=RESAMPLES,
+        ensemble_norm="test" if row.by_test_range else "held-out",
     )
     cells = []
     for shots in request.shots or (None,):
         if shots is not None and shots > len(dataset.train):
             not_run.append((row.name, category, f"{shots} good pictures were asked for; there are {len(dataset.train)}"))
             continue
-        for seed in request.seeds if has_seed or shots is not None else request.seeds[:1]:
+        for seed in seeds if has_seed or shots is not None else seeds[:1]:
             seeded = dataclasses.replace(plan, options={**plan.options, "seed": seed}) if has_seed else plan
             key = _key(request, row, seeded, judging, (category, content, seed, shots))
             cells.append(Cell(row.name, category, seed, shots, seeded, judging, key))

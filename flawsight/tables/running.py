@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -13,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flawsight.backbones.joined import JoinedBackbone
+from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import open_dataset
 from flawsight.errors import FlawsightError, UsageError
 from flawsight.evaluation import evaluate
@@ -22,7 +23,7 @@ from flawsight.frames import FULL
 from flawsight.methods.base import Progress
 from flawsight.model import Model, now
 from flawsight.record import forget_peak_rss
-from flawsight.tables.keeping import KeptBackbone
+from flawsight.tables.keeping import keeping
 from flawsight.tables.planning import Cell, Group, Request, drawn, make_work, why_no_reproduction
 from flawsight.tables.rows import get_row
 from flawsight.types import Report
@@ -169,10 +170,10 @@ def run_group(
     """Run and write the group's cells; those that failed, with why."""
     failed: list[tuple[str, str, str]] = []
     try:
-        network = KeptBackbone(group.cells[0].plan.network())
+        opened = group.cells[0].plan.network()
     except FlawsightError as error:
         return [(row, group.category, str(error)) for row in dict.fromkeys(cell.row for cell in group.cells)]
-    with contextlib.closing(network):
+    with keeping(opened) as network:
         for cell in group.cells:
             try:
                 result = _measure(request, group, cell, network, progress)
@@ -186,7 +187,9 @@ def run_group(
     return failed
 
 
-def _measure(request: Request, group: Group, cell: Cell, network: KeptBackbone, progress: Progress | None) -> Result:
+def _measure(
+    request: Request, group: Group, cell: Cell, network: OnnxBackbone | JoinedBackbone, progress: Progress | None
+) -> Result:
     """The cell fitted and judged."""
     forget_peak_rss()
     started = time.perf_counter()

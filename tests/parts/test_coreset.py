@@ -75,6 +75,23 @@ def test_the_picks_of_naive_greedy_on_more_rows(n: int, start: str, blocks: Bloc
     assert radius == pytest.approx(expected_radius, rel=1e-6)
 
 
+@pytest.mark.parametrize("start", ["mean", "initial"])
+@pytest.mark.parametrize("high", [1, 9], ids=["ties", "few ties"])
+@pytest.mark.parametrize("grouped_picks", [1, 40])
+def test_the_picks_of_naive_greedy_where_new_picks_are_searched_in_groups(grouped_picks: int, high: int, start: str) -> None:
+    rng = np.random.default_rng(high)
+    rows = mirrored(np.rint(rng.integers(-high, high + 1, (1500, 24)) * 0.93 ** np.arange(24)).astype(int))
+    initial = rng.integers(0, 400, len(rows)).astype(np.float32) if start == "initial" else None
+    grouped = {"GROUPED_PICKS": grouped_picks, "GROUPED_BLOCK_ROWS": 100}
+    searched = mock.Mock(side_effect=coreset.Groups)
+    with mock.patch.multiple(coreset, **grouped, Groups=searched):
+        picks, radius = greedy(rows, 1200, initial, (100, 4, 1000))
+    assert searched.call_count > 1
+    expected, expected_radius = naive(rows, 1200, initial)
+    assert picks == expected
+    assert radius == pytest.approx(expected_radius, rel=1e-6)
+
+
 @pytest.mark.parametrize("blocks", BLOCKS)
 def test_equal_rows_are_picked_in_order(blocks: Blocks) -> None:
     assert greedy(np.ones((30, 3), np.float32), 30, blocks=blocks) == (list(range(30)), 0.0)

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from flawsight.errors import DataError
-from flawsight.parts import neighbours, sketches
+from flawsight.parts import sketches
 from flawsight.parts.neighbours import Bank, Index
 from flawsight.types import Float
 
@@ -33,11 +33,6 @@ def slow(rows: Float, queries: Float, k: int, exclude: NDArray[np.bool_] | None 
     return np.take_along_axis(distance, index, 1), index
 
 
-def set_block_rows(patch: pytest.MonkeyPatch, n: int) -> None:
-    patch.setattr(neighbours, "BLOCK_ROWS", n)
-    patch.setattr(sketches, "BLOCK_ROWS", n)
-
-
 def assert_same(found: tuple[Float, Index], expected: tuple[NDArray[np.float64], Index]) -> None:
     assert (found[0].dtype, found[1].dtype) == (np.float32, np.int64)
     np.testing.assert_array_equal(found[1], expected[1])
@@ -47,7 +42,7 @@ def assert_same(found: tuple[Float, Index], expected: tuple[NDArray[np.float64],
 @pytest.mark.parametrize("block_rows", [256, 512, 2048])
 @pytest.mark.parametrize("k", [1, 2, 9, 100])
 def test_the_full_matrix(k: int, block_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_block_rows(monkeypatch, block_rows)
+    monkeypatch.setattr(sketches, "BLOCK_ROWS", block_rows)
     rows, queries = draw(0, 700)
     assert_same(Bank(rows).nearest(queries, k), slow(rows, queries, k))
 
@@ -62,7 +57,7 @@ def test_around_the_end_of_a_block(k: int, n_rows: int) -> None:
 @pytest.mark.parametrize("block_rows", [256, 2048])
 @pytest.mark.parametrize("k", [1, 4])
 def test_excluded_rows_are_not_found(k: int, block_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_block_rows(monkeypatch, block_rows)
+    monkeypatch.setattr(sketches, "BLOCK_ROWS", block_rows)
     rows, queries = draw(2, 600)
     queries[:30] = rows[:30]  # whose nearest row is themselves, were it not excluded
     exclude = np.arange(600) < 450
@@ -80,7 +75,7 @@ def test_only_one_row_is_left() -> None:
 @pytest.mark.parametrize("n_queries", [1, 2, 5, 37])
 @pytest.mark.parametrize("k", [1, 3, 50])
 def test_equal_rows(k: int, n_queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_block_rows(monkeypatch, 256)
+    monkeypatch.setattr(sketches, "BLOCK_ROWS", 256)
     rows, queries = draw(4, 3, n_queries, 152)
     nearest = matrix(rows, queries).argmin(1)
     distance, index = Bank(rows[np.arange(400) % 3]).nearest(queries, k)
@@ -103,7 +98,7 @@ def cases(draw: st.DrawFn) -> tuple[Float, Float, int]:
 def test_of_equally_near_rows_the_first_comes_first(case: tuple[Float, Float, int], block_rows: int) -> None:
     rows, queries, k = case
     with pytest.MonkeyPatch.context() as patch:
-        set_block_rows(patch, block_rows)
+        patch.setattr(sketches, "BLOCK_ROWS", block_rows)
         found = Bank(rows).nearest(queries, k)
     expected = slow(rows, queries, k)
     np.testing.assert_array_equal(found[1], expected[1])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from flawsight.parts import graphs, sketches
 from flawsight.parts.neighbours import Bank
-from flawsight.parts.sketches import GROUP, NARROW, WIDE, Sketches
+from flawsight.parts.sketches import GROUP, NARROW, WIDE, Sketches, sketched
 from flawsight.types import Float
 
 ROUNDING = 1e-5  # of the lengths' product, as the neighbours allow
@@ -43,7 +43,7 @@ def axes_of(dims: int, n: int) -> Float:
 
 
 def assert_bounds_hold(queries: Float, rows: Float, bias: Float, axes: Float) -> NDArray[np.float64]:
-    bounds = Sketches(rows, axes).bounds(queries, bias)
+    bounds = Sketches(rows, axes).bounds(sketched(queries, axes), bias)
     true = closeness(queries, rows, bias)
     allowed = ROUNDING * np.linalg.norm(rows, axis=1).max() * np.linalg.norm(queries, axis=1).max()
     assert bounds.shape == true.shape
@@ -81,7 +81,8 @@ def test_a_group_without_rows_that_count_is_shut() -> None:
     bias = biased(rows)
     bias[GROUP : 2 * GROUP] = -np.inf
     bias[:5] = -np.inf
-    bounds = Sketches(rows, axes_of(40, 20)).bounds(queries, bias)
+    axes = axes_of(40, 20)
+    bounds = Sketches(rows, axes).bounds(sketched(queries, axes), bias)
     assert np.isneginf(bounds[:, 1]).all()
     assert np.isfinite(bounds[:, [0, 2]]).all()
 

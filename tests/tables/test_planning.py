@@ -25,7 +25,6 @@ from .conftest import MakeRequest
         ({"methods": ("padimm",)}, "Did you mean padim"),
         ({"recipe": "rows"}, "tables: presets: there is no 'rows'. Did you mean row"),
         ({"pixels_at": "cropped"}, "tables: eval: there is no 'cropped'. Did you mean crop"),
-        ({"seeds": ()}, "seeds must be whole numbers ≥ 0; got none"),
         ({"seeds": (-1,)}, "seeds must be whole numbers ≥ 0"),
         ({"jobs": 0}, "jobs and shots must be ≥ 1"),
         ({"shots": (0,)}, "jobs and shots must be ≥ 1"),
@@ -64,7 +63,10 @@ def test_every_cell_is_a_row_a_category_and_a_seed(make_request: MakeRequest) ->
 
 def test_rows_that_cannot_run_say_why(make_request: MakeRequest) -> None:
     work = make_work(make_request(methods=("geotrans", "patchcore_1", "ens224"), tables=("S1", "R")))
-    assert [cell.row for cell in work.cells] == ["patchcore_1", "ens224"]
+    assert sorted(cell.row for cell in work.cells) == ["ens224", "patchcore_1"]
+    ensemble = next(cell for cell in work.cells if cell.row == "ens224")
+    assert ensemble.plan.backbone_name == "efficientnet_lite0+efficientnet_lite2"
+    assert ensemble.judging.ensemble_norm == "test"
     assert work.not_run == [("geotrans", "", "there is no method 'geotrans' in this flawsight")]
 
 

@@ -128,7 +128,7 @@ def test_a_table_by_its_name() -> None:
 def test_rows_have_recipes_for_each_preset() -> None:
     for row in ROWS.values():
         assert row.run_as("row") is row.recipe
-        assert row.run_as("embedded").backbone == "efficientnet_lite2"
+        assert str(row.run_as("embedded").backbone).endswith("efficientnet_lite2")
         assert row.run_as("smoke").size == 64
         assert row.tolerance("image_auroc", is_mean=False) >= row.tolerance("image_auroc", is_mean=True)
     assert {row.embedded.preset for row in ROWS.values() if row.embedded} <= PRESETS.keys()

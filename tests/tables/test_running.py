@@ -13,7 +13,7 @@ from flawsight.datasets import open_dataset
 from flawsight.errors import DataError, UsageError
 from flawsight.evaluation import evaluate
 from flawsight.fitting import fit
-from flawsight.tables import running
+from flawsight.tables import keeping, running
 from flawsight.tables.keeping import KeptBackbone
 from flawsight.tables.planning import make_work
 from flawsight.tables.running import Result, Run, make_folder, read, run
@@ -102,11 +102,12 @@ def test_cells_share_what_the_network_made_of_a_picture(
 ) -> None:
     made: list[KeptBackbone] = []
 
-    def keeping(*args: Any) -> KeptBackbone:
-        made.append(KeptBackbone(*args))
-        return made[-1]
+    class Noted(KeptBackbone):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            made.append(self)
 
-    monkeypatch.setattr(running, "KeptBackbone", keeping)
+    monkeypatch.setattr(keeping, "KeptBackbone", Noted)
     request = make_request(seeds=(0, 1))
     run(request, tmp_path)
     data = open_dataset(request.data)
