@@ -37,9 +37,10 @@ clean: ## forget environments and what was made
 	@mkdir -p $(OUT)
 	@touch $@
 
-.venv-test/ready: requirements/core.txt requirements/test.txt pyproject.toml
+.venv-test/ready: requirements/core.txt requirements/test.txt requirements/torch.txt pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	$(TEST)python -m pip install --quiet --disable-pip-version-check -r requirements/core.txt -r requirements/test.txt
+	$(TEST)python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/torch.txt
 	$(TEST)python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

@@ -41,7 +41,7 @@ def _backbones() -> dict[str, str]:
 
 
 def _datasets() -> dict[str, str]:
-    return {name: layout.description for name, layout in DATASETS.items()}
+    return {name: f"{one.title}: {one.description}. {one.where}".rstrip() for name, one in DATASETS.items()}
 
 
 def _metrics() -> dict[str, str]:

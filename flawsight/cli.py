@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flawsight import cli_backbones, cli_tables
+from flawsight import cli_backbones, cli_datasets, cli_tables
 from flawsight import options as opt
 from flawsight.errors import UsageError
 from flawsight.exits import REJECTED, stop, verb
@@ -32,34 +32,25 @@ app = typer.Typer(
 
 @app.command()
 @verb
+@opt.with_plan
 def fit(
     good_dir: Annotated[Path, typer.Argument(metavar="GOOD_DIR", help="A folder of pictures of good parts.")],
+    *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file to write.")] = Path("part.flaw"),
-    method: opt.Method = None,
-    backbone: opt.BackboneName = None,
-    preset: opt.PresetName = "default",
-    size: opt.Size = None,
-    levels: opt.Levels = None,
-    options: opt.Options = None,
-    seed: opt.Seed = None,
-    max_false_rejects: opt.FalseRejects = None,
-    confidence: opt.Confidence = 0.95,
-    skip_bad: opt.SkipBad = False,
-    runtime: opt.Runtime = "onnxruntime",
-    weights: opt.Weights = None,
-    device: opt.Device = "cpu",
+    plan: Plan,
+    dry_run: opt.DryRun = False,
     json: opt.Json = None,
 ) -> None:
     """Learn from good pictures and write a model file."""
-    from flawsight.fitting import fit as fit_model
-    from flawsight.report.console import meter, tell
+    from flawsight import fitting
+    from flawsight.report.console import meter, tell, tell_estimate
 
-    plan = _plan(
-        method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime, weights, device
-    )
-    _check_writable(out, json)
+    _check_writable(None if dry_run else out, json)
+    tell_estimate(fitting.estimate(good_dir, plan), json, dry_run)
+    if dry_run:
+        return
     with meter() as progress:
-        model = fit_model(good_dir, plan, progress)
+        model = fitting.fit(good_dir, plan, progress)
     model.save(out)
     tell(model.info(), model.training.notes, json, out)
 
@@ -99,10 +90,12 @@ def score(
 
 @app.command()
 @verb
+@opt.with_plan
 def evaluate(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A data set of good and defective pictures; see `flawsight list datasets`.")
     ],
+    *,
     category: Annotated[str | None, typer.Option(help="Which one, where DATA holds several.")] = None,
     layout: Annotated[str | None, typer.Option(help="How DATA is laid out, where it is not recognised.")] = None,
     model: Annotated[Path | None, typer.Option(help="Judge this model; without it one is fitted on DATA's good pictures.")] = None,
@@ -110,19 +103,7 @@ def evaluate(
     report_file: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as a page.")] = None,
     no_masks: Annotated[bool, typer.Option("--no-masks", help="Judge whole pictures only.")] = False,
     ensemble_norm: opt.EnsembleNorm = "held-out",
-    method: opt.Method = None,
-    backbone: opt.BackboneName = None,
-    preset: opt.PresetName = "default",
-    size: opt.Size = None,
-    levels: opt.Levels = None,
-    options: opt.Options = None,
-    seed: opt.Seed = None,
-    max_false_rejects: opt.FalseRejects = None,
-    confidence: opt.Confidence = 0.95,
-    skip_bad: opt.SkipBad = False,
-    runtime: opt.Runtime = "onnxruntime",
-    weights: opt.Weights = None,
-    device: opt.Device = "cpu",
+    plan: Plan,
     json: opt.Json = None,
 ) -> None:
     """Measure how well defects are found, on pictures with labels."""
@@ -133,14 +114,11 @@ def evaluate(
     from flawsight.report import html
     from flawsight.report.console import meter, tell_report
 
-    plan = _plan(
-        method, backbone, preset, size, levels, options, seed, max_false_rejects, confidence, skip_bad, runtime, weights, device
-    )
-    if model and plan != Plan(skip_bad=skip_bad, runtime=runtime, device=device):
+    if model and plan != Plan(skip_bad=plan.skip_bad, runtime=plan.runtime, device=plan.device):
         raise UsageError("evaluate: --model judges with that model as it is, and options of a new fit came too. Leave out either.")
-    judging = Judging(not no_masks, skip_bad, ensemble_norm=ensemble_norm)
+    judging = Judging(not no_masks, plan.skip_bad, ensemble_norm=ensemble_norm)
     _check_writable(save, report_file, json)
-    loaded = load(model, runtime) if model else None
+    loaded = load(model, plan.runtime) if model else None
     with meter() as progress:
         dataset = open_dataset(data, category, layout, not no_masks)
         report, fitted = evaluate_dataset(dataset, loaded, plan, judging, progress)
@@ -222,10 +200,15 @@ def demo(
     typer.echo(f"  flawsight evaluate {folder} --model plate.flaw --report report.html")
 
 
-backbones = typer.Typer(help="Look after the networks' weights.", no_args_is_help=True)
-for name, function in cli_backbones.VERBS.items():
-    backbones.command(name)(verb(function))
-app.add_typer(backbones, name="backbones")
+GROUPS = (
+    ("backbones", "Look after the networks' weights.", cli_backbones.VERBS),
+    ("datasets", "Look after data sets.", cli_datasets.VERBS),
+)
+for group, told, verbs in GROUPS:
+    grouped = typer.Typer(help=told, no_args_is_help=True)
+    for name, function in verbs.items():
+        grouped.command(name)(verb(function))
+    app.add_typer(grouped, name=group)
 
 
 app.command("tables", cls=cli_tables.ManyValues)(verb(cli_tables.tables))
@@ -243,32 +226,6 @@ def list_names(
     from flawsight.report.console import show_facts
 
     show_facts(Console(), listing(what))
-
-
-def _plan(
-    method: str | None,
-    backbone: str | None,
-    preset: str,
-    size: int | None,
-    levels: str | None,
-    options: list[str] | None,
-    seed: int | None,
-    max_false_rejects: str | None,
-    confidence: float,
-    skip_bad: bool,
-    runtime: str,
-    weights: str | None,
-    device: str,
-) -> Plan:
-    from flawsight.fitting import Plan, parse_options
-    from flawsight.threshold import parse_share
-
-    chosen = parse_options(options or [])
-    if seed is not None:
-        chosen["seed"] = seed
-    share = None if max_false_rejects is None else parse_share(max_false_rejects)
-    named = opt.names(levels)
-    return Plan(method, backbone, preset, size, named, chosen, share, confidence, skip_bad, runtime, weights, device)
 
 
 def _check_writable(*paths: Path | None) -> None:

@@ -52,6 +52,7 @@ def tables(
     backbone: opt.BackboneName = None,
     weights: opt.Weights = None,
     device: opt.Device = "cpu",
+    memory: opt.Memory = None,
     seeds: Annotated[Many, typer.Option(metavar="NUMBERS", help="Several give mean and standard deviation.")] = None,
     shots: Annotated[Many, typer.Option(metavar="NUMBERS", help="Learn from so many good pictures, drawn for each seed.")] = None,
     eval_at: Annotated[
@@ -82,7 +83,9 @@ def tables(
         tell_sheets(shown, None, json, wrote)
         return
     numbers = _numbers("--seeds", seeds), _numbers("--shots", shots)
-    request = Request(data, names, _names(methods), _names(categories), preset, backbone, weights, device, *numbers, eval_at, jobs)
+    request = Request(
+        data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *numbers, eval_at, jobs
+    )
     with meter() as progress:
         found = run(request, out, progress, tell_cell)
     shown = [*sheets.measured_sheets(found), *low_shot.low_shot_sheets(found)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from flawsight.errors import DataError, PictureError
 from flawsight.frames import map_at, mask_at
 from flawsight.metrics import PixelTally, pro_of_picture, resampling
 from flawsight.preprocess import Preprocess
-from flawsight.types import Mask, Prediction, Sample
+from flawsight.types import Mask, Prediction, Sample, mask_files
 
 RESAMPLES = 200  # at most: a resample of all pixels costs more than one of the pictures' scores
 
@@ -45,10 +46,7 @@ class Comparison:
             return
         mask: Mask = np.zeros(heat.shape, np.bool_)
         if sample.mask:
-            mask = image.read_mask(sample.mask)
-            if mask.shape != result.size_hw:
-                raise DataError(_mask_size(sample, mask.shape, result.size_hw))
-            mask = mask_at(self.pixels_at, mask, self.preprocess, self.mask_rule)
+            mask = mask_at(self.pixels_at, _read_mask(sample, result.size_hw), self.preprocess, self.mask_rule)
         self.n_masks += sample.mask is not None
         self.tally.add(heat, mask)
         self._labels.append(int(bool(sample.label)))
@@ -73,19 +71,26 @@ class Comparison:
 def check_masks(samples: Sequence[Sample]) -> None:
     """Raise DataError for the first mask that does not fit its picture, from the files' headers alone."""
     for sample in samples:
-        if sample.mask is None:
-            continue
         try:
-            picture_hw = image.size_hw(sample.path)
+            picture_hw = image.size_hw(sample.path) if sample.mask else (0, 0)
         except PictureError:
             continue  # named with all the others when it is judged
-        mask_hw = image.size_hw(sample.mask)
-        if mask_hw != picture_hw:
-            raise DataError(_mask_size(sample, mask_hw, picture_hw))
+        for file in mask_files(sample.mask):
+            _check_mask(sample, file, image.size_hw(file), picture_hw)
 
 
-def _mask_size(sample: Sample, mask_hw: tuple[int, ...], picture_hw: tuple[int, ...]) -> str:
-    return (
-        f"{sample.mask}: the mask of {sample.name} must have its picture's size, {picture_hw[1]}×{picture_hw[0]}; "
-        f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or use --no-masks to judge whole pictures only."
-    )
+def _read_mask(sample: Sample, picture_hw: tuple[int, int]) -> Mask:
+    """The picture's mask bool [H,W], or several of them [n,H,W]."""
+    masks = []
+    for file in mask_files(sample.mask):
+        masks.append(image.read_mask(file))
+        _check_mask(sample, file, masks[-1].shape, picture_hw)
+    return np.stack(masks) if isinstance(sample.mask, tuple) else masks[0]
+
+
+def _check_mask(sample: Sample, file: Path, mask_hw: tuple[int, ...], picture_hw: tuple[int, ...]) -> None:
+    if mask_hw != picture_hw:
+        raise DataError(
+            f"{file}: the mask of {sample.name} must have its picture's size, {picture_hw[1]}×{picture_hw[0]}; "
+            f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or use --no-masks to judge whole pictures only."
+        )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import extremes, loader
+from flawsight import extremes, loader, memory
 from flawsight.comparing import Comparison, check_masks
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError, UnknownName, UsageError
@@ -23,6 +23,7 @@ from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
 from flawsight.types import Float, Prediction, Report, Row, Sample
 
+MEASURING_BYTES, KEY_BYTES = 128 << 20, 8  # of pixel metrics while they are measured, and of a pixel kept for that
 HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
 
 
@@ -70,7 +71,8 @@ def evaluate_dataset(
 ) -> tuple[Report, Model]:
     """The Report on a data set's test pictures, of the model given or of one fitted on its good ones; and that model.
 
-    Raises DataError for a data set that cannot be judged, before time is spent.
+    Within the plan's memory pixel metrics are exact so far as it goes. Raises DataError for a data set that cannot be judged,
+    before time is spent.
     """
     judging = judging or Judging()
     if judging.by_extremes:
@@ -87,6 +89,9 @@ def evaluate_dataset(
     fitted = fit(dataset.train, plan, progress) if model is None else model
     timings = {"fit": time.perf_counter() - started} if model is None else {}
     train = {sample.name: sample.path for sample in dataset.train}
+    if plan is not None and plan.memory is not None:
+        left = memory.parse(plan.memory) - memory.resident() - MEASURING_BYTES
+        judging = replace(judging, exact_px=max(0, min(judging.exact_px, left // KEY_BYTES)))
     report = evaluate(fitted, dataset.test, dataset.title, judging, train, progress)
     notes = list(dict.fromkeys([*dataset.notes, *report.notes, *(fitted.training.notes if model is None else ())]))
     return replace(report, timings_s={**timings, **report.timings_s}, notes=notes), fitted

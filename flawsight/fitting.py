@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flawsight import loader, threshold
+from flawsight import forecast, loader, memory, threshold
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
@@ -18,7 +19,7 @@ from flawsight.datasets.base import samples
 from flawsight.errors import DataError, PictureError, UsageError
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
-from flawsight.methods.base import Progress
+from flawsight.methods.base import BankMethod, Method, Progress
 from flawsight.model import Model, Training, now
 from flawsight.preprocess import Preprocess
 from flawsight.presets import get_preset
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Picture = Sample | str | Path | bytes | Pixels
-KEPT_BYTES = 256 << 20  # of reduced pictures, kept from the check until the network sees them
 FEW = 20  # good pictures under which a fit warns
 COARSE = 4  # pixels of the picture, on a side, for each that the network sees, above which a fit warns
 
@@ -39,7 +39,8 @@ class Plan:
 
     levels: of the backbone; if none are named the preset's, or where method or backbone are not, those that the method wants.
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
-    skip_bad: leave unreadable pictures out instead of stopping. runtime, weights, device: see open_backbone.
+    skip_bad: leave unreadable pictures out instead of stopping. runtime, weights, device: see open_backbone. memory: that this
+    process may hold while it fits, such as "1GB" or a number of bytes; if None, what it holds and half of what is free.
     needs_threshold: without, one good picture serves too, of which there is no held-out score; nothing is rejected then.
     """
 
@@ -55,6 +56,7 @@ class Plan:
     runtime: str = "onnxruntime"
     weights: str | None = None
     device: str = "cpu"
+    memory: str | int | None = None
     needs_threshold: bool = True
 
     @property
@@ -113,21 +115,25 @@ def fit(
     DataError (naming every unreadable picture) or UsageError before time is spent.
     """
     plan = plan or Plan()
-    preprocess, backbone = plan.preprocess(), backbone or plan.network()
-    method = make(plan.method_name, plan.method_options(), backbone)
-    chosen = good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
+    preprocess, backbone, method, chosen = _opened(pictures, plan, backbone)
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
-    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, _Keeper(preprocess))
+    budget = memory.budget(plan.memory)
+    left = budget - memory.resident()
+    pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
+    keeper = _Keeper(preprocess, forecast.kept_bytes(left))
+    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace)
     groups, notes = _groups([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
     notes += [*backbone.origin.notes, *_coarseness(preprocess, inspections)]
     threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
-
-    def prepare(item: tuple[tuple[Any, int], Inspection]) -> Float:
-        (picture, position), known = item
-        return preprocess.normalise(preprocess.reduce(loader.read(picture, position)) if known.kept is None else known.kept)
-
-    images = _counted(loader.ahead(prepare, zip(readable, inspections, strict=True)), len(readable), progress)
-    held_out = method.fit(images, groups, progress)
+    pace = _pace(left, preprocess, [one.size_hw for one in inspections])
+    images = _Images(preprocess, readable, inspections, pace, progress)
+    if isinstance(method, BankMethod):
+        room = forecast.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
+        room.check()
+        held_out, told = method.fit_within(images, groups, room.left, progress)
+        notes += told
+    else:
+        held_out = method.fit(images, groups, progress)
     training = Training(
         names=[loader.named(*item) for item in readable],
         fingerprints=[one.fingerprint for one in inspections],
@@ -142,6 +148,40 @@ def fit(
         chosen_threshold = threshold.none(plan.confidence)
     created = now()
     return Model(preprocess, method, plan.backbone_name, backbone, chosen_threshold, training, created, created)
+
+
+def estimate(
+    pictures: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image], plan: Plan | None = None
+) -> forecast.Estimate | None:
+    """What `fit` will need of memory and time: a few pictures are tried out. None where that cannot be told beforehand.
+
+    So it is for methods that keep no bank, and where no picture that is tried can be read. Raises UsageError as `fit` would.
+    """
+    plan = plan or Plan()
+    preprocess, _, method, chosen = _opened(pictures, plan)
+    threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)
+    if not isinstance(method, BankMethod):
+        return None
+    return forecast.estimate(method, preprocess, chosen, plan.memory)
+
+
+def _opened(
+    pictures: Any, plan: Plan, backbone: OnnxBackbone | JoinedBackbone | None = None
+) -> tuple[Preprocess, OnnxBackbone | JoinedBackbone, Method, list[Any]]:
+    """Preprocessing, network (opened unless it comes along), unfitted method and pictures of a plan."""
+    preprocess = plan.preprocess()
+    backbone = backbone or plan.network()
+    method = make(plan.method_name, plan.method_options(), backbone)
+    if plan.memory is not None:
+        memory.parse(plan.memory)
+        if not isinstance(method, BankMethod):
+            raise UsageError(f"fit: {method.name} cannot keep to a given memory. Leave out --memory, or choose patchcore.")
+    return preprocess, backbone, method, good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
+
+
+def _pace(left: int, preprocess: Preprocess, sizes_hw: Sequence[tuple[int, int]]) -> forecast.Pace:
+    inputs = [preprocess.input_hw(hw) for hw in sizes_hw]
+    return forecast.pace(left, max(sizes_hw, key=math.prod, default=(0, 0)), max(inputs, key=math.prod, default=(0, 0)))
 
 
 def good_pictures(folder: Path) -> list[Sample]:
@@ -159,18 +199,41 @@ def good_pictures(folder: Path) -> list[Sample]:
 
 
 class _Keeper:
-    """What the network will see of each picture that is inspected, so long as that takes less than KEPT_BYTES in all."""
+    """What the network will see of each picture that is inspected, so long as that takes less than so many bytes in all."""
 
-    def __init__(self, preprocess: Preprocess) -> None:
+    def __init__(self, preprocess: Preprocess, most: int) -> None:
         self._preprocess = preprocess
-        self._bytes = 0
+        self._left = most
 
     def __call__(self, pixels: Pixels) -> Pixels | None:
-        if self._bytes >= KEPT_BYTES:
+        if self._left <= 0:
             return None
         reduced = self._preprocess.reduce(pixels)
-        self._bytes += reduced.nbytes
+        self._left -= reduced.nbytes
         return reduced
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The network's inputs, float32 [3,h,w], of inspected pictures; they can be gone through again. Progress is told once."""
+
+    preprocess: Preprocess
+    pictures: list[tuple[Any, int]]
+    inspections: list[Inspection]
+    pace: forecast.Pace
+    progress: Progress | None
+    rounds: list[int] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Float]:
+        items = zip(self.pictures, self.inspections, strict=True)
+        images = loader.ahead(self._prepare, items, self.pace.workers, self.pace.waiting)
+        self.rounds.append(len(self.rounds))
+        yield from _counted(images, len(self.pictures), self.progress if len(self.rounds) == 1 else None)
+
+    def _prepare(self, item: tuple[tuple[Any, int], Inspection]) -> Float:
+        (picture, position), known = item
+        reduced = self.preprocess.reduce(loader.read(picture, position)) if known.kept is None else known.kept
+        return self.preprocess.normalise(reduced)
 
 
 def inspect(
@@ -179,15 +242,16 @@ def inspect(
     skip_bad: bool,
     progress: Progress | None,
     keep: Callable[[Pixels], Pixels | None] | None = None,
+    pace: forecast.Pace | None = None,
 ) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
     """The readable pictures with their positions, what is known of each, and name → reason of those left out.
 
     keep: see loader.inspect. Raises DataError naming every unreadable one unless they may be skipped.
     """
     numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
-    results = list(
-        _counted(loader.ahead(lambda item: loader.inspect(*item, keep), numbered), len(numbered), progress, "checking pictures")
-    )
+    pacing = (pace.workers, pace.waiting) if pace else ()
+    inspected = loader.ahead(lambda item: loader.inspect(*item, keep), numbered, *pacing)
+    results = list(_counted(inspected, len(numbered), progress, "checking pictures"))
     bad = [result for result in results if isinstance(result, PictureError)]
     if bad and not skip_bad:
         raise unreadable(where, bad, len(results))

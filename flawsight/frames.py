@@ -20,7 +20,7 @@ PIXELS_AT = {
     "crop": "the network's input",
     "full256": "the whole picture at 256 × 256",
 }
-MASK_RULES = {"half": "above half of full scale", "trunc": "at full scale"}
+MASK_RULES = {"half": "above half of full scale; where none is, not 0", "trunc": "at full scale"}
 FULL = 256
 WHITE = 255
 
@@ -44,9 +44,11 @@ def map_at(pixels_at: str, prediction: Prediction, preprocess: Preprocess) -> Fl
 
 
 def mask_at(pixels_at: str, mask: Mask, preprocess: Preprocess, rule: str = "half") -> Mask:
-    """The mask bool [H,W] of a picture in that frame, reduced bilinearly as the picture itself is."""
+    """The mask bool [H,W] of a picture in that frame, reduced bilinearly as the picture itself is; of several [n,H,W], each."""
     if pixels_at == "native":
         return mask
+    if mask.ndim == 3:
+        return np.stack([mask_at(pixels_at, one, preprocess, rule) for one in mask])
     levels: Pixels = mask.astype(np.uint8)[:, :, None] * np.uint8(WHITE)
     if pixels_at == "crop":
         small = replace(preprocess, filter="bilinear").reduce(np.broadcast_to(levels, (*mask.shape, 3)))

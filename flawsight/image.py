@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.errors import FlawsightError, PictureError, UsageError
-from flawsight.types import Mask, Pixels, name_of
+from flawsight.types import Mask, MaskFiles, Pixels, mask_files, name_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,12 +72,23 @@ def is_grey(pixels: Pixels) -> bool:
     return pixels.strides[2] == 0
 
 
-def read_mask(path: Path) -> Mask:
-    """Bool [H,W], True where defective, turned upright as its picture would be. Raises PictureError.
+def read_mask(files: MaskFiles) -> Mask:
+    """Bool [H,W], True where any of the files shows a defect, turned upright as its picture would be. Raises PictureError.
 
     That is where the brightest channel is above half of full scale; in a mask that never gets there, as one of 0 and 1 or of small
     class numbers, wherever it is not 0. In palette pictures, any colour but black; any index but 0 where none or all is black.
     """
+    first, *more = mask_files(files)
+    mask = _read_mask(first)
+    for path in more:
+        other = _read_mask(path)
+        if other.shape != mask.shape:
+            raise PictureError(name_of(path), f"differs in size from {first.name}, a mask of the same picture. Mend the wrong one.")
+        mask = mask | other
+    return mask
+
+
+def _read_mask(path: Path) -> Mask:
     name = name_of(path)
     with _open(_bytes(path, name), name) as opened, _explained(name):
         picture = _upright(opened, name)

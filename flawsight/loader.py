@@ -10,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+import numpy as np
+
 from flawsight import image
 from flawsight.errors import PictureError
 from flawsight.types import Pixels, Sample, name_of
@@ -65,26 +67,29 @@ def inspect(
 
 def fingerprint(pixels: Pixels) -> str:
     """sha256 of a picture's size and pixels: equal for two files that show the same."""
-    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{pixels.shape}".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
 
 
-def ahead(work: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
+def ahead(work: Callable[[T], R], items: Iterable[T], workers: int | None = None, waiting: int = AHEAD) -> Iterator[R]:
     """`work` of each item, in order, done in threads a few items ahead. An exception comes out where its item would have.
 
-    Items are taken in the caller's thread. Of a slow source, like a camera, no result is kept back until more items come.
+    workers: threads, one for each core if None. waiting: results that may wait for each of them. Items are taken in the caller's
+    thread. Of a slow source, like a camera, no result is kept back until more items come.
     """
     workers = workers or os.cpu_count() or 1
-    waiting: deque[Future[R]] = deque()
+    queue: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="flawsight-loader") as pool:
         try:
             for future in _submitted(pool, work, items):
-                waiting.append(future)
-                if len(waiting) > AHEAD * workers or waiting[0].done():
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                queue.append(future)
+                if len(queue) > waiting * workers or queue[0].done():
+                    yield queue.popleft().result()
+            while queue:
+                yield queue.popleft().result()
         finally:
-            for future in waiting:
+            for future in queue:
                 future.cancel()
 
 

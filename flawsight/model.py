@@ -114,7 +114,7 @@ class Model:
 
     def info(self) -> dict[str, Any]:
         """What a person asks of a model, as plain values."""
-        training = self.training
+        training, state = self.training, self.method.state()
         sizes = sorted({(int(wide), int(high)) for high, wide in training.sizes_hw})
         return {
             "method": self.method.name,
@@ -124,7 +124,8 @@ class Model:
             "left_out": len(training.skipped),
             "picture_sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
             "network_sees": " ".join(dict.fromkeys("{1}×{0}".format(*self.preprocess.input_hw((h, w))) for w, h in sizes)),
-            "learned": {name: "×".join(map(str, array.shape)) for name, array in self.method.state().items() if array.size > 1},
+            "learned": {name: "×".join(map(str, array.shape)) for name, array in state.items() if array.size > 1},
+            "reached": {name: float(array[0]) for name, array in state.items() if array.shape == (1,)},
             "threshold": self.threshold.value,
             "promise": self.threshold.promise,
             "rule": self.threshold.rule,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from flawsight.fitting import Plan
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, as `flawsight fit` writes it.")]
 SomePictures = Annotated[
@@ -41,8 +47,69 @@ EnsembleNorm = Annotated[
         help="What an ensemble's members are scaled by: held-out, or test: the judged pictures, as the paper's code does."
     ),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory to fit in, such as 1GB or 512MiB; half of what is free if not told."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what the fit will need of time and memory.")]
 
 
 def names(text: str | None) -> tuple[str, ...]:
     """The names in a text like "stage3,stage5"."""
     return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default
+    "method": (Method, None),
+    "backbone": (BackboneName, None),
+    "preset": (PresetName, "default"),
+    "size": (Size, None),
+    "levels": (Levels, None),
+    "options": (Options, None),
+    "seed": (Seed, None),
+    "max_false_rejects": (FalseRejects, None),
+    "confidence": (Confidence, 0.95),
+    "skip_bad": (SkipBad, False),
+    "runtime": (Runtime, "onnxruntime"),
+    "weights": (Weights, None),
+    "device": (Device, "cpu"),
+    "memory": (Memory, None),
+}
+
+
+def with_plan(function: Callable[..., None]) -> Callable[..., None]:
+    """The verb with all options of a fit in place of its parameter `plan`, which it gets made from them."""
+    own = dict(inspect.signature(function).parameters)
+    shared = {name: _option(name, kind, default) for name, (kind, default) in OF_A_PLAN.items()}
+    every: dict[str, inspect.Parameter] = {}
+    for name, parameter in own.items():
+        if name == "plan":
+            every |= shared
+        else:  # annotations that are postponed are text
+            every[name] = _option(name, eval(parameter.annotation, function.__globals__), parameter.default)
+
+    @functools.wraps(function)
+    def run(**given: Any) -> None:
+        options = {name: given.pop(name) for name in OF_A_PLAN}
+        function(**given, plan=_plan(**options))
+
+    run.__signature__ = inspect.Signature(list(every.values()))  # type: ignore[attr-defined]  # where typer reads what a verb takes
+    run.__annotations__ = {name: parameter.annotation for name, parameter in every.items()}
+    return run
+
+
+def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _plan(
+    *, levels: str | None, options: list[str] | None, seed: int | None, max_false_rejects: str | None, **as_they_are: Any
+) -> Plan:
+    from flawsight.fitting import Plan, parse_options
+    from flawsight.threshold import parse_share
+
+    chosen = parse_options(options or [])
+    if seed is not None:
+        chosen["seed"] = seed
+    share = None if max_false_rejects is None else parse_share(max_false_rejects)
+    return Plan(levels=names(levels), options=chosen, max_false_rejects=share, **as_they_are)

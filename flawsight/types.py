@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+MaskFiles = Path | tuple[Path, ...]  # of one picture; of several files each shows one region
 
 
 def name_of(path: str | bytes | Path) -> str:
@@ -20,19 +21,25 @@ def name_of(path: str | bytes | Path) -> str:
     return Path(os.fsdecode(path)).as_posix().encode("utf-8", "backslashreplace").decode()
 
 
+def mask_files(mask: MaskFiles | None) -> tuple[Path, ...]:
+    """The files that a picture's mask is in, none where there is none."""
+    return (mask,) if isinstance(mask, Path) else mask or ()
+
+
 @dataclass(frozen=True)
 class Sample:
     """One picture of a data set, by its path; no pixels.
 
     name: path relative to the data set's root, with forward slashes; unique in the set.
-    label: 0 good, 1 defective, None unknown. kind: "good" or the kind of defect. mask: the picture of the true defect.
+    label: 0 good, 1 defective, None unknown. kind: "good" or the kind of defect. mask: the picture of the true defect, or several,
+    each of one region of it.
     """
 
     path: Path
     name: str
     label: int | None = None
     kind: str = ""
-    mask: Path | None = None
+    mask: MaskFiles | None = None
 
 
 @dataclass(frozen=True)

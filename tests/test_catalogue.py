@@ -40,6 +40,13 @@ def test_backbones_say_their_levels_and_licence() -> None:
         assert all(level in words for level in BACKBONES[name].levels)
 
 
+def test_data_sets_say_their_licence_and_where_to_get_them() -> None:
+    for name, words in listing("datasets").items():
+        assert DATASETS[name].licence in words
+        assert DATASETS[name].source in words
+        assert bool(DATASETS[name].source) == (name != "folder")
+
+
 @pytest.mark.parametrize(
     ("what", "told"), [("method", r"Did you mean methods\?"), ("Backbones", "Did you mean backbones"), ("x", "Known: backbones, ")]
 )

@@ -195,6 +195,35 @@ def test_a_kind_without_masks_is_left_out_of_pixel_metrics_and_told(copy: Path, 
         assert found.metrics[name] == without.metrics[name] != report.metrics[name]
 
 
+def test_of_several_masks_each_is_a_region(copy: Path, middling: Model, report: Report) -> None:
+    mask = next((copy / "ground_truth" / "chip").iterdir())
+    truth = image.read_mask(mask)
+    one, other = np.zeros((2, *truth.shape), np.uint8)
+    one[truth], other[truth], other[:20, :20] = 255, 200, 200
+    one[-9:, -9:] = 255  # torn in two, and overlapping
+    mask.unlink()
+    (mask.parent / "000").mkdir()
+    for name, values in (("000", one), ("001", other)):
+        image.write(mask.parent / "000" / f"{name}.png", values)
+    data = open_dataset(copy)
+    found, _ = evaluate_dataset(data, middling)
+    pixels = PixelTally()
+    for sample in data.test:
+        heat = middling.predict(sample).map
+        if sample.kind == "chip":
+            pixels.add(heat, np.stack([one > 0, other > 0]))
+        else:
+            pixels.add(heat, image.read_mask(sample.mask) if sample.mask else np.zeros(heat.shape, np.bool_))
+    assert found.counts["regions"] == pixels.metrics().n_regions
+    assert found.metrics["pro"] == pixels.metrics().pro != report.metrics["pro"]
+    (chip,) = (sample for sample in data.test if sample.kind == "chip")
+    assert chip.mask == (mask.parent / "000/000.png", mask.parent / "000/001.png")
+    np.testing.assert_array_equal(image.read_mask(chip.mask), (one > 0) | (other > 0))
+    image.write(mask.parent / "000/001.png", other[:50])
+    with pytest.raises(DataError, match=r"000/001\.png: the mask of test/chip/000\.png must have its picture's size"):
+        evaluate_dataset(data, middling)
+
+
 @pytest.mark.parametrize("how", ["no masks there", "masks not used"])
 def test_without_masks_whole_pictures_are_judged(copy: Path, middling: Model, report: Report, how: str) -> None:
     if how == "no masks there":

@@ -33,7 +33,8 @@ def no_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
     def reached(*args: Any, **kwargs: Any) -> None:
         pytest.fail("the method's fit was called")
 
-    monkeypatch.setattr(METHODS["patchcore"], "fit", reached)
+    for name in ("fit", "fit_within"):
+        monkeypatch.setattr(METHODS["patchcore"], name, reached)
 
 
 def pixels(seed: int, high: int = 64, wide: int = 64) -> Pixels:

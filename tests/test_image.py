@@ -531,6 +531,17 @@ def test_a_palette_that_begins_with_white_does_not_turn_the_mask_inside_out(tmp_
     np.testing.assert_array_equal(mask_of(tmp_path, saved(reduced)), BLOB)
 
 
+def test_a_mask_in_several_files_is_all_they_show_each_read_by_its_own_values(tmp_path):
+    image.write(tmp_path / "a.png", BLOB.astype(np.uint8) * 255)
+    image.write(tmp_path / "b.png", BLOB[::-1].astype(np.uint8) * 3)
+    files = (tmp_path / "a.png", tmp_path / "b.png")
+    np.testing.assert_array_equal(image.read_mask(files), BLOB | BLOB[::-1])
+    np.testing.assert_array_equal(image.read_mask(files[1:]), BLOB[::-1])
+    image.write(tmp_path / "b.png", np.zeros((8, 6), np.uint8))
+    with pytest.raises(PictureError, match=r"b\.png: differs in size from a\.png, a mask of the same picture"):
+        image.read_mask(files)
+
+
 def test_an_empty_palette_mask_is_empty(tmp_path):
     assert not mask_of(tmp_path, saved(Image.new("P", (5, 4)))).any()
 

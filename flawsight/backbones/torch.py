@@ -35,9 +35,7 @@ def published(card: BackboneCard, levels: Sequence[str], path: Path) -> bytes:
 
     Raises ModelFileError if it holds no such weights.
     """
-    with torch.device("meta"):  # nothing is drawn at random only to be overwritten
-        network = _network(card)
-    state = _read(path)
+    network, state = empty(card), _read(path)
     if card.name.startswith("densenet"):
         state = {re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", name): one for name, one in state.items()}
     wanted = network.state_dict()
@@ -49,7 +47,7 @@ def published(card: BackboneCard, levels: Sequence[str], path: Path) -> bytes:
         )
     with torch.no_grad():
         network.load_state_dict({name: one for name, one in state.items() if name in wanted}, strict=False, assign=True)
-    return _export(_Trunk(_steps(card, network), levels))
+    return _export(trunk(card, network, levels))
 
 
 def random(card: BackboneCard, levels: Sequence[str], seed: int) -> bytes:
@@ -68,20 +66,32 @@ def random(card: BackboneCard, levels: Sequence[str], seed: int) -> bytes:
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
                 module.momentum = None  # the statistics become those of the one batch that is seen
-        steps = _steps(card, network)
-        _Trunk(steps, [steps[-1][0][-1]]).train()(_noise(*SETTLING))
-    return _export(_Trunk(steps, levels))
+        trunk(card, network, list(card.levels)).train()(_noise(*SETTLING))
+    return _export(trunk(card, network, levels))
+
+
+def empty(card: BackboneCard) -> Any:
+    """The library's network without weights: nothing is drawn at random only to be overwritten."""
+    with torch.device("meta"):
+        return _network(card)
+
+
+def trunk(card: BackboneCard, network: Any, levels: Sequence[str]) -> _Trunk:
+    """The network's first parts, as far as these levels need them; its weights are shared."""
+    return _Trunk(_steps(card, network), levels)
 
 
 def _noise(n: int, side: int) -> torch.Tensor:
-    """Pictures float32 [n,3,side,side] from torch's random state, each with another share of fine and of coarse structure.
+    """Pictures float32 [n,3,side,side] from torch's random state, each with another share of fine and coarse, soft and hard structure.
 
     Settled on one kind alone, a deep network's values explode on pictures of another.
     """
-    scales = [torch.randn(n, 3, side >> i, side >> i) for i in range(0, side.bit_length(), 2)]
-    shares = 2 * torch.rand(len(scales), n, 1, 1, 1) ** 2
-    layers = [nn.functional.interpolate(one, (side, side), mode="bilinear") for one in scales]
-    return (shares * torch.stack(layers)).sum(0)
+    pictures = torch.zeros(n, 3, side, side)
+    for i in range(0, side.bit_length(), 2):
+        soft, hard = torch.randn(n, 3, side >> i, side >> i).split(n // 2)
+        layers = [nn.functional.interpolate(soft, (side, side), mode="bilinear"), nn.functional.interpolate(hard, (side, side))]
+        pictures += 3 * torch.rand(n, 1, 1, 1) ** 2 * torch.cat(layers)
+    return pictures
 
 
 class _Trunk(nn.Module):  # type: ignore[misc]  # torch's types are not looked at

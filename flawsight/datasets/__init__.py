@@ -1,39 +1,40 @@
-"""Where pictures lie and what is known of them: paths and pairing by name, never pixels. DATASETS is the table of layouts."""
+"""Where pictures lie and what is known of them: paths and pairing by name. DATASETS is the table of layouts.
+
+A picture is opened only where nothing else tells a good one: by a mask that shows nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
-from flawsight.datasets import folder, mvtec
-from flawsight.datasets.base import DataSet, find_pictures, unreadable
+from flawsight.datasets import btad, dagm, folder, kolektor, kolektor2, mpdd, mtd, mvtec, mvtec_ad2, mvtec_loco, real_iad, visa
+from flawsight.datasets.base import DataSet, Layout, find_pictures, unreadable
 from flawsight.errors import DataError, UnknownName
 
-__all__ = ["DATASETS", "DataSet", "Layout", "find_pictures", "open_dataset"]
+__all__ = ["DATASETS", "DataSet", "Layout", "find_layout", "find_pictures", "open_dataset"]
+
+OWN = (  # layouts of one public data set each; no folder is two of them
+    mvtec_loco.LAYOUT,
+    mvtec_ad2.LAYOUT,
+    visa.LAYOUT,
+    btad.LAYOUT,
+    mpdd.LAYOUT,
+    real_iad.LAYOUT,
+    kolektor.LAYOUT,
+    kolektor2.LAYOUT,
+    dagm.LAYOUT,
+    mtd.LAYOUT,
+)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """A way of laying out folders.
-
-    recognises: whether a folder is one. categories: the names in it, none where it is a single one. read: one category, with its
-    masks or without.
-    """
-
-    name: str
-    description: str
-    recognises: Callable[[Path], bool] = field(repr=False)
-    categories: Callable[[Path], list[str]] = field(repr=False)
-    read: Callable[[Path, bool], DataSet] = field(repr=False)
+def _but(layout: Layout, *others: Layout) -> Layout:
+    """A layout that anybody's pictures may have, which leaves what another recognises to that."""
+    return replace(layout, recognises=lambda root: layout.recognises(root) and not any(one.recognises(root) for one in others))
 
 
 DATASETS: dict[str, Layout] = {
-    layout.name: layout
-    for layout in (
-        Layout("mvtec", mvtec.DESCRIPTION, mvtec.recognises, mvtec.categories, mvtec.read),
-        Layout("folder", folder.DESCRIPTION, folder.recognises, lambda root: [], folder.read),
-    )
+    layout.name: layout for layout in (_but(mvtec.LAYOUT, *OWN), *OWN, _but(folder.LAYOUT, mvtec.LAYOUT, *OWN))
 }
 
 
@@ -46,13 +47,14 @@ def open_dataset(root: str | Path, category: str | None = None, layout: str | No
     try:
         if not root.is_dir():
             raise DataError(f"{root}: a folder was needed; {'it is a file' if root.exists() else 'there is none'}. Check the path.")
-        chosen = _layout(root, layout)
+        chosen = find_layout(root, layout)
         return chosen.read(_category(root, category, chosen.categories(root)), use_masks)
     except OSError as error:
         raise unreadable(root, error) from None
 
 
-def _layout(root: Path, name: str | None) -> Layout:
+def find_layout(root: Path, name: str | None = None) -> Layout:
+    """The layout of this name, or the one that recognises the folder. Raises UnknownName."""
     if name is None:
         return next((layout for layout in DATASETS.values() if layout.recognises(root)), DATASETS["folder"])
     if name not in DATASETS:
@@ -60,16 +62,16 @@ def _layout(root: Path, name: str | None) -> Layout:
     return DATASETS[name]
 
 
-def _category(root: Path, name: str | None, known: list[str]) -> Path:
+def _category(root: Path, name: str | None, known: dict[str, Path]) -> Path:
     """The folder of one category."""
     if name is None:
         if len(known) == 1:
-            return root / known[0]
+            return next(iter(known.values()))
         if known:
             raise DataError(f"{root}: holds {len(known)} categories ({', '.join(known)}). Choose one with --category.")
         return root
     if name in known:
-        return root / name
+        return known[name]
     if root.name == name:
         return root
     raise UnknownName(f"{root}: categories", name, known or [root.name])

@@ -15,6 +15,7 @@ from flawsight.datasets.base import (
     GOOD_NAMES,
     MASK_FOLDERS,
     DataSet,
+    Layout,
     defective_samples,
     find_folders,
     find_pictures,
@@ -24,9 +25,6 @@ from flawsight.datasets.base import (
 from flawsight.errors import DataError
 from flawsight.types import Sample
 
-DESCRIPTION = (
-    "plain folder: good pictures; or good/ and one folder for each kind of defect, with or without masks/<kind>/<name>.png"
-)
 TEST_EVERY = 4
 
 
@@ -70,3 +68,13 @@ def _only(root: Path, names: tuple[str, ...]) -> Path | None:
         listed = " and ".join(folder.name for folder in found)
         raise DataError(f"{root}: one folder called {' or '.join(names)} was needed; came {listed}. Merge or rename them.")
     return found[0] if found else None
+
+
+LAYOUT = Layout(
+    name="folder",
+    title="plain folder",
+    description="good pictures; or good/ and one folder for each kind of defect, with or without masks/<kind>/<name>.png",
+    recognises=recognises,
+    categories=lambda root: {},
+    read=read,
+)

@@ -8,9 +8,12 @@ from flawsight.backbones import Backbone
 from flawsight.errors import UnknownName
 from flawsight.methods.base import Method, make_params
 from flawsight.methods.ensemble import Ensemble
+from flawsight.methods.mahalanobis_ad import MahalanobisAD
+from flawsight.methods.ocsvm import OCSVM
+from flawsight.methods.padim import PaDiM
 from flawsight.methods.patchcore import PatchCore
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (PatchCore, Ensemble)}
+METHODS: dict[str, type[Method]] = {method.name: method for method in (PatchCore, Ensemble, PaDiM, MahalanobisAD, OCSVM)}
 
 
 def get_method(name: str) -> type[Method]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.backbones import Backbone, BackboneCard
 from flawsight.errors import UnknownName, UsageError
+from flawsight.parts.streaming import Need
 from flawsight.types import Float, Scores
 
 Arrays = dict[str, NDArray[Any]]
@@ -61,6 +62,42 @@ class Method(Scorer, Protocol):
         ...
 
 
+@runtime_checkable
+class BankMethod(Method, Protocol):
+    """A method whose fit is `build` on what `reduce` leaves of the patches that `embed` gives, and can be in bounded memory.
+
+    All but `fit_within` and `build` depend on params and network alone, so pictures may be embedded and blocks reduced anywhere.
+    """
+
+    def embed(self, images: Float) -> tuple[Float, tuple[int, int], list[int]]:
+        """Patch vectors, float32 [B,P,D], their grid (rows, columns), and how the dimensions divide into levels."""
+        ...
+
+    def need(self, dims: int) -> Need:
+        """What a choice from patches of so many dimensions takes of memory."""
+        ...
+
+    def reduce(self, rows: Float, draws: Float, n: int, scales: Float | None = None) -> NDArray[np.int64]:
+        """Indices, rising, of n rows of a block that stand for all of it. draws: float32 [N], a random number for each.
+
+        scales: of rows that are not scaled yet, float32 [D].
+        """
+        ...
+
+    def build(self, rows: Float, source: NDArray[np.int32], scales: Float, grids: NDArray[np.int32], radius: float) -> None:
+        """Take scaled rows [M,D] for the bank. source: int32 [M,3], picture, grid row and column of each. grids: int32 [N,2]."""
+        ...
+
+    def fit_within(
+        self, images: Iterable[Float], groups: list[int], room: int | None, progress: Progress | None = None
+    ) -> tuple[Float, list[str]]:
+        """As `fit`, and what a reader must know of it. room: bytes of memory to take at most for patches and work on them.
+
+        images: may be gone through twice. Raises UsageError where there is too little room.
+        """
+        ...
+
+
 def make_params(cls: type[P], options: Mapping[str, Any], where: str) -> P:
     """The method's params with these options set; UnknownName for an option it does not have, UsageError for a wrong type."""
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -89,6 +126,17 @@ def check_types(params: Any, where: str) -> None:
         value = getattr(params, field.name)
         fits = isinstance(value, kinds[str(field.type)]) and isinstance(value, bool) == (field.type == "bool")
         check(fits, f"{where}{field.name}", f"of type {field.type}", value)
+
+
+def last_at_strides(card: BackboneCard, strides: Sequence[int]) -> tuple[str, ...]:
+    """The last level of each of these strides that the network has."""
+    last = {stride: level for level, (_, stride) in card.levels.items()}
+    return tuple(last[stride] for stride in strides if stride in last)
+
+
+def averages(backbone: Backbone, image: Float) -> list[Float]:
+    """Each level of one picture [3,h,w] averaged over the picture: float32 [C] each."""
+    return [level[0].mean((1, 2), dtype=np.float64).astype(np.float32) for level in backbone.features(image[None])]
 
 
 class Judged(NamedTuple):

@@ -22,19 +22,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flawsight import memory
 from flawsight.backbones import Backbone, BackboneCard
-from flawsight.errors import NotFitted
+from flawsight.errors import DataError, NotFitted, UsageError
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, stack
 from flawsight.parts import coreset, mapper, resample
 from flawsight.parts.neighbours import Bank
+from flawsight.parts.streaming import BLOCK_ROWS, Covering, Gathered, Need, Stream, radius_factor, variance
 from flawsight.types import Float, Scores
-
-BLOCK_ROWS = 8192  # of patch vectors, where a pass over all of them would double them in memory
 
 
 class _Layout(NamedTuple):
@@ -118,41 +119,80 @@ class PatchCore:
         self._scale: Float = np.ones(0, np.float32)  # [D]
         self._source: NDArray[np.int32] = np.zeros((0, 3), np.int32)  # [M,3] picture, row, column
         self._grids: NDArray[np.int32] = np.zeros((0, 2), np.int32)  # [N,2] rows, columns of each picture
-        self._radius = 0.0
+        self._radius, self._factor = 0.0, 1.0
 
     def fit(self, images: Iterable[Float], groups: list[int], progress: Progress | None = None) -> Float:
         """See Method.fit."""
-        embedded, layouts = [], []
+        return self.fit_within(images, groups, None, progress)[0]
+
+    def fit_within(
+        self, images: Iterable[Float], groups: list[int], room: int | None, progress: Progress | None = None
+    ) -> tuple[Float, list[str]]:
+        """See BankMethod.fit_within. Where all patches fit they are kept; else blocks of them are reduced, see parts/streaming.py.
+
+        Then held-out scores need a second pass, which makes each picture's patches again: these are larger than the picture.
+        """
+        if room is not None and iter(images) is images:
+            raise UsageError(
+                "patchcore: within limited memory pictures are looked at twice; an iterator came. Give a list of them."
+            )
+        draws, layouts, stream = np.random.default_rng([self.params.seed, 1]), [], None
         for image in images:
-            patches, grid, channels = self._embed(image[None])
-            embedded.append(patches[0])
+            patches, grid, channels = self.embed(image[None])
+            if stream is None:
+                to_scales = partial(_scales, channels=channels if self.params.balance_levels else None)
+                stream = Stream("patchcore", self.need(patches.shape[2]), room, len(groups), to_scales, self.reduce)
+            stream.add(patches[0], grid, draws.random((patches.shape[1],), dtype=np.float32))
             layouts.append(_Layout(grid, image.shape[1:]))
-        rows = np.concatenate(embedded)
-        starts = np.cumsum([0, *(len(patches) for patches in embedded)])
-        del embedded
-        self._scale = _level_scales(rows, channels) if self.params.balance_levels else np.ones(rows.shape[1], np.float32)
-        rows *= self._scale
-        kept = self._select(rows, progress)
-        self._bank = Bank(rows[kept])
-        self._grids = np.array([layout.grid for layout in layouts], np.int32)
-        self._source = _sources(kept, starts, self._grids)
-        return self._held_out(np.split(rows, starts[1:-1]), layouts, np.array(groups), progress)
+        if stream is None:
+            raise DataError("patchcore: no pictures came to learn from. Give it some.")
+        held = stream.finish()
+        scales = to_scales(variance(held.rows) if held.blocks == 1 else stream.spread.variance)
+        del stream
+        held.rows *= scales
+        memory.give_back()
+        kept, radius = self._select(held, progress)
+        grids = np.array([layout.grid for layout in layouts], np.int32)
+        self.build(held.rows[kept], held.source[kept], scales, grids, radius)
+        if held.blocks == 1:
+            starts = np.cumsum([high * wide for high, wide in grids[:-1]])
+            return self._held_out(np.split(held.rows, starts), layouts, np.array(groups), progress), []
+        del held.rows
+        memory.give_back()
+        again = (self.embed(image[None])[0][0] * scales for image in images)
+        covering = Covering(self._measured(self._fitted.rows)) if self.params.coreset == "greedy" else None
+        held_out = self._held_out(again, layouts, np.array(groups), progress, covering)
+        if covering is not None:
+            self._radius, self._factor = covering.radius, radius_factor(covering.radius, radius)
+        return held_out, [self._note(held.blocks, held.n_seen)]
+
+    def build(self, rows: Float, source: NDArray[np.int32], scales: Float, grids: NDArray[np.int32], radius: float) -> None:
+        """See BankMethod.build."""
+        self._bank = Bank(rows)
+        self._source, self._scale, self._grids, self._radius, self._factor = source, scales, grids, radius, 1.0
 
     def score(self, images: Float) -> Scores:
         """See Scorer.score. Raises NotFitted."""
         _ = self._fitted  # before the network runs
-        patches, grid, _ = self._embed(images)
+        patches, grid, _ = self.embed(images)
         layout = _Layout(grid, images.shape[2:])
-        return stack([self._score_one(rows * self._scale, layout) for rows in patches])
+        k = self.params.neighbours
+        scaled = [rows * self._scale for rows in patches]
+        return stack([self._judge(rows, *self._fitted.nearest(rows, k), layout) for rows in scaled])
 
     def state(self) -> Arrays:
-        """bank float32 [M,D], scale float32 [D], source int32 [M,3], grids int32 [N,2], radius float64 [1]."""
+        """bank float32 [M,D], scale float32 [D], source int32 [M,3], grids int32 [N,2], radius, radius_factor float64 [1].
+
+        radius: within which the bank covers all patches, as greedy selection measures them. radius_factor: how many times the
+        radius of a selection from all patches at once that can be at most; 1 where it is that.
+        """
         return {
             "bank": self._fitted.rows,
             "scale": self._scale,
             "source": self._source,
             "grids": self._grids,
             "radius": np.array([self._radius]),
+            "radius_factor": np.array([self._factor]),
         }
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -160,6 +200,7 @@ class PatchCore:
         self._bank = Bank(arrays["bank"])
         self._scale, self._source, self._grids = arrays["scale"], arrays["source"], arrays["grids"]
         self._radius = float(arrays["radius"][0])
+        self._factor = float(arrays["radius_factor"][0]) if "radius_factor" in arrays else 1.0
         return self
 
     @property
@@ -168,7 +209,7 @@ class PatchCore:
             raise NotFitted("patchcore: it has not been fitted. Call fit on good pictures first.")
         return self._bank
 
-    def _embed(self, images: Float) -> tuple[Float, tuple[int, int], list[int]]:
+    def embed(self, images: Float) -> tuple[Float, tuple[int, int], list[int]]:
         """Patch vectors, float32 [B,P,D], that grid, and the channels of each level, D in all.
 
         Each level is pooled, enlarged to the finest one's grid and appended (§3.1), or averaged as in the paper's code.
@@ -188,38 +229,85 @@ class PatchCore:
         rows = vectors.reshape(len(images), -1, high * wide).transpose(0, 2, 1)
         return np.ascontiguousarray(rows), (high, wide), channels
 
-    def _select(self, rows: Float, progress: Progress | None) -> NDArray[np.int64]:
-        """Indices of the rows that become the bank (§3.2)."""
-        params, rng = self.params, np.random.default_rng(self.params.seed)
-        n = coreset.n_kept(len(rows), params.coreset_ratio, params.bank_limit)
+    def need(self, dims: int) -> Need:
+        """See BankMethod.need."""
+        params = self.params
+        measured = min(dims, params.projection_dims or dims) if params.coreset == "greedy" else 0
+        return Need(dims, measured, params.coreset_ratio, params.bank_limit, params.coreset == "identity")
+
+    def reduce(self, rows: Float, draws: Float, n: int, scales: Float | None = None) -> NDArray[np.int64]:
+        """See BankMethod.reduce."""
+        if self.params.coreset == "random":
+            return np.sort(np.argsort(draws, kind="stable")[:n])
+        return np.sort(coreset.greedy(self._measured(rows, scales), n, overwrite=True)[0])
+
+    def _measured(self, rows: Float, scales: Float | None = None) -> Float:
+        """New rows as greedy selection measures them, of unscaled ones with scales."""
+        dims = min(rows.shape[1], self.params.projection_dims or rows.shape[1])
+        measured = np.empty((len(rows), dims), np.float32)
+        for start in range(0, len(rows), BLOCK_ROWS):
+            block = rows[start : start + BLOCK_ROWS] * (1 if scales is None else scales)
+            measured[start : start + BLOCK_ROWS] = coreset.project(block, dims, np.random.default_rng(self.params.seed))
+        return measured
+
+    def _select(self, held: Gathered, progress: Progress | None) -> tuple[NDArray[np.int64], float]:
+        """Indices of the scaled rows that become the bank (§3.2), and the radius in which they cover these rows."""
+        params, rng, rows = self.params, np.random.default_rng(self.params.seed), held.rows
+        n = min(coreset.n_kept(held.n_seen, params.coreset_ratio, params.bank_limit), len(rows))
         if params.coreset == "identity":
-            return np.arange(len(rows))
+            return np.arange(len(rows)), 0.0
         if params.coreset == "random":
-            return np.sort(rng.choice(len(rows), n, replace=False))
+            if held.blocks > 1:
+                return self.reduce(rows, held.draws, n), 0.0
+            return np.sort(rng.choice(len(rows), n, replace=False)), 0.0
         measured = coreset.project(rows, params.projection_dims, rng) if params.projection_dims else rows
         initial = coreset.mean_distance_to_starts(measured, rng) if params.random_starts else None
         report = None if progress is None else (lambda done, total: progress("choosing patches", done, total))
-        kept, self._radius = coreset.greedy(measured, n, initial, report)
-        return kept
+        return coreset.greedy(measured, n, initial, report, overwrite=measured is not rows)
 
     def _held_out(
-        self, pictures: list[Float], layouts: list[_Layout], groups: NDArray[np.int64], progress: Progress | None
+        self,
+        pictures: Iterable[Float],
+        layouts: list[_Layout],
+        groups: NDArray[np.int64],
+        progress: Progress | None,
+        covering: Covering | None = None,
     ) -> Float:
-        """Each good picture's score against the bank without its own group's rows: float32 [N], NaN where no rows remain."""
-        bank_groups = groups[self._source[:, 0]]
-        scores = np.full(len(pictures), np.nan, np.float32)
+        """Each good picture's score against the bank without its own group's rows: float32 [N], NaN where no rows remain.
+
+        pictures: the scaled patch vectors [P,D] of each.
+        """
+        bank_groups, k = groups[self._source[:, 0]], self.params.neighbours
+        scores = np.full(len(layouts), np.nan, np.float32)
         for i, (rows, layout) in enumerate(zip(pictures, layouts, strict=True)):
-            own = bank_groups == groups[i]
-            if np.count_nonzero(~own) >= self.params.neighbours:
-                scores[i] = self._score_one(rows, layout, own).score
+            own, index = bank_groups == groups[i], np.zeros((len(rows), 1), np.int64)
+            if np.count_nonzero(~own) >= k:
+                distance, index = self._fitted.nearest(rows, k, own)
+                scores[i] = self._judge(rows, distance, index, layout, own).score
+            if covering is not None:
+                covering.add(self._measured(rows), index[:, 0])
             if progress:
-                progress("scoring good pictures", i + 1, len(pictures))
+                progress("scoring good pictures", i + 1, len(layouts))
         return scores
 
-    def _score_one(self, rows: Float, layout: _Layout, exclude: NDArray[np.bool_] | None = None) -> Judged:
-        """One picture, from its scaled patch vectors [P,D]."""
-        bank, params, grid = self._fitted, self.params, np.array(layout.grid)
-        distance, index = bank.nearest(rows, params.neighbours, exclude)
+    def _note(self, blocks: int, n: int) -> str:
+        """What a reader must know of a bank chosen in blocks."""
+        told = f"{n:,} patches did not fit into memory at once: the bank was chosen from them in {blocks} blocks"
+        if self.params.coreset != "greedy":
+            return f"{told}."
+        reached = f"It covers all of them within {self._radius:.4g}, at most {self._factor:.3g} times the radius"
+        return f"{told}. {reached} that a choice from all at once would reach."
+
+    def _judge(
+        self,
+        rows: Float,
+        distance: Float,
+        index: NDArray[np.int64],
+        layout: _Layout,
+        exclude: NDArray[np.bool_] | None = None,
+    ) -> Judged:
+        """One picture, from its scaled patch vectors [P,D] and their nearest in the bank, squared distances and indices [P,k]."""
+        params, grid = self.params, np.array(layout.grid)
         if params.distance == "euclidean":
             distance = np.sqrt(distance)
         patch_scores = distance.mean(1).reshape(layout.grid)
@@ -248,22 +336,15 @@ class PatchCore:
         return float(1 - exponents[members == nearest][0] / exponents.sum())
 
 
-def _level_scales(rows: Float, channels: list[int]) -> Float:
-    """One over each level's spread (root of its total variance over all patches), repeated for its channels: float32 [D]."""
-    mean = rows.mean(0, dtype=np.float64).astype(np.float32)
-    squares = np.zeros(rows.shape[1], np.float64)
-    for start in range(0, len(rows), BLOCK_ROWS):
-        centred = rows[start : start + BLOCK_ROWS] - mean
-        squares += np.einsum("nd,nd->d", centred, centred)
+def _scales(variances: NDArray[np.float64], channels: list[int] | None) -> Float:
+    """One over each level's spread, the root of its total variance, repeated for its channels: float32 [D].
+
+    channels: of each level; None for scales of 1.
+    """
+    if channels is None:
+        return np.ones(len(variances), np.float32)
     scales = []
-    for part in np.split(squares / len(rows), np.cumsum(channels)[:-1]):
+    for part in np.split(variances, np.cumsum(channels)[:-1]):
         spread = np.sqrt(part.sum())
         scales.append(np.full(len(part), 1 / spread if spread > 0 else 1.0, np.float32))
     return np.concatenate(scales)
-
-
-def _sources(kept: NDArray[np.int64], starts: NDArray[np.int64], grids: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Picture, grid row and grid column of each kept row: int32 [M,3]."""
-    picture = np.searchsorted(starts, kept, side="right") - 1
-    row, column = np.divmod(kept - starts[picture], grids[picture, 1])
-    return np.stack([picture, row, column], 1).astype(np.int32)

@@ -29,6 +29,7 @@ from flawsight.types import Float
 TABLE_ROWS = 2048  # of the innermost active set: its table of distances is 16 MiB
 SHRINK = 8  # how many times fewer rows an active set has than the set it is taken from
 MIN_BLOCK_ROWS = 256
+MAX_BLOCK_ROWS = 1 << 15  # of which a copy is made at once
 BLOCK_CELLS = 1 << 20  # of the product of rows and new picks that is made at once: 4 MiB, which an outer cache holds
 GROUPED_PICKS = 1024  # new picks from which on they are searched in groups
 GROUPED_BLOCK_ROWS = 1024  # compared with them at once
@@ -45,15 +46,29 @@ def n_kept(n_rows: int, ratio: float, limit: int = 0) -> int:
     return min(n, limit) if limit else n
 
 
-def greedy(rows: Float, n: int, initial: Float | None = None, progress: Progress | None = None) -> tuple[Index, float]:
+def working_bytes(n: int, picks: int, dims: int) -> int:
+    """Bytes that `greedy` takes at most to pick from n rows of so many dimensions, a copy of the rows included.
+
+    What the runtime keeps of a first call with TABLE_ROWS rows, the table above all, is not counted.
+    """
+    row = 5 * dims + 57  # with its sketch, norms, distances, places, and what is made on the way of the last two
+    active = (n // (SHRINK - 1)) * row  # all of them, each taken from the one before
+    products = 8 * max(BLOCK_CELLS, MIN_BLOCK_ROWS * picks)  # the runtime's regions grow by doubling
+    return n * row + active + (min(n, MAX_BLOCK_ROWS) + 4 * picks) * 4 * dims + products  # new picks are copied into groups
+
+
+def greedy(
+    rows: Float, n: int, initial: Float | None = None, progress: Progress | None = None, overwrite: bool = False
+) -> tuple[Index, float]:
     """Indices of n rows in the order of their picking, int64 [n], and the covering radius they reach.
 
     rows: float32 [N,D], 1 ≤ n ≤ N. initial: squared distances, float32 [N], that the rows start from, as though to a centre that
     is not itself picked; without it the first pick is the row farthest from the mean of all. Of equally far rows the lowest
     index is picked; no row is picked twice. The radius is the largest distance (not squared) of any row to its nearest pick, or
-    to that centre.
+    to that centre. overwrite: `rows` may be changed, which saves a copy of them.
     """
-    centred = rows - rows.mean(0, dtype=np.float64).astype(np.float32)  # distances do not depend on the origin, rounding does
+    mean = rows.mean(0, dtype=np.float64).astype(np.float32)
+    centred = np.subtract(rows, mean, out=rows if overwrite else None)  # distances do not depend on the origin, rounding does
     norms = np.einsum("nd,nd->n", centred, centred)
     distance = np.full(len(rows), np.inf, np.float32) if initial is None else initial.astype(np.float32)
     axes = principal_axes(centred) if n >= GROUPED_PICKS else None
@@ -127,7 +142,8 @@ class _NewPicks:
 
     def __init__(self, every: _Active, new: Index) -> None:
         self._rows, self._bias = every.rows[new], -0.5 * every.norms[new]
-        self._groups, self.block_rows = None, max(MIN_BLOCK_ROWS, BLOCK_CELLS // max(len(new), 1))
+        self._groups = None
+        self.block_rows = min(MAX_BLOCK_ROWS, max(MIN_BLOCK_ROWS, BLOCK_CELLS // max(len(new), 1)))
         if every.sketches and len(new) >= GROUPED_PICKS:
             self._groups, self.block_rows = Groups(self._rows, every.sketches.axes), GROUPED_BLOCK_ROWS
 
@@ -208,8 +224,10 @@ def mean_distance_to_starts(rows: Float, rng: np.random.Generator, n_starts: int
     starts = rng.choice(len(rows), min(n_starts, len(rows)), replace=False)
     total = np.zeros(len(rows), np.float64)
     for start in starts:
-        difference = rows - rows[start]
-        total += np.sqrt(np.einsum("nd,nd->n", difference, difference))
+        for first in range(0, len(rows), MAX_BLOCK_ROWS):
+            block = slice(first, first + MAX_BLOCK_ROWS)
+            difference = rows[block] - rows[start]
+            total[block] += np.sqrt(np.einsum("nd,nd->n", difference, difference))
     return ((total / len(starts)) ** 2).astype(np.float32)
 
 

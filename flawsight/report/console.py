@@ -16,8 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flawsight import memory
 from flawsight.bench import STAGES, BenchResult, Spread
+from flawsight.datasets.verify import Verification
+from flawsight.errors import UsageError
 from flawsight.files import atomic_write
+from flawsight.forecast import Estimate
 from flawsight.methods.base import Progress
 from flawsight.metrics import METRICS
 from flawsight.report import results, tables
@@ -43,6 +47,39 @@ def tell(facts: dict[str, Any], notes: list[str], json: Path | None, wrote: Path
         say_wrote(wrote, json)
 
 
+def tell_estimate(estimate: Estimate | None, json: Path | None, alone: bool) -> None:
+    """What a fit will need, in two lines before its progress on standard error; alone, on standard output or as JSON.
+
+    Raises UsageError if it is asked for alone where it cannot be told.
+    """
+    if estimate is None:
+        if alone:
+            raise UsageError("fit: what this will need cannot be told: its method keeps no bank. Leave out --dry-run.")
+        return
+    if alone:
+        write_json({**dataclasses.asdict(estimate), "total_s": estimate.total_s}, json)
+    if json != STDOUT:
+        console = Console(stderr=not alone)
+        for line in _in_short(estimate):
+            console.print(as_is(line), soft_wrap=True)
+        if alone:
+            say_wrote(json)
+
+
+def _in_short(estimate: Estimate) -> Iterator[str]:
+    peak, budget = memory.in_words(1e6 * estimate.peak_mb), memory.in_words(1e6 * estimate.budget_mb)
+    blocks = "" if estimate.blocks == 1 else f", patches chosen in about {estimate.blocks} blocks"
+    yield f"{estimate.pictures} pictures: about {_duration(estimate.total_s)}, {peak} of memory (may take {budget}){blocks}"
+    bank = f"{estimate.bank_rows:,} × {estimate.bank_dims}, {estimate.bank_mb:.1f} MB"
+    yield f"The bank: {bank}; then about {estimate.latency_ms:.0f} ms a picture"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
 def tell_report(report: Report, json: Path | None, scores: bool, *wrote: Path | None) -> None:
     """A report likewise; scores: the pictures one by one too."""
     write_json(tables.to_json(report), json)
@@ -59,6 +96,32 @@ def tell_bench(result: BenchResult, json: Path | None) -> None:
     if json != STDOUT:
         show_bench(Console(), result)
         say_wrote(json)
+
+
+def tell_verification(found: Verification, json: Path | None) -> None:
+    """What is right and wrong with a data set likewise."""
+    write_json(dataclasses.asdict(found), json)
+    if json != STDOUT:
+        show_verification(Console(), found)
+        say_wrote(json)
+
+
+def show_verification(console: Console, found: Verification) -> None:
+    """Pictures of each category beside what was published, then all that is wrong."""
+    table = Table("category", "train", "good", "defective, by kind", "as published", title=as_is(f"{found.title} in {found.root}"))
+    for one in found.categories:
+        train, good, *kinds = one.counts.items() if one.counts else (("", "not"), ("", "read"))
+        told = ", ".join(f"{kind} {n}" for kind, n in kinds)
+        verdict = ("no" if one.problems else "yes") if one.published else "not known"
+        table.add_row(as_is(one.name), str(train[1]), str(good[1]), as_is(told), verdict)
+    console.print(table)
+    show_notes(console, found.notes)
+    for problem in found.problems[:SHOWN]:
+        console.print(Text("wrong: ", "red"), as_is(problem), sep="", soft_wrap=True)
+    if len(found.problems) > SHOWN:
+        console.print(f"… and {len(found.problems) - SHOWN} more.")
+    verdict = f"Not whole: {len(found.problems)} problem{'s' * (len(found.problems) > 1)}." if found.problems else "Whole."
+    console.print(as_is(f"{verdict} {found.where}".strip()), soft_wrap=True)
 
 
 def show_bench(console: Console, result: BenchResult) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from flawsight.metrics import auroc
 from flawsight.report.cards import mistake
 from flawsight.threshold import fixed, ladder
 from flawsight.types import Report, Row
@@ -157,14 +158,29 @@ def trade_off(report: Report) -> list[dict[str, float | int]]:
     ]
 
 
-def kinds(rows: list[Row]) -> list[tuple[str, int, int, int]]:
-    """Kind, pictures, rejected, mistakes; good first, then the kinds of defect by name."""
+def kinds(rows: list[Row]) -> list[dict[str, str | float]]:
+    """Kind, pictures, rejected, mistakes and image_auroc against all good ones; good first, then the kinds of defect by name.
+
+    The AUROC is NaN of good ones, and where a score is.
+    """
     found: dict[tuple[bool, str], list[Row]] = {}
     for row in rows:
         if row.sample.label is not None:
             kind = row.sample.kind or ("defective" if row.sample.label else "good")
             found.setdefault((row.sample.label == 1, kind), []).append(row)
+    good = [row.score for row in rows if row.sample.label == 0]
     return [
-        (kind, len(group), sum(bool(r.is_defective) for r in group), sum(bool(mistake(r)) for r in group))
-        for (_, kind), group in sorted(found.items(), key=lambda item: item[0])
+        {
+            "kind": kind,
+            "pictures": len(group),
+            "rejected": sum(bool(row.is_defective) for row in group),
+            "mistakes": sum(bool(mistake(row)) for row in group),
+            "image_auroc": _auroc(good, [row.score for row in group]) if bad else math.nan,
+        }
+        for (bad, kind), group in sorted(found.items(), key=lambda item: item[0])
     ]
+
+
+def _auroc(good: list[float], bad: list[float]) -> float:
+    scores = [*good, *bad]
+    return auroc(scores, [0] * len(good) + [1] * len(bad)) if not any(map(math.isnan, scores)) else math.nan

@@ -52,7 +52,7 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
         "rates": figures.rates(report) if labelled else [],
         "metrics": figures.metrics(report) if labelled else [],
         "more_metrics": figures.more_metrics(report.metrics) if labelled else [],
-        "kinds": figures.kinds(report.rows) if labelled else [],
+        "kinds": _kinds(report) if labelled else [],
         "trade_off": _trade_off(report, scale),
         "charts": _charts(report, scale),
         "colour_bar": pictures.colour_bar(scale),
@@ -66,6 +66,12 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
         "notes": [*report.notes, *_own_notes(report, drawn)],
         "record": _record(report),
     }
+
+
+def _kinds(report: Report) -> list[dict[str, str | float]]:
+    """What is told of each kind, its image AUROC in words."""
+    told = figures.kinds(report.rows)
+    return [{**one, "auroc": "–" if np.isnan(one["image_auroc"]) else figures.percent(float(one["image_auroc"]))} for one in told]
 
 
 def _sections(drawn: list[cards.Card], n_wrong: int, perfect: bool) -> list[tuple[str, str, list[cards.Card]]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flawsight.report.figures import trade_off
+from flawsight.report.figures import kinds, trade_off
 from flawsight.types import Report, Row
 
 _COLUMNS = ("name", "label", "kind", "score", "is_defective", "box_x0", "box_y0", "box_x1", "box_y1", "nearest_good")
@@ -20,13 +20,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def to_json(report: Report) -> dict[str, Any]:
     """Everything in the report but curves and heat, of plain JSON types; what is undefined (NaN) or unbounded is None.
 
-    metrics: fractions. threshold: value and the promise that goes with it. trade_off: what other thresholds would have done.
+    metrics: fractions. kinds: see figures.kinds. threshold: value and the promise that goes with it. trade_off: what other
+    thresholds would have done.
     pictures: one dictionary per picture, as in `row`.
     """
     content = {
         "title": report.title,
         "metrics": report.metrics,
         "counts": report.counts,
+        "kinds": kinds(report.rows),
         "threshold": report.threshold,
         "trade_off": trade_off(report),
         "timings_s": report.timings_s,

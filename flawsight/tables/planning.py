@@ -24,7 +24,7 @@ from flawsight.preprocess import Preprocess
 from flawsight.presets import PRESETS
 from flawsight.tables import published
 from flawsight.tables.rows import RECIPES, ROWS, TableRow, get_row
-from flawsight.types import Sample
+from flawsight.types import Sample, mask_files
 
 SCHEMA = 1  # of a cell's file; a new one makes all cells anew
 RESAMPLES = 1000
@@ -35,8 +35,8 @@ RANDOM = "random"
 @dataclass(frozen=True)
 class Request:
     """What to measure. data: a folder of categories, or one of them. tables: published ones; methods: rows of them, or methods;
-    all if none. categories: of the data; all if none. recipe: see rows. backbone, weights, device: overrule the recipe's, see
-    open_backbone. seeds: of what methods draw at random, and of the good pictures drawn where shots are asked for; the recipe's if
+    all if none. categories: of the data; all if none. recipe: see rows. backbone, weights, device, memory: overrule the recipe's,
+    see Plan. seeds: of what methods draw at random, and of the good pictures drawn where shots are asked for; the recipe's if
     none. shots: numbers of good pictures to learn from; all of them if none. pixels_at: see frames; each row's own if None. jobs:
     processes.
     """
@@ -49,6 +49,7 @@ class Request:
     backbone: str | None = None
     weights: str | None = None
     device: str = "cpu"
+    memory: str | None = None
     seeds: tuple[int, ...] = ()
     shots: tuple[int, ...] = ()
     pixels_at: str | None = None
@@ -201,6 +202,7 @@ def _plan(request: Request, row: TableRow) -> Plan:
         options=recipe.options,
         weights=request.weights,
         device=request.device,
+        memory=request.memory if _keeps_a_bank(row) else None,
         needs_threshold=False,
     )
     plan.preprocess(), plan.backbone_levels(), _weights(plan)
@@ -252,11 +254,17 @@ def _key(request: Request, row: TableRow, plan: Plan, judging: Judging, rest: tu
         "params": dataclasses.asdict(params),
         "preprocess": dataclasses.asdict(preprocess),
         "network": (plan.backbone_name, plan.backbone_levels(), _weights(plan), plan.runtime, plan.device),
+        "memory": plan.memory,
         "judging": dataclasses.asdict(judging),
         "recipe": request.recipe,
         "rest": rest,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _keeps_a_bank(row: TableRow) -> bool:
+    """Whether its method can keep to a given memory."""
+    return hasattr(METHODS[row.method], "fit_within")
 
 
 def _weights(plan: Plan) -> str:
@@ -272,13 +280,13 @@ def _weights(plan: Plan) -> str:
 
 def _content(dataset: DataSet) -> str:
     """A sha256 over the names, sizes in bytes and masks of all its pictures: another where files came, went or were redone."""
-    lines = [(one.name, one.label, _size(one.path), _size(one.mask)) for one in (*dataset.train, *dataset.test)]
+    lines = [(one.name, one.label, _size(one.path), *map(_size, mask_files(one.mask))) for one in (*dataset.train, *dataset.test)]
     return hashlib.sha256(repr(lines).encode()).hexdigest()
 
 
-def _size(path: Path | None) -> int:
+def _size(path: Path) -> int:
     """Bytes of a file; -1 where there is none: the fit will name it."""
     try:
-        return -1 if path is None else path.stat().st_size
+        return path.stat().st_size
     except OSError:
         return -1

@@ -1,4 +1,4 @@
-"""What holds for every layout, finding pictures, and loose pictures."""
+"""What holds for the layouts of anybody's pictures, finding pictures, and loose pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flawsight.datasets.base import loose_samples
 from flawsight.errors import DataError, UnknownName
 from flawsight.types import Sample
 
-TREES = {  # of each layout a small one that has everything
+TREES = {  # of either layout a small one that has everything
     "mvtec": (
         *(f"train/good/{i}.png" for i in range(4)),
         "test/good/0.png",
@@ -34,12 +34,12 @@ def grow(root: Path, *names: str) -> Path:
     return root
 
 
-@pytest.fixture(params=list(DATASETS))
+@pytest.fixture(params=list(TREES))
 def tree(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
     return request.param, grow(tmp_path / "parts", *TREES[request.param])
 
 
-# Every layout
+# Both layouts
 
 
 def test_a_layout_is_recognised(tree):
@@ -125,7 +125,8 @@ def test_a_path_that_is_no_folder_is_refused(name, came, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("layout", "hint"), [("mvtek", "Did you mean mvtec"), ("Folder", "Did you mean folder"), ("coco", "Known: folder, mvtec")]
+    ("layout", "hint"),
+    [("mvtek", "Did you mean mvtec"), ("Folder", "Did you mean folder"), ("xxxx", "Known: btad, dagm, folder, ")],
 )
 def test_an_unknown_layout_is_refused_with_the_nearest(layout, hint, tmp_path):
     with pytest.raises(UnknownName, match=rf"datasets: there is no '{layout}'\. {hint}"):

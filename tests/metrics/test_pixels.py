@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import ArrayLike
@@ -180,6 +180,36 @@ def test_the_curve_is_interpolated_at_the_limit() -> None:
 def test_pixels_that_touch_at_a_corner_are_one_region() -> None:
     assert tally(([[0, 0], [0, 0]], [[1, 0], [0, 1]])).metrics().n_regions == 1
     assert tally(([[0, 0, 0], [0, 0, 0]], [[0, 0, 1], [1, 0, 0]])).metrics().n_regions == 2
+
+
+@st.composite
+def told(draw: st.DrawFn) -> tuple[Float, Mask]:
+    """A small picture with regions that are told and may overlap, be torn or empty."""
+    shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=5))
+    score_map = draw(hnp.arrays(np.float32, shape, elements=st.sampled_from([-1.0, 0.0, 0.5, np.nan])))
+    return score_map, draw(hnp.arrays(np.bool_, (draw(st.integers(1, 10)), *shape)))
+
+
+@settings(deadline=None)
+@given(st.lists(told(), min_size=1, max_size=3), st.booleans())
+def test_regions_that_are_told_count_one_each_even_where_they_overlap(pictures: list[Picture], binned: bool) -> None:
+    pixels = PixelTally(exact_px=0 if binned else 10**9)
+    for score_map, masks in pictures:
+        pixels.add(score_map, masks)
+    found = pixels.metrics(1.0)
+    scores, truth = pool([(score_map, masks.any(axis=0)) for score_map, masks in pictures])
+    regions = [score_map[mask & ~np.isnan(score_map)] for score_map, masks in pictures for mask in masks if mask.any()]
+    seen = [region for region in regions if region.size]
+    assert (found.n_regions, found.n_regions_unseen) == (len(seen), len(regions) - len(seen))
+    if truth.all() or not truth.any():
+        assert math.isnan(found.pro)
+        return
+    x, y = [0.0], [0.0]
+    for threshold in np.unique(scores)[::-1]:
+        x.append(float(np.mean(scores[~truth] >= threshold)))
+        y.append(float(np.mean([np.mean(region >= threshold) for region in seen])))
+    assert found.pro == pytest.approx(np.trapezoid(y, x), abs=found.error + 1e-12)
+    assert found.auroc == pytest.approx(metrics.auroc(scores, truth), abs=found.error + 1e-12)
 
 
 def test_regions_of_different_pictures_are_different_regions() -> None:

@@ -36,6 +36,13 @@ def test_json_survives_the_round_trip(make_report: Callable[..., Report]) -> Non
     }
 
 
+def test_json_tells_each_kind_apart(make_report: Callable[..., Report]) -> None:
+    told = [tuple(kind.values()) for kind in tables.to_json(make_report())["kinds"]]
+    assert told == [("good", 4, 1, 1, None), ("dent/größe", 2, 2, 0, 7 / 8), ("scratch", 4, 2, 2, 14 / 16)]
+    bad = [row for row in make_report().rows if row.sample.label]
+    assert {kind["image_auroc"] for kind in tables.to_json(make_report(rows=bad))["kinds"]} == {None}
+
+
 def test_json_has_null_for_what_is_undefined(make_report: Callable[..., Report]) -> None:
     report = make_report(metrics={"pro": math.nan}, settings={"limit": math.inf, "deep": [{"x": np.float32("nan")}]})
     report = replace(report, rows=[replace(report.rows[0], score=math.nan, evidence=None)])

@@ -111,7 +111,9 @@ def test_cells_share_what_the_network_made_of_a_picture(
     request = make_request(seeds=(0, 1))
     run(request, tmp_path)
     data = open_dataset(request.data)
-    assert [network.n_computed for network in made] == [len(data.train) + len(data.test)]
+    n = len(data.train) + len(data.test)
+    assert len(made) == 1
+    assert made[0].n_computed in (n, n + 1)  # where the fit first tries out what a picture takes, one more
 
 
 def test_a_damaged_cell_is_run_again(make_request: MakeRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
