@@ -89,9 +89,9 @@ def with_plan(function: Callable[..., None]) -> Callable[..., None]:
             every[name] = _option(name, eval(parameter.annotation, function.__globals__), parameter.default)
 
     @functools.wraps(function)
-    def run(**given: Any) -> None:
+    def run(*args: Any, **given: Any) -> None:
         options = {name: given.pop(name) for name in OF_A_PLAN}
-        function(**given, plan=_plan(**options))
+        function(*args, **given, plan=_plan(options))
 
     run.__signature__ = inspect.Signature(list(every.values()))  # type: ignore[attr-defined]  # where typer reads what a verb takes
     run.__annotations__ = {name: parameter.annotation for name, parameter in every.items()}
@@ -102,14 +102,13 @@ def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-def _plan(
-    *, levels: str | None, options: list[str] | None, seed: int | None, max_false_rejects: str | None, **as_they_are: Any
-) -> Plan:
+def _plan(options: dict[str, Any]) -> Plan:
     from flawsight.fitting import Plan, parse_options
     from flawsight.threshold import parse_share
 
-    chosen = parse_options(options or [])
+    of_method = parse_options(options.pop("options") or [])
+    seed, share = options.pop("seed"), options.pop("max_false_rejects")
     if seed is not None:
-        chosen["seed"] = seed
-    share = None if max_false_rejects is None else parse_share(max_false_rejects)
-    return Plan(levels=names(levels), options=chosen, max_false_rejects=share, **as_they_are)
+        of_method["seed"] = seed
+    levels = names(options.pop("levels"))
+    return Plan(levels=levels, options=of_method, max_false_rejects=None if share is None else parse_share(share), **options)

@@ -82,7 +82,7 @@ def trunk(card: BackboneCard, network: Any, levels: Sequence[str]) -> _Trunk:
 
 
 def _noise(n: int, side: int) -> torch.Tensor:
-    """Pictures float32 [n,3,side,side] from torch's random state, each with another share of fine and coarse, soft and hard structure.
+    """Pictures float32 [n,3,side,side] from torch's random state, of different shares of fine and coarse, soft and hard structure.
 
     Settled on one kind alone, a deep network's values explode on pictures of another.
     """

@@ -159,8 +159,8 @@ class PaDiM:
             (high, wide), (came_high, came_wide) = self._input_hw, image.shape[1:]
             raise DataError(
                 f"padim: pictures of one size were needed, as each place has its own Gaussian; the network saw {wide}×{high} "
-                f"pixels of the first good picture, and {came_wide}×{came_high} of this one. Bring all to one size, or choose another "
-                "method."
+                f"pixels of the first good picture, and {came_wide}×{came_high} of this one. Bring all to one size, or choose "
+                "another method."
             )
         maps = [level[0] for level in self.backbone.features(image[None])]
         channels = sum(len(level) for level in maps)
