@@ -110,9 +110,9 @@ def _whole(name: str, title: str, gap: str, cell: Mapping[str, float] | None = N
     return TableRow(name, title, name, Recipe(name), gap, _own(name), "full256", cell or {})
 
 
-def _own(method: str) -> Recipe:
-    """The method's own defaults on the whole picture."""
-    return Recipe("default", None, WHOLE_SIZE, method=method)
+def _own(method: str, options: Mapping[str, Any] | None = None) -> Recipe:
+    """The method's own defaults on the whole picture, but for these options."""
+    return Recipe("default", None, WHOLE_SIZE, (), options or {}, method)
 
 
 _ALL = (
@@ -174,7 +174,7 @@ _ALL = (
         "padim",
         Recipe("padim_star"),
         "From the PaDiM paper: EfficientNet-B5; its input size and exact levels are not told.",
-        _own("padim"),
+        _own("padim", {"dims": 0}),
         cell=_POINT,
     ),
     _patchcore("patchcore_25", "PatchCore-25", 0.25),

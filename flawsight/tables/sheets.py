@@ -192,15 +192,15 @@ def _with_best(lines: Sequence[Line], columns: Sequence[str]) -> list[Line]:
     """The lines, the best of several measured ones marked in each column."""
     measured = [line for line in lines if line.kind == "measured"]
     best: dict[str, float] = {}
-    for column in columns if len(measured) > 1 else ():
+    for column in columns:
         values = [line.entries[column].value for line in measured if column in line.entries]
-        best[column] = max(values, default=math.nan)
+        best[column] = max(values) if len(values) > 1 else math.nan
 
     def marked(line: Line) -> Line:
         entries = {name: replace(one, best=one.value >= best[name] - ROUNDING) for name, one in line.entries.items()}
         return replace(line, entries=entries)
 
-    return [marked(line) if best and line.kind == "measured" else line for line in lines]
+    return [marked(line) if line.kind == "measured" else line for line in lines]
 
 
 def _over_seeds(values: Sequence[float]) -> Entry:
