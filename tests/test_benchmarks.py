@@ -60,6 +60,16 @@ def test_accuracy(plate: Path) -> None:
     assert row[5].endswith(" of 6")
 
 
+def test_bounded() -> None:
+    heads, within, free = rows(run("bounded", "--pictures", "3", "--size", "96", "--memory", "3GB", "--free"))
+    assert heads[:5] == ["pictures", "patches", "bank", "allowed", "peak"]
+    assert (within[0], within[1], within[3], free[3]) == ("3", "432", "3GB", "free")
+    for row in (within, free):
+        assert row[8] == "1"
+        assert float(row[9]) > 0
+        assert float(row[10]) == 1
+
+
 def test_footprint() -> None:
     text = run("footprint", "--rounds", "1")
     assert "Installed packages: " in text

@@ -167,6 +167,33 @@ def test_fit_takes_options(plate: Path, tmp_path: Path) -> None:
     assert "with 90 % confidence" in facts["promise"]
 
 
+def test_fit_says_before_what_it_will_need(plate: Path, tmp_path: Path) -> None:
+    result = run("fit", plate / "train/good", "-o", tmp_path / "x.flaw", "--size", 64)
+    assert re.match(r"8 pictures: about \d+ s, \d+ MB of memory \(may take .*\)\nThe bank: 51 × 152, 0\.0 MB; then", result.stderr)
+    assert result.stderr.endswith(" ms a picture\n")
+
+
+def test_a_dry_run_only_says_it(plate: Path, tmp_path: Path) -> None:
+    arguments = ["fit", plate / "train/good", "-o", tmp_path / "no/x.flaw", "--size", 64, "--memory", "900 MB", "--dry-run"]
+    result = run(*arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("8 pictures: about ")
+    assert "(may take 900 MB)" in result.stdout
+    facts = json.loads(run(*arguments, "--json", "-").stdout)
+    assert (facts["pictures"], facts["patches"], facts["bank_rows"], facts["bank_dims"]) == (8, 512, 51, 152)
+    assert facts["budget_mb"] == 900
+    assert facts["total_s"] == pytest.approx(sum(facts["seconds"].values()))
+    run(*arguments, "--json", tmp_path / "x.json")
+    assert files_in(tmp_path) == ["x.json"]
+
+
+def test_a_dry_run_of_what_cannot_be_told(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    result = run("fit", tmp_path, "--dry-run")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: fit: what this will need cannot be told")
+
+
 def test_fit_skips_what_it_may(plate: Path, tmp_path: Path) -> None:
     good = Path(shutil.copytree(plate / "train/good", tmp_path / "good"))
     (good / "bad.png").write_bytes(b"")
@@ -189,6 +216,8 @@ WRONG = {
     "--set neighbours": "error: options: name=value was needed; got 'neighbours'.",
     "--levels stage3,stage6": "error: backbone efficientnet_lite0, levels: there is no 'stage6'. Did you mean stage",
     "--levels stage5,stage3": "finest first",
+    "--memory much": "error: memory: a size such as 1GB, 512MiB or a number of bytes was needed; got 'much'.",
+    "--memory 20MB": "need at least",
     "--size 7": "error: preprocess: size must be 64 to 4096 pixels; got 7.",
     "--size 100000": "error: preprocess: size must be 64 to 4096 pixels; got 100000.",
     "--size big": "Invalid value for '--size'",

@@ -54,7 +54,9 @@ def tell_estimate(estimate: Estimate | None, json: Path | None, alone: bool) -> 
     """
     if estimate is None:
         if alone:
-            raise UsageError("fit: what this will need cannot be told: its method keeps no bank. Leave out --dry-run.")
+            raise UsageError(
+                "fit: what this will need cannot be told: the method keeps no bank, or no picture can be read. Leave out --dry-run."
+            )
         return
     if alone:
         write_json({**dataclasses.asdict(estimate), "total_s": estimate.total_s}, json)

@@ -1,0 +1,178 @@
+"""What a fit will need, before it starts, against what processes of their own then take."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flawsight import forecast, image, memory
+from flawsight.errors import DataError, UsageError
+from flawsight.fitting import Plan, estimate, fit
+from flawsight.forecast import Pace, Room
+from flawsight.methods import METHODS
+from flawsight.model import load
+from flawsight.parts.streaming import Need
+
+ROOT = Path(__file__).parents[1]
+MB = 10**6
+N, SIDE = 170, 160  # pictures, and pixels of a side: 68,000 patches of 400 a picture
+PLAN = {"size": SIDE, "options": {"bank_limit": 1000}}
+
+FIT = """
+import json, sys
+from pathlib import Path
+from flawsight import fitting, memory
+folder, allowed, out = sys.argv[1:]
+plan = fitting.Plan(size=160, options={"bank_limit": 1000}, memory=allowed or None)
+told = fitting.estimate(folder, plan)
+model = fitting.fit(folder, plan)
+model.save(out)
+facts = {"peak": memory.peak(), "told": told.peak_mb, "blocks": told.blocks, "notes": model.training.notes}
+print(json.dumps(facts))
+"""
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("good")
+    rng = np.random.default_rng(0)
+    texture = rng.integers(60, 200, (SIDE // 4, SIDE // 4, 3)).repeat(4, 0).repeat(4, 1)
+    for i in range(N):
+        image.write(folder / f"{i:03}.png", np.clip(texture + rng.normal(0, 12, texture.shape), 0, 255).astype(np.uint8))
+    return folder
+
+
+def fitted(good: Path, allowed: str, out: Path) -> dict[str, Any]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", FIT, str(good), allowed, str(out)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+needs_procfs = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the most memory a process held")
+
+
+@needs_procfs
+def test_the_memory_told_is_the_memory_taken(good: Path, tmp_path: Path) -> None:
+    told = fitted(good, "", tmp_path / "x.flaw")
+    assert told["blocks"] == 1
+    assert told["notes"] == []
+    assert told["told"] * MB == pytest.approx(told["peak"], rel=0.3)
+
+
+@needs_procfs
+def test_a_small_budget_is_kept_in_several_blocks(good: Path, tmp_path: Path) -> None:
+    allowed = 290 * MB
+    told = fitted(good, str(allowed), tmp_path / "x.flaw")
+    assert told["peak"] <= 1.1 * allowed
+    assert told["told"] * MB == pytest.approx(told["peak"], rel=0.3)
+    assert told["blocks"] >= 2
+    (note,) = told["notes"]
+    assert f"{N * 400:,} patches did not fit into memory at once" in note
+    loaded = load(tmp_path / "x.flaw")
+    assert loaded.training.notes == [note]
+    assert loaded.info()["reached"]["radius"] > 0
+    assert 1 < loaded.info()["reached"]["radius_factor"] < 4
+    assert np.isfinite(loaded.predict(good / "000.png").score)
+    assert loaded.predict(good / "000.png").score < loaded.predict(np.zeros((SIDE, SIDE, 3), np.uint8)).score
+
+
+def test_an_estimate_says_what_the_fit_then_is(good: Path) -> None:
+    plan = Plan(size=64, options={"bank_limit": 700})
+    told = estimate(good, plan)
+    assert told is not None
+    bank = fit(good, plan).method.state()["bank"]
+    assert (told.pictures, told.patches, told.blocks) == (N, N * 64, 1)
+    assert bank.shape == (told.bank_rows, told.bank_dims)
+    assert told.bank_mb * MB == bank.nbytes
+    assert told.smallest_mb < told.peak_mb < told.budget_mb
+    assert list(told.seconds) == ["checking pictures", "looking at pictures", "choosing patches", "scoring good pictures"]
+    assert all(seconds > 0 for seconds in told.seconds.values())
+    assert told.total_s == pytest.approx(sum(told.seconds.values()))
+    assert told.latency_ms > 0
+
+
+def test_seconds_grow_as_the_work_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    tried, need = forecast._Tried(0.02, 0.002, 0.01, 0.015, 500, 1e-9), Need(100, 100, 0.1, 1000)
+    space = Room(10**12, 0, 100_000, need)
+    seconds = forecast._seconds(tried, space, 250, 1, 0.5)
+    assert seconds["checking pictures"] == pytest.approx(250 * 0.022 / 2)
+    assert seconds["looking at pictures"] == pytest.approx(250 * (0.01 + 0.012 / 2))  # half of them need not be read again
+    assert seconds["choosing patches"] == pytest.approx(1e-9 * 100_000 * 1000)
+    assert seconds["scoring good pictures"] == pytest.approx(250 * 2 * 0.005)  # twice the bank that was tried
+    small = Room(need.at_once(50_000), 0, 100_000, need)
+    again = forecast._seconds(tried, small, 250, 3, 0.5)
+    assert again["looking at pictures"] == seconds["looking at pictures"]
+    assert again["choosing patches"] == pytest.approx(1e-9 * 125_000 * 1000)  # the last choice is from half of what is held
+    assert again["scoring good pictures"] == pytest.approx(seconds["scoring good pictures"] + seconds["looking at pictures"])
+
+
+@pytest.mark.parametrize("run", [estimate, fit])
+def test_too_little_memory_is_refused_with_what_would_do(good: Path, run: Any) -> None:
+    with pytest.raises(UsageError, match=r"68,000 patches, of which 1,000 are kept, need at least .* 30 MB may be used") as caught:
+        run(good, Plan(**PLAN, memory="30MB"))
+    smallest = str(caught.value).split("need at least ")[1].split(" of memory")[0]
+    assert memory.parse(smallest) > memory.resident() / 2
+
+
+def test_identity_that_does_not_fit_is_refused(good: Path) -> None:
+    allowed = memory.resident() + 120 * MB
+    with pytest.raises(UsageError, match="of which 68,000 are kept, need at least"):
+        fit(good, Plan(size=SIDE, options={"coreset": "identity"}, memory=allowed))
+
+
+def test_pictures_that_cannot_be_read_are_left_to_the_fit(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert estimate(tmp_path) is None
+    with pytest.raises(DataError, match="2 of 2 pictures cannot be read"):
+        fit(tmp_path)
+
+
+def test_a_method_that_keeps_no_bank_cannot_tell(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plain:
+        name, params = "plain", None
+
+        def __init__(self, params: Any, backbone: Any) -> None: ...
+
+    monkeypatch.setattr("flawsight.fitting.make", lambda name, options, backbone: Plain(options, backbone))
+    assert "patchcore" in METHODS
+    assert estimate(good) is None
+    for run in (estimate, fit):
+        with pytest.raises(UsageError, match="plain cannot keep to a given memory"):
+            run(good, Plan(memory="1GB"))
+
+
+def test_large_pictures_are_read_at_another_pace() -> None:
+    small = forecast.pace(200 * MB, (100, 100), (96, 96))
+    assert small.workers == os.cpu_count()
+    large = forecast.pace(200 * MB, (4000, 6000), (320, 320))
+    assert (large.workers, large.waiting) == (1, 1)
+    assert large.bytes >= 4000 * 6000 * 6
+    assert small == Pace(small.workers, small.waiting, small.bytes)
+
+
+def test_reduced_pictures_are_kept_while_there_is_room() -> None:
+    assert forecast.kept_bytes(-5) == forecast.kept_bytes(0) == 0
+    assert forecast.kept_bytes(80 * MB) == 10 * MB
+    assert forecast.kept_bytes(1 << 40) == forecast.KEPT_BYTES
+
+
+def test_the_smallest_room_that_does_does() -> None:
+    need = Need(100, 100, 0.1, 500)
+    smallest = Room(0, 50 * MB, 100_000, need).smallest
+    room = Room(smallest, 50 * MB, 100_000, need)
+    room.check()
+    assert room.peak <= smallest
+    with pytest.raises(UsageError):
+        Room(int(smallest / 1.06), 50 * MB, 100_000, need).check()
