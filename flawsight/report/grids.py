@@ -76,7 +76,7 @@ def _table(sheet: Sheet, columns: Sequence[str]) -> Table:
 
 def _entry(line: Line, column: str) -> Text:
     entry = line.entries.get(column)
-    text = as_is(entry_text(line, column) + (with_note("", entry.note) if entry else ""))
+    text = as_is(with_note(entry_text(line, column), entry.note if entry else 0))
     if entry is not None and (entry.best or entry.beyond):
         text.stylize("bold red" if entry.beyond else "bold")
     return text
