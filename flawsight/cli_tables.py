@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -12,9 +12,6 @@ from typer.core import TyperCommand
 from flawsight import options as opt
 from flawsight.errors import UsageError
 from flawsight.files import check_writable
-
-if TYPE_CHECKING:
-    from flawsight.tables.sheets import Sheet
 
 Many = list[str] | None
 
@@ -71,16 +68,12 @@ def tables(
     from flawsight.report.grids import tell_cell, tell_sheets
     from flawsight.tables import low_shot, sheets, writing
     from flawsight.tables.planning import PUBLISHED, Request
-    from flawsight.tables.running import make_folder, run
+    from flawsight.tables.running import run
 
     _check(data, published, out, json)
     names = _names(table) or PUBLISHED
     if data is None or out is None:
-        shown: list[Sheet] = sheets.published_sheets(names)
-        if out:
-            make_folder(out, cells=False)
-        wrote = writing.write(out, shown) if out else []
-        tell_sheets(shown, None, json, wrote)
+        _show_published(names, out, json)
         return
     numbers = _numbers("--seeds", seeds), _numbers("--shots", shots)
     request = Request(
@@ -92,6 +85,17 @@ def tables(
     tell_sheets(shown, found, json, writing.write(out, shown, found))
     if not found.results:
         raise typer.Exit(1)
+
+
+def _show_published(names: Sequence[str], out: Path | None, json: Path | None) -> None:
+    from flawsight.report.grids import tell_sheets
+    from flawsight.tables import writing
+    from flawsight.tables.running import make_folder
+    from flawsight.tables.sheets import published_sheets
+
+    shown = published_sheets(names)
+    wrote = writing.write(make_folder(out, cells=False), shown) if out else []
+    tell_sheets(shown, None, json, wrote)
 
 
 def _check(data: Path | None, published: bool, out: Path | None, json: Path | None) -> None:
