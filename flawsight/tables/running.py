@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import open_dataset
-from flawsight.errors import FlawsightError, UsageError
+from flawsight.errors import DataError, FlawsightError, UsageError
 from flawsight.evaluation import evaluate
 from flawsight.files import atomic_write
 from flawsight.fitting import fit
@@ -30,6 +31,10 @@ from flawsight.types import Report
 
 METRIC_IDS = {"image_auroc": "auroc_img", "pixel_auroc": "auroc_px", "pro": "aupro", "pro_imagewise": "aupro_imagewise"}
 POLL_S = 0.5
+ENDED = (
+    "tables: processes that run to their end were needed; one was ended from outside, as systems do when memory runs out. "
+    "What is finished is kept: run again, with fewer --jobs."
+)
 
 Told = Callable[["Result", int, int, float], None]  # a finished cell, cells done, in all, seconds left
 
@@ -154,9 +159,13 @@ def _together(request: Request, groups: list[Group], folder: Path, clock: _Clock
                 clock.look()
                 for future in done:
                     failed += future.result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        except BaseException as error:  # an interrupt too: whoever stops a run does not mean to wait for its cells
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise DataError(ENDED) from error
+            raise
     return failed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,33 @@ def test_a_folder_that_cannot_be_made_is_refused_at_once(make_request: MakeReque
         run(make_request(), tmp_path / "taken")
     assert make_folder(tmp_path / "new", cells=False) == tmp_path / "new"
     assert isinstance(run(make_request(methods=("patchcore_1",)), tmp_path / "new").results[0], Result)
+
+
+def test_a_process_that_is_ended_from_outside_is_told_and_what_is_finished_is_kept(
+    make_request: MakeRequest, tmp_path: Path
+) -> None:
+    request = make_request(jobs=2, seeds=tuple(range(6)))
+    ended: list[int] = []
+
+    def end(result: Result, done: int, n: int, left: float) -> None:
+        for process in multiprocessing.active_children():
+            ended.append(int(process.pid or 0))
+            process.kill()
+
+    with pytest.raises(DataError, match=r"one was ended from outside.*run again, with fewer --jobs"):
+        run(request, tmp_path, told=end)
+    assert ended
+    finished = list((tmp_path / "cells").iterdir())
+    assert 0 < len(finished) < 12
+    assert multiprocessing.active_children() == []
+
+
+def test_an_interrupt_does_not_wait_for_other_processes(make_request: MakeRequest, tmp_path: Path) -> None:
+    request = make_request(jobs=2, seeds=tuple(range(30)))
+
+    def interrupt(result: Result, done: int, n: int, left: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(request, tmp_path, told=interrupt)
+    assert len(list((tmp_path / "cells").glob("*.json"))) < 60
