@@ -87,6 +87,33 @@ def _published_ensemble(what: str, crop: tuple[int, int], seed: int, neighbourho
     return _published(what, 0.01, _THREE_NETWORKS, _THREE_LEVELS, crop, neighbourhood, neighbours, seed, ensemble=True)
 
 
+_CROP = {"size": 224, "resize": 256, "filter": "bilinear"}
+_THREE = ("layer1", "layer2", "layer3")
+
+
+def _spade(what: str, pyramid: str) -> Preset:
+    options = {"neighbours": 50, "patch_neighbours": 1, "pyramid": pyramid, "pyramid_levels": 3, "distance": "sqeuclidean"}
+    return Preset(
+        f"{what}: resize to 256, centre crop 224",
+        method="spade",
+        backbone="wide_resnet50_2",
+        levels=(*_THREE, "layer4"),
+        preprocess=_CROP,
+        options={**options, "blur_sigma": 4.0},
+    )
+
+
+def _padim(what: str, backbone: str, levels: tuple[str, ...], dims: int) -> Preset:
+    return Preset(
+        f"{what}: resize to 256 bicubically, centre crop 224",
+        method="padim",
+        backbone=backbone,
+        levels=levels,
+        preprocess={**_CROP, "filter": "bicubic"},
+        options={"dims": dims, "epsilon": 0.01, "blur_sigma": 4.0, "seed": 1024},
+    )
+
+
 # Of table S4 only the crop of 280 pixels is published; 320 before it keeps the share of the picture that all other rows see.
 PRESETS: dict[str, Preset] = {
     "default": Preset("the whole picture; chosen by measurement for a CPU"),
@@ -107,6 +134,30 @@ PRESETS: dict[str, Preset] = {
     "ens320": _published_ensemble("the code's ensemble on larger pictures", (366, 320), seed=40),
     "seg320_wr50": _published("the code's choice for finding where", 0.01, crop=(366, 320), neighbourhood=5, neighbours=3, seed=39),
     "seg320_ens": _published_ensemble("the code's ensemble for finding where", (366, 320), 88, neighbourhood=5, neighbours=5),
+    "spade": _spade("SPADE of tables S1 to S3, the levels put together", "concat"),
+    "spade_per_level": _spade("SPADE as widely used code does it, a fraction of the work", "per_level"),
+    "padim": _padim("PaDiM of tables S1 to S3, WR50-Rd550", "wide_resnet50_2", _THREE, 550),
+    "padim_r18": _padim("the paper's light PaDiM, R18-Rd100", "resnet18", _THREE, 100),
+    # The paper names the blocks 7, 20 and 26 and calls them levels 2, 4 and 5; counted from 0 the last block of level 4 is 19.
+    "padim_star": _padim("PaDiM* of table S1", "efficientnet_b5", ("block7", "block20", "block26"), 0),
+    "padim_star_19": _padim("PaDiM* with the block before", "efficientnet_b5", ("block7", "block19", "block26"), 0),
+    # 380 pixels a side as published, brought to the nearest size that this network takes whole.
+    "mahalanobis_ad": Preset(
+        "MahalanobisAD of table S1, five folds: the whole picture at 384 pixels",
+        method="mahalanobis_ad",
+        backbone="efficientnet_b4",
+        levels=("stem", *(f"stage{number}" for number in range(1, 8)), "head"),
+        preprocess={"size": 384, "filter": "bilinear"},
+        options={"folds": 5},
+    ),
+    "ocsvm": Preset(
+        "OCSVM of table S1, on DifferNet's features: the whole picture at 448, 224 and 112 pixels",
+        method="ocsvm",
+        backbone="alexnet",
+        levels=("features",),
+        preprocess={"size": 448, "filter": "bilinear"},
+        options={"nu": 0.1, "gamma": 0.0, "scales": 3, "pca": 0.0},
+    ),
 }
 
 

@@ -199,7 +199,7 @@ def test_fit_skips_what_it_may(plate: Path, tmp_path: Path) -> None:
     (good / "bad.png").write_bytes(b"")
     refused = run("fit", good, "-o", tmp_path / "x.flaw", "--size", 64)
     assert (refused.exit_code, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("error: fit: 1 of 9 pictures cannot be read:\n  bad.png: the file is empty")
+    assert "\nerror: fit: 1 of 9 pictures cannot be read:\n  bad.png: the file is empty" in refused.stderr
     assert not (tmp_path / "x.flaw").exists()
     assert run("fit", good, "-o", tmp_path / "x.flaw", "--size", 64, "--skip-bad").exit_code == 0
     assert run("info", tmp_path / "x.flaw", "--json", "-").stdout.count('"left_out": 1') == 1
@@ -582,10 +582,8 @@ def test_a_full_disk_leaves_the_old_model(model_file: Path, tmp_path: Path, plat
     monkeypatch.setattr(files.os, "fsync", full)
     for result in (run("threshold", path, "--value", 1), run("fit", plate / "train/good", "-o", path, "--size", 64)):
         assert result.exit_code == 1
-        assert (
-            result.stderr
-            == f"error: {path}: room on a working disk was needed; no space left on device. Free some space or write elsewhere.\n"
-        )
+        told = f"error: {path}: room on a working disk was needed; no space left on device. Free some space or write elsewhere."
+        assert result.stderr.splitlines()[-1] == told
     assert path.read_bytes() == model_file.read_bytes()
     assert files_in(tmp_path) == ["part.flaw"]
 
@@ -605,7 +603,7 @@ def test_what_the_system_refuses_is_told(plate: Path, error: Exception, told: st
     monkeypatch.setattr("flawsight.fitting.fit", fail)
     result = run("fit", plate / "train/good", "-o", "never.flaw")
     assert result.exit_code == 1
-    assert result.stderr.startswith(told)
+    assert result.stderr.splitlines()[-1].startswith(told)
 
 
 @pytest.mark.parametrize("verb", ["fit", "score", "evaluate"])
@@ -614,7 +612,7 @@ def test_an_interrupt_is_told(model_file: Path, plate: Path, tmp_path: Path, ver
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Model, "predict_each", stop)
-    monkeypatch.setattr("flawsight.methods.patchcore.PatchCore.fit", stop)
+    monkeypatch.setattr("flawsight.methods.patchcore.PatchCore.fit_within", stop)
     where = {
         "fit": [plate / "train/good", "-o", tmp_path / "x"],
         "score": [model_file, plate / "test", "--out", tmp_path / "out"],
@@ -622,7 +620,7 @@ def test_an_interrupt_is_told(model_file: Path, plate: Path, tmp_path: Path, ver
     }
     result = run(verb, *where[verb])
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr == "interrupted: no file was left half-written\n"
+    assert result.stderr.splitlines()[-1] == "interrupted: no file was left half-written"
     assert files_in(tmp_path) == []
 
 

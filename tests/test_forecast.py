@@ -94,7 +94,7 @@ def test_an_estimate_says_what_the_fit_then_is(good: Path) -> None:
     assert (told.pictures, told.patches, told.blocks) == (N, N * 64, 1)
     assert bank.shape == (told.bank_rows, told.bank_dims)
     assert told.bank_mb * MB == bank.nbytes
-    assert told.smallest_mb < told.peak_mb < told.budget_mb
+    assert told.smallest_mb < 1.1 * told.peak_mb < told.budget_mb
     assert list(told.seconds) == ["checking pictures", "looking at pictures", "choosing patches", "scoring good pictures"]
     assert all(seconds > 0 for seconds in told.seconds.values())
     assert told.total_s == pytest.approx(sum(told.seconds.values()))

@@ -10,6 +10,7 @@ import pytest
 
 from flawsight.backbones import get_card
 from flawsight.errors import UnknownName
+from flawsight.fitting import Plan
 from flawsight.methods import make
 from flawsight.parts.coreset import n_kept
 from flawsight.presets import PRESETS, get_preset
@@ -33,14 +34,36 @@ PUBLISHED: dict[str, tuple[Any, ...]] = {
     "seg320_wr50": ({WR50: TWO}, 366, 320, 0.01, 1024, 3, 5, 39),
     "seg320_ens": (ENSEMBLE, 366, 320, 0.01, 384, 5, 5, 88),
 }
+# of other methods: network, levels, filter, resize, size, what is published of their params
+NINE = ("stem", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "stage7", "head")
+SPADE = {"neighbours": 50, "patch_neighbours": 1, "distance": "sqeuclidean", "blur_sigma": 4.0}
+OTHERS: dict[str, tuple[Any, ...]] = {
+    "spade": (WR50, (*THREE, "layer4"), "bilinear", 256, 224, {**SPADE, "pyramid": "concat"}),
+    "spade_per_level": (WR50, (*THREE, "layer4"), "bilinear", 256, 224, {**SPADE, "pyramid": "per_level"}),
+    "padim": (WR50, THREE, "bicubic", 256, 224, {"dims": 550, "epsilon": 0.01, "blur_sigma": 4.0}),
+    "padim_r18": ("resnet18", THREE, "bicubic", 256, 224, {"dims": 100, "epsilon": 0.01, "blur_sigma": 4.0}),
+    "padim_star": ("efficientnet_b5", ("block7", "block20", "block26"), "bicubic", 256, 224, {"dims": 0, "epsilon": 0.01}),
+    "padim_star_19": ("efficientnet_b5", ("block7", "block19", "block26"), "bicubic", 256, 224, {"dims": 0, "epsilon": 0.01}),
+    "mahalanobis_ad": ("efficientnet_b4", NINE, "bilinear", None, 384, {"folds": 5}),
+    "ocsvm": ("alexnet", ("features",), "bilinear", None, 448, {"nu": 0.1, "gamma": 0.0, "scales": 3}),
+}
+LEARNED = {  # from so many pictures: what is kept and in which shape; "spade" keeps the same and takes long
+    "spade_per_level": (2, "maps.2", (2 * 14 * 14 * 1024,)),
+    "padim": (4, "factors", (56 * 56, 4, 550)),
+    "padim_r18": (4, "factors", (56 * 56, 4, 100)),
+    "padim_star": (4, "mean", (56 * 56, 392)),
+    "padim_star_19": (4, "mean", (56 * 56, 344)),
+    "mahalanobis_ad": (6, "mean.8", (5, 1792)),
+    "ocsvm": (4, "mean", (768,)),
+}
 GRIDS = {224: 28, 280: 35, 320: 40}  # of the first level, by crop; of patchcore_1_wr101_280_l123 twice that
 
 
 class Maps:
     """A backbone that gives random maps of a published network's shapes, the same for the same picture."""
 
-    def __init__(self, levels: tuple[str, ...]) -> None:
-        self.levels = levels
+    def __init__(self, levels: tuple[str, ...], shapes: dict[str, tuple[int, int]] = LEVELS) -> None:
+        self.levels, self.shapes = levels, shapes
 
     @property
     def members(self) -> list[Maps]:
@@ -48,7 +71,7 @@ class Maps:
 
     def features(self, images: Float) -> list[Float]:
         high, wide = images.shape[2:]
-        shapes = [(c, -(-high // stride), -(-wide // stride)) for c, stride in map(LEVELS.__getitem__, self.levels)]
+        shapes = [(c, -(-high // stride), -(-wide // stride)) for c, stride in map(self.shapes.__getitem__, self.levels)]
         rngs = [np.random.default_rng(int(np.abs(image).sum())) for image in images]
         return [np.stack([np.maximum(rng.normal(size=shape), 0).astype(np.float32) for rng in rngs]) for shape in shapes]
 
@@ -61,7 +84,7 @@ class Joined:
 
 
 def test_every_published_configuration_is_there() -> None:
-    assert PRESETS.keys() == {"default", "paper", *PUBLISHED}
+    assert PRESETS.keys() == {"default", "paper", *PUBLISHED, *OTHERS}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -116,6 +139,32 @@ def test_they_fit_on_maps_of_the_published_shapes(name: str) -> None:
     assert scores.map is not None
     assert scores.map.shape == (1, side, side)
     assert scores.image[0] < held_out[0]  # it is in the bank, and its patches that were not kept are near those that were
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_presets_of_other_methods_are_the_published_ones(name: str) -> None:
+    network, levels, filter_, resize, size, params = OTHERS[name]
+    preset = get_preset(name)
+    assert (preset.backbone, preset.levels, preset.weights) == (network, levels, "")
+    assert name.startswith(preset.method)
+    get_card(network).check_levels(levels)
+    plan = Plan(preset=name)
+    preprocess = plan.preprocess()
+    assert (preprocess.filter, preprocess.resize, preprocess.size) == (filter_, resize, size)
+    assert preprocess.input_hw((1024, 1024)) == (size, size)
+    assert plan.method_options().items() >= params.items()
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_they_learn_from_maps_of_the_published_shapes(name: str) -> None:
+    network, levels, *_, size, _ = OTHERS[name]
+    own = {level: get_card(network).levels[level] for level in levels}
+    method = make(get_preset(name).method, dict(get_preset(name).options), Maps(levels, own))
+    n, kept, shape = LEARNED[name]
+    pictures = [np.full((3, size, size), value, np.float32) for value in np.linspace(0.1, 0.2, n)]
+    assert np.isfinite(method.fit(pictures, list(range(n)))).all()
+    assert method.state()[kept].shape == shape
+    assert np.isfinite(method.score(pictures[0][None]).image).all()
 
 
 def test_the_crops_see_the_same_share_of_the_picture() -> None:

@@ -48,7 +48,7 @@ def weights_file(card: BackboneCard) -> Path:
 def pull(card: BackboneCard, progress: Progress | None = None) -> Path:
     """Fetch a paper network's weights from where they are published into the cache. Raises DataError, nothing half-fetched left."""
     import http.client
-    from urllib.error import URLError
+    from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
 
     target = _made(weights_file(_published(card)))
@@ -56,7 +56,9 @@ def pull(card: BackboneCard, progress: Progress | None = None) -> Path:
         with urlopen(card.url, timeout=TIMEOUT_S) as response:
             _take(card, card.url, response, int(response.headers.get("Content-Length") or 0), target, progress)
     except (URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
+        if isinstance(error, HTTPError):
+            error.close()  # it is the answer too
+        reason = error.reason if type(error) is URLError else error
         raise DataError(f"backbones: {card.url} was needed and cannot be fetched ({reason}). {_by_hand(card)}") from error
     return target
 

@@ -12,8 +12,9 @@ from flawsight.methods.mahalanobis_ad import MahalanobisAD
 from flawsight.methods.ocsvm import OCSVM
 from flawsight.methods.padim import PaDiM
 from flawsight.methods.patchcore import PatchCore
+from flawsight.methods.spade import SPADE
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (PatchCore, Ensemble, PaDiM, MahalanobisAD, OCSVM)}
+METHODS: dict[str, type[Method]] = {method.name: method for method in (PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM)}
 
 
 def get_method(name: str) -> type[Method]:

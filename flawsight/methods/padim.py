@@ -158,9 +158,9 @@ class PaDiM:
         if image.shape[1:] != self._input_hw:
             (high, wide), (came_high, came_wide) = self._input_hw, image.shape[1:]
             raise DataError(
-                f"padim: pictures of one size were needed, as each place has its own Gaussian; the network saw {wide}×{high} "
-                f"pixels of the first good picture, and {came_wide}×{came_high} of this one. Bring all to one size, or choose "
-                "another method."
+                "padim: pictures of one size were needed, as each place has its own Gaussian; the network saw "
+                f"{wide}×{high} pixels of the first good picture, and {came_wide}×{came_high} of this one. "
+                "Bring all pictures to one size, or choose another method."
             )
         maps = [level[0] for level in self.backbone.features(image[None])]
         channels = sum(len(level) for level in maps)
@@ -173,7 +173,7 @@ class PaDiM:
             wanted = self._kept[(self._kept >= first) & (self._kept < first + len(level))] - first
             first += len(level)
             rows, columns = np.arange(high) * level.shape[1] // high, np.arange(wide) * level.shape[2] // wide
-            vectors.append(level[wanted][:, rows[:, None], columns].reshape(len(wanted), -1))
+            vectors.append(level[wanted][:, rows[:, None], columns].reshape(len(wanted), high * wide))
         return np.ascontiguousarray(np.concatenate(vectors).T)
 
     def _distances(self, image: Float) -> Float:

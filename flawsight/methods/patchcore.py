@@ -12,8 +12,9 @@ Where this differs from the paper, each a param:
 - Levels are concatenated as they are, not averaged to 1024 dimensions: the embedded backbones have fewer (`level_dims`,
   `target_dims`).
 - Patches are not averaged with their neighbours before they are compared; the map of distances is blurred instead, by one
-  patch, and the score is its maximum. A rejected picture always shows where, single noisy patches count for less, and small
-  defects are not diluted (`neighbourhood`, `blur_sigma`, `image_score`; measured in docs/accuracy.md).
+  patch: small defects are not diluted (`neighbourhood`, `blur_sigma`; measured in docs/accuracy.md).
+- A picture scores the mean of its few highest patches, blurred half as far as the map, not its worst patch alone: single noisy
+  patches count for less, larger defects for more (`image_score`, `top_share`).
 - The bank has a size limit, so that the time a picture takes does not grow with the training set (`bank_limit`).
 - The greedy selection starts from the row farthest from the mean; the paper's code from ten random rows (`random_starts`).
 """
@@ -54,8 +55,9 @@ class PatchCoreParams:
     coreset: "greedy", "random" or "identity". coreset_ratio: share of all patches kept; bank_limit: but at most so many, 0 for any
     number. projection_dims: dimensions in which the greedy selection measures, 0 for all. random_starts: start it as the paper's
     code does. neighbours: k, the distances averaged into a patch's score. distance: "euclidean" or "sqeuclidean". image_score:
-    "map" (maximum of the blurred map) or "patch" (of the raw patches). reweight: eq. 7, over b = `reweight_neighbours`.
-    blur_sigma: of the map, in pixels of the network's input.
+    "top" (mean of the highest `top_share` of all patches, blurred by half of `blur_sigma`), "map" (maximum of the blurred map) or
+    "patch" (of the raw patches). reweight: eq. 7, over b = `reweight_neighbours`. blur_sigma: of the map, in pixels of the
+    network's input.
     """
 
     where: ClassVar[str] = "patchcore"  # whose params they are, for errors
@@ -71,7 +73,8 @@ class PatchCoreParams:
     random_starts: bool = False
     neighbours: int = 1
     distance: str = "euclidean"
-    image_score: str = "map"
+    image_score: str = "top"
+    top_share: float = 0.005
     reweight: bool = False
     reweight_neighbours: int = 9
     blur_sigma: float = 8.0
@@ -93,7 +96,8 @@ class PatchCoreParams:
         check(self.projection_dims >= 0, p + "projection_dims", "≥ 0", self.projection_dims)
         check(self.neighbours >= 1, p + "neighbours", "≥ 1", self.neighbours)
         check(self.distance in ("euclidean", "sqeuclidean"), p + "distance", "euclidean or sqeuclidean", self.distance)
-        check(self.image_score in ("map", "patch"), p + "image_score", "map or patch", self.image_score)
+        check(self.image_score in ("top", "map", "patch"), p + "image_score", "top, map or patch", self.image_score)
+        check(0 < self.top_share <= 1, p + "top_share", "above 0 and at most 1", self.top_share)
         check(self.reweight_neighbours >= 2, p + "reweight_neighbours", "≥ 2", self.reweight_neighbours)
         check(0 <= self.blur_sigma < np.inf, p + "blur_sigma", "≥ 0 and finite", self.blur_sigma)
         check(self.seed >= 0, p + "seed", "≥ 0", self.seed)
@@ -315,15 +319,22 @@ class PatchCore:
         heat = resample.apply(
             patch_scores, *(resample.enlarge_and_blur(n, size, sigma) for n, size in zip(layout.grid, layout.input_hw, strict=True))
         )
-        judged = heat if params.image_score == "map" else patch_scores
-        at = np.unravel_index(int(judged.argmax()), judged.shape)
-        cell = np.array(at) * grid // judged.shape
+        judged = heat if params.image_score == "map" else self._softened(patch_scores, layout)
+        cell = np.array(np.unravel_index(int(judged.argmax()), judged.shape)) * grid // judged.shape
         patch = int(cell[0] * grid[1] + cell[1])
-        score = float(judged[at])
+        n_top = max(1, round(params.top_share * judged.size)) if params.image_score == "top" else 1
+        score = float(np.partition(judged, -n_top, axis=None)[-n_top:].mean())
         if params.reweight:
             score *= self._weight(rows[patch], int(index[patch, 0]), exclude)
         source, source_cell = int(self._source[index[patch, 0], 0]), self._source[index[patch, 0], 1:]
         return Judged(score, heat, cell_box(cell, grid), source, cell_box(source_cell, self._grids[source]))
+
+    def _softened(self, patch_scores: Float, layout: _Layout) -> Float:
+        """The patches' scores [h,w] as the picture's score counts them."""
+        if self.params.image_score == "patch":
+            return patch_scores
+        sigmas = (self.params.blur_sigma / 2 * n / size for n, size in zip(layout.grid, layout.input_hw, strict=True))
+        return resample.apply(patch_scores, *(resample.gaussian(n, sigma) for n, sigma in zip(layout.grid, sigmas, strict=True)))
 
     def _weight(self, query: Float, nearest: int, exclude: NDArray[np.bool_] | None) -> float:
         """Eq. 7's factor for the worst patch and its nearest bank row, on plain distances."""

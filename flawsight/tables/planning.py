@@ -195,7 +195,6 @@ def _plan(request: Request, row: TableRow) -> Plan:
         raise UsageError(f"there is no preset '{recipe.preset}' in this flawsight")
     named = request.backbone is None  # the recipe's levels are those of its own network
     plan = Plan(
-        method=recipe.method,
         preset=recipe.preset,
         backbone=request.backbone or recipe.backbone,
         size=recipe.size,

@@ -16,23 +16,18 @@ from flawsight.errors import UnknownName
 RECIPES = ("row", "embedded", "smoke")
 EMBEDDED, SMALLEST = "efficientnet_lite2", "efficientnet_lite0"
 SMOKE_SIZE = 64
-WHOLE_SIZE = 224  # of the network's input, where an embedded network sees the whole picture
 INDICATIVE = 5.0  # points: of trained methods whose published numbers depend on choices that were not published
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """preset: of PRESETS. backbone, size: None for the preset's; levels: those that go with them. options: over the preset's.
-
-    method: None for the preset's.
-    """
+    """preset: of PRESETS. backbone, size: None for the preset's; levels: those that go with them. options: over the preset's."""
 
     preset: str
     backbone: str | None = None
     size: int | None = None
     levels: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
-    method: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +102,7 @@ def _ensemble(name: str, title: str, size: int) -> TableRow:
 
 def _whole(name: str, title: str, gap: str, cell: Mapping[str, float] | None = None) -> TableRow:
     """A row whose pixels, where it has any, were compared on the whole picture at 256."""
-    return TableRow(name, title, name, Recipe(name), gap, _own(name), "full256", cell or {})
-
-
-def _own(method: str, options: Mapping[str, Any] | None = None) -> Recipe:
-    """The method's own defaults on the whole picture, but for these options."""
-    return Recipe("default", None, WHOLE_SIZE, (), options or {}, method)
+    return TableRow(name, title, name, Recipe(name), gap, None, "full256", cell or {})
 
 
 _ALL = (
@@ -137,7 +127,7 @@ _ALL = (
         "spade",
         Recipe("spade"),
         "From its own paper, which compares pixels at 256 with masks reduced by area; here they are compared in the crop.",
-        _own("spade"),
+        Recipe("spade_per_level"),
         cell={**_POINT, "pixel_auroc": 0.5},
     ),
     _whole(
@@ -159,7 +149,7 @@ _ALL = (
         "padim",
         Recipe("padim"),
         "From its own paper: WideResNet-50, 550 dimensions drawn at random; the draw alone moves it by some tenths.",
-        _own("padim"),
+        Recipe("padim_r18"),
         cell=_POINT,
     ),
     _whole(
@@ -174,7 +164,6 @@ _ALL = (
         "padim",
         Recipe("padim_star"),
         "From the PaDiM paper: EfficientNet-B5; its input size and exact levels are not told.",
-        _own("padim", {"dims": 0}),
         cell=_POINT,
     ),
     _patchcore("patchcore_25", "PatchCore-25", 0.25),

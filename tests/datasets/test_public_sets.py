@@ -316,9 +316,18 @@ def test_parts_nobody_can_or_should_use_are_told_of(trees: dict[str, Path]) -> N
     assert opened(trees["kolektor2"], "kolektor2").notes == ["1 defective training pictures are left out."]
     assert "1 defective training pictures are left out." in opened(trees["dagm"], "dagm").notes
     assert opened(trees["mtd"], "mtd").notes == [
-        "It comes without a split: 1 of 5 good pictures, drawn by name, were kept for the test.",
-        "Each tile was taken up to six times, so one may be on both sides, which flatters every method.",
+        "It comes without a split: 1 of 5 good pictures, those of tiles drawn by name, were kept for the test.",
     ]
+
+
+def test_a_tile_of_mtd_is_wholly_on_one_side(tmp_path: Path) -> None:
+    for i in range(30):
+        write(tmp_path / f"MT_Free/Imgs/exp{i % 3 + 1}_num_{i // 3}.jpg")
+    data = open_dataset(tmp_path, layout="mtd", use_masks=False)
+    tiles = [{one.path.stem.partition("_")[2] for one in part if not one.label} for part in (data.train, data.test)]
+    assert (len(tiles[0]), len(tiles[1])) == (8, 2)
+    assert not tiles[0] & tiles[1]
+    assert len(data.train) == 24
 
 
 def test_the_items_of_kolektor_are_wholly_on_one_side(trees: dict[str, Path]) -> None:

@@ -24,7 +24,7 @@ from flawsight.evaluation import evaluate_dataset
 from flawsight.fitting import Plan
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import Arrays, Method, make_params
-from flawsight.metrics import auroc
+from flawsight.metrics import METRICS, auroc
 from flawsight.types import Float, Scores
 
 EXPECTED = json.loads((Path(__file__).parents[1] / "expected.json").read_text(encoding="utf-8"))
@@ -213,7 +213,7 @@ def test_held_out_scores_leave_out_the_whole_group(name: str, backbone: Backbone
     apart = make(name, {}, backbone).fit(pictures, [0, 1, 2, 3, 4, 5, 6])
     together = make(name, {}, backbone).fit(pictures, [0, 1, 2, 3, 4, 5, 5])
     np.testing.assert_array_equal(apart[:5], together[:5])
-    assert apart[5:].min() < 0.8 * together[5:].min()  # its twin was learned from
+    assert apart[5:].min() < 0.9 * together[5:].min()  # its twin was learned from
     assert together[5:].min() > 0.4 * np.median(together[:5])
 
 
@@ -305,7 +305,9 @@ def test_faint_squares_are_found(name: str, backbone: Backbone) -> None:
 
 
 def test_defects_of_the_drawn_plates_are_found(name: str, plates: DataSet) -> None:
-    if "image_auroc" not in EXPECTED[name]:
+    expected = {metric: least for metric, least in EXPECTED[name].items() if metric in METRICS}
+    if not expected:
         pytest.skip("it judges pictures as wholes, which defects as small as these hardly change")
     report, _ = evaluate_dataset(plates, plan=Plan(method=name, size=256))
-    assert report.metrics["image_auroc"] >= EXPECTED[name]["image_auroc"]
+    for metric, least in expected.items():
+        assert report.metrics[metric] >= least

@@ -146,7 +146,22 @@ def test_the_score_is_the_maximum_of_the_map(sigma: float) -> None:
     np.testing.assert_array_equal(scores.image, scores.map.max((1, 2)))
 
 
-@pytest.mark.parametrize("image_score", ["map", "patch"])
+@pytest.mark.parametrize(("share", "n"), [(1e-4, 1), (0.125, 3), (0.4, 10), (1.0, 24)])
+@pytest.mark.parametrize("sigma", [0.0, 16.0])
+def test_the_score_is_the_mean_of_the_highest_patches_blurred_half_as_far(share: float, n: int, sigma: float) -> None:
+    good, new = draw(0, 5), draw(1, 6)
+    fitted = method(image_score="top", top_share=share, blur_sigma=sigma)
+    fitted.fit(good, [0, 1, 2, 3, 4])
+    scores = fitted.score(np.stack(new))
+    for picture, score, box in zip(new, scores.image, scores.peak, strict=True):
+        nearest = distances(patches([picture]), patches(good)).min(1).reshape(4, 6)
+        softened = ndimage.gaussian_filter(nearest, sigma / 2 / 8)  # cells of 8 pixels
+        assert score == pytest.approx(np.sort(softened.ravel())[-n:].mean(), rel=1e-5)
+        at = np.unravel_index(softened.argmax(), softened.shape)
+        np.testing.assert_allclose(box[:2], np.array(at) / (4, 6), rtol=1e-6)
+
+
+@pytest.mark.parametrize("image_score", ["top", "map", "patch"])
 def test_the_map_is_blurred_whatever_makes_the_score(image_score: str) -> None:
     sharp, blurred = method(image_score=image_score), method(image_score=image_score, blur_sigma=2.5)
     for one in (sharp, blurred):
@@ -263,7 +278,7 @@ def test_the_radius_of_the_bank_is_recorded(ratio: float) -> None:
     assert taken_over.state()["radius"] == state["radius"]
 
 
-@pytest.mark.parametrize("image_score", ["map", "patch"])
+@pytest.mark.parametrize("image_score", ["top", "map", "patch"])
 def test_evidence_points_at_the_patch_and_at_the_nearest_good_one(image_score: str) -> None:
     good = [*draw(0, 2), *draw(2, 2, 8, 5)]
     fitted = method(image_score=image_score)
@@ -378,7 +393,9 @@ def test_the_selection_measures_in_fewer_dimensions_and_keeps_whole_rows() -> No
         ("projection_dims", -1, "≥ 0"),
         ("neighbours", 0, "≥ 1"),
         ("distance", "cosine", "euclidean or sqeuclidean"),
-        ("image_score", "max", "map or patch"),
+        ("image_score", "max", "top, map or patch"),
+        ("top_share", 0, "above 0 and at most 1"),
+        ("top_share", 1.5, "above 0 and at most 1"),
         ("reweight_neighbours", 1, "≥ 2"),
         ("blur_sigma", -0.1, "≥ 0 and finite"),
         ("seed", -1, "≥ 0"),
