@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flawsight import cli_backbones, cli_datasets
+from flawsight import cli_backbones, cli_datasets, cli_tables
 from flawsight import options as opt
 from flawsight.errors import UsageError
 from flawsight.exits import REJECTED, stop, verb
@@ -211,6 +211,9 @@ for group, told, verbs in GROUPS:
     for name, function in verbs.items():
         grouped.command(name)(verb(function))
     app.add_typer(grouped, name=group)
+
+
+app.command("tables", cls=cli_tables.ManyValues)(verb(cli_tables.tables))
 
 
 @app.command("list")

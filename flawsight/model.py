@@ -109,7 +109,8 @@ class Model:
     @property
     def colour_scale(self) -> tuple[float, float]:
         """The scores of the cold end and of the middle of heat maps: a typical good picture's worst place, and the threshold."""
-        return float(np.nanmedian(self.training.held_out)), self.threshold.value
+        known = self.training.held_out[np.isfinite(self.training.held_out)]
+        return float(np.median(known)) if known.size else 0.0, self.threshold.value
 
     def info(self) -> dict[str, Any]:
         """What a person asks of a model, as plain values."""
@@ -194,6 +195,7 @@ class Model:
             size_hw=picture_hw,
             seen_xyxy=self.preprocess.seen_xyxy(picture_hw),
             evidence=self._evidence(scores, picture_hw),
+            input_map=None if scores.map is None else scores.map[0],
         )
 
     def _evidence(self, scores: Scores, picture_hw: tuple[int, int]) -> Evidence | None:

@@ -16,13 +16,26 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items()}
 # Imports point down, or sideways within a layer, but never in a circle.
 LAYERS = [
     {"__main__"},
-    {"cli", "cli_backbones", "cli_datasets", "exits", "options"},
-    {"bench", "catalogue", "demo", "evaluation", "extremes", "fitting", "forecast", "plate", "presets", "report"},
+    {"cli", "cli_backbones", "cli_datasets", "cli_tables", "exits", "options"},
+    {
+        "bench",
+        "catalogue",
+        "comparing",
+        "demo",
+        "evaluation",
+        "extremes",
+        "fitting",
+        "forecast",
+        "plate",
+        "presets",
+        "report",
+        "tables",
+    },
     {"bundle", "datasets", "loader", "model"},
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
-    {"errors", "files", "image", "memory", "preprocess", "record", "threshold", "types"},
+    {"errors", "files", "frames", "image", "memory", "preprocess", "record", "threshold", "types"},
 ]
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 FRONT = "flawsight"  # the front door fetches names when they are first used, so it may name anything; all may ask it its version
