@@ -35,6 +35,8 @@ PLAIN: dict[str, Any] = {
 class Cells:
     """A backbone whose levels are the mean colours of cells of the picture, each level times its gain."""
 
+    device = "cpu"
+
     def __init__(self, strides: tuple[int, ...] = (8,), gains: tuple[float, ...] = (1.0, 1.0)) -> None:
         self.strides, self.gains = strides, gains
 
@@ -306,9 +308,7 @@ def test_a_picture_in_the_bank_is_its_own_nearest(distance: str) -> None:
     np.testing.assert_array_equal(scores.peak, scores.source_peak)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"image_score": "map", "blur_sigma": 2.0}, {"image_score": "top"}, {"neighbours": 3}, {"reweight": True}]
-)
+@pytest.mark.parametrize("options", [{}, {"image_score": "map", "blur_sigma": 2.0}, {"neighbours": 3}, {"reweight": True}])
 def test_a_held_out_score_is_that_of_a_fit_without_the_picture(options: dict[str, Any]) -> None:
     good, groups = draw(0, 5), [0, 1, 1, 2, 3]
     held_out = method(**options).fit(good, groups)
