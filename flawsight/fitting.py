@@ -215,20 +215,26 @@ class _Keeper:
 
 @dataclass(frozen=True)
 class _Images:
-    """The network's inputs, float32 [3,h,w], of inspected pictures; they can be gone through again. Progress is told once."""
+    """The network's inputs, float32 [3,h,w], of inspected pictures; they can be gone through again. Progress is told once.
+
+    told: how far it was.
+    """
 
     preprocess: Preprocess
     pictures: list[tuple[Any, int]]
     inspections: list[Inspection]
     pace: forecast.Pace
     progress: Progress | None
-    rounds: list[int] = field(default_factory=list)
+    told: list[int] = field(default_factory=lambda: [0])
 
     def __iter__(self) -> Iterator[Float]:
         items = zip(self.pictures, self.inspections, strict=True)
         images = loader.ahead(self._prepare, items, self.pace.workers, self.pace.waiting)
-        self.rounds.append(len(self.rounds))
-        yield from _counted(images, len(self.pictures), self.progress if len(self.rounds) == 1 else None)
+        for done, image in enumerate(images, 1):
+            if self.progress and done > self.told[0]:
+                self.told[0] = done
+                self.progress("looking at pictures", done, len(self.pictures))
+            yield image
 
     def _prepare(self, item: tuple[tuple[Any, int], Inspection]) -> Float:
         (picture, position), known = item

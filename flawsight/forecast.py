@@ -81,7 +81,14 @@ class Room:
     @property
     def peak(self) -> int:
         """The most bytes that will be held."""
+        if self.in_passes:
+            return self.taken + self.need.of_projections(self.patches)
         return self.taken + self.need.at_once(min(self.patches, self.need.capacity(self.left)))
+
+    @property
+    def in_passes(self) -> bool:
+        """Whether patches are chosen by their projections, and made again for it."""
+        return self.need.in_passes(self.patches, self.left)
 
     def check(self) -> None:
         """Raise UsageError where the budget does not do."""
@@ -126,8 +133,9 @@ def _set_up(method: BankMethod, image: Float, grid: tuple[int, int], dims: int) 
 class Estimate:
     """What a fit will need, tried out on a few of its pictures on this machine and scaled up. Megabytes are 10⁶ bytes.
 
-    seconds: of each step. blocks: in which patches are gathered, 1 if all are held at once. peak_mb: the most memory of this
-    process; budget_mb: what it may take, smallest_mb: the least that would do. latency_ms: to score one picture with the model.
+    seconds: of each step. blocks: in which patches are gathered, 1 if all, or their projections, are held at once. peak_mb: the
+    most memory of this process; budget_mb: what it may take, smallest_mb: the least that would do. latency_ms: to score one
+    picture with the model.
     """
 
     pictures: int
@@ -183,6 +191,7 @@ def estimate(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any]
         return None
     memory.give_back()
     space = replace(space, taken=max(space.taken, memory.resident() + reading.bytes + known + kept))
+    space.check()
     blocks = space.need.blocks(space.patches, space.left)
     n = space.need.n_kept(space.patches)
     return Estimate(
@@ -206,11 +215,12 @@ def _seconds(tried: _Tried, space: Room, n: int, blocks: int, kept: float) -> di
     chosen, held = space.need.n_kept(space.patches), space.need.capacity(space.left)
     looking = tried.embed + ((1 - kept) * tried.read + tried.prepare) / cores
     passed = space.patches + (0 if blocks == 1 else held // 2)  # the last choice is from survivors and a part of a block
+    again = looking if blocks > 1 or space.in_passes else 0
     return {
         "checking pictures": n * (tried.read + tried.prepare) / cores,
         "looking at pictures": n * looking,
-        "choosing patches": tried.pick * passed * chosen if space.need.measured else 0.0,
-        "scoring good pictures": n * (_search(tried, chosen) + (looking if blocks > 1 else 0)),
+        "choosing patches": (tried.pick * passed * chosen if space.need.measured else 0.0) + n * looking * space.in_passes,
+        "scoring good pictures": n * (_search(tried, chosen) + again),
     }
 
 

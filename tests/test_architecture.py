@@ -43,7 +43,11 @@ FRONT = "flawsight"  # the front door fetches names when they are first used, so
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 50  # docstrings not counted
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 LEARNING = {"torch", "torchvision", "timm", "tensorflow", "jax"}
-TORCH = {"flawsight.backbones.torch"}  # the only rooms where it is, entered by functions alone
+TORCH = {
+    "flawsight.backbones.torch",
+    "flawsight.backbones.gpu",
+    "flawsight.parts.gpu",
+}  # the only rooms where it is, entered by functions alone
 
 each_module = pytest.mark.parametrize("module", MODULES)
 

@@ -56,7 +56,8 @@ def opened(folder: Path, **changes: Any) -> DataSet:
 
 
 def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(METHODS["patchcore"], "fit", lambda *args, **kwargs: pytest.fail("the method's fit was called"))
+    for name in ("fit", "fit_within"):
+        monkeypatch.setattr(METHODS["patchcore"], name, lambda *args, **kwargs: pytest.fail("the method's fit was called"))
 
 
 def test_a_row_is_a_prediction(report: Report, middling: Model, plates: DataSet) -> None:

@@ -23,14 +23,14 @@ from flawsight.parts.streaming import Need
 ROOT = Path(__file__).parents[1]
 MB = 10**6
 N, SIDE = 170, 160  # pictures, and pixels of a side: 68,000 patches of 400 a picture
-PLAN = {"size": SIDE, "options": {"bank_limit": 1000}}
+PLAN: dict[str, Any] = {"size": SIDE, "options": {"bank_limit": 1000}}
 
 FIT = """
 import json, sys
 from pathlib import Path
 from flawsight import fitting, memory
-folder, allowed, out = sys.argv[1:]
-plan = fitting.Plan(size=160, options={"bank_limit": 1000}, memory=allowed or None)
+folder, allowed, out, options = sys.argv[1:]
+plan = fitting.Plan(size=160, options=json.loads(options), memory=allowed or None)
 told = fitting.estimate(folder, plan)
 model = fitting.fit(folder, plan)
 model.save(out)
@@ -49,9 +49,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fitted(good: Path, allowed: str, out: Path) -> dict[str, Any]:
+def fitted(good: Path, allowed: str, out: Path, options: dict[str, Any] = PLAN["options"]) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", FIT, str(good), allowed, str(out)]
+    command = [sys.executable, "-c", FIT, str(good), allowed, str(out), json.dumps(options)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
@@ -86,6 +86,22 @@ def test_a_small_budget_is_kept_in_several_blocks(good: Path, tmp_path: Path) ->
     assert loaded.predict(good / "000.png").score < loaded.predict(np.zeros((SIDE, SIDE, 3), np.uint8)).score
 
 
+@needs_procfs
+def test_where_projections_fit_into_a_small_budget_nothing_is_left_out(good: Path, tmp_path: Path) -> None:
+    options = {"balance_levels": False, "level_dims": 512, "target_dims": 512, "coreset_ratio": 0.01, "bank_limit": 0}
+    allowed = 470 * MB
+    told = fitted(good, str(allowed), tmp_path / "x.flaw", options)
+    assert told["peak"] <= 1.1 * allowed
+    assert told["told"] * MB == pytest.approx(told["peak"], rel=0.3)
+    assert (told["blocks"], told["notes"]) == (1, [])
+    at_once = fitted(good, "", tmp_path / "y.flaw", options)
+    assert at_once["peak"] > told["peak"] + 60 * MB
+    expected = load(tmp_path / "y.flaw").method.state()
+    state = load(tmp_path / "x.flaw").method.state()
+    np.testing.assert_array_equal(state["source"], expected["source"])
+    np.testing.assert_array_equal(state["bank"], expected["bank"])
+
+
 def test_an_estimate_says_what_the_fit_then_is(good: Path) -> None:
     plan = Plan(size=64, options={"bank_limit": 700})
     told = estimate(good, plan)
@@ -115,6 +131,14 @@ def test_seconds_grow_as_the_work_does(monkeypatch: pytest.MonkeyPatch) -> None:
     assert again["looking at pictures"] == seconds["looking at pictures"]
     assert again["choosing patches"] == pytest.approx(1e-9 * 125_000 * 1000)  # the last choice is from half of what is held
     assert again["scoring good pictures"] == pytest.approx(seconds["scoring good pictures"] + seconds["looking at pictures"])
+    need = Need(1000, 100, 0.01, 1000, projected=True)
+    space = Room(need.of_projections(100_000), 0, 100_000, need)
+    assert space.in_passes
+    assert space.peak == space.budget
+    thrice = forecast._seconds(tried, space, 250, 1, 0.5)
+    assert thrice["looking at pictures"] == seconds["looking at pictures"]
+    assert thrice["choosing patches"] == pytest.approx(seconds["choosing patches"] + seconds["looking at pictures"])
+    assert thrice["scoring good pictures"] == pytest.approx(again["scoring good pictures"])
 
 
 @pytest.mark.parametrize("run", [estimate, fit])

@@ -35,7 +35,8 @@ from flawsight.errors import DataError, NotFitted, UsageError
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, stack
 from flawsight.parts import coreset, mapper, resample
 from flawsight.parts.neighbours import Bank
-from flawsight.parts.streaming import BLOCK_ROWS, Covering, Gathered, Need, Stream, radius_factor, variance
+from flawsight.parts.projected import Projected
+from flawsight.parts.streaming import BLOCK_ROWS, Covering, Gathered, Need, Stream, in_blocks, level_scales, radius_factor, variance
 from flawsight.types import Float, Scores
 
 
@@ -132,9 +133,10 @@ class PatchCore:
     def fit_within(
         self, images: Iterable[Float], groups: list[int], room: int | None, progress: Progress | None = None
     ) -> tuple[Float, list[str]]:
-        """See BankMethod.fit_within. Where all patches fit they are kept; else blocks of them are reduced, see parts/streaming.py.
+        """See BankMethod.fit_within. Where all patches fit they are kept; else their projections (parts/projected.py), if the
+        choice needs only these; else blocks of them are reduced (parts/streaming.py).
 
-        Then held-out scores need a second pass, which makes each picture's patches again: these are larger than the picture.
+        Then held-out scores need another pass, which makes each picture's patches again: these are larger than the picture.
         """
         if room is not None and iter(images) is images:
             raise UsageError(
@@ -144,8 +146,13 @@ class PatchCore:
         for image in images:
             patches, grid, channels = self.embed(image[None])
             if stream is None:
-                to_scales = partial(_scales, channels=channels if self.params.balance_levels else None)
-                stream = Stream("patchcore", self.need(patches.shape[2]), room, len(groups), to_scales, self.reduce)
+                need = self.need(patches.shape[2])
+                if room is not None and need.in_passes(patches.shape[1] * len(groups), room):
+                    held_out = self._fit_in_passes(images, np.array(groups), need, room, progress)
+                    if held_out is not None:
+                        return held_out, []
+                to_scales = partial(level_scales, channels=channels if self.params.balance_levels else None)
+                stream = Stream("patchcore", need, room, len(groups), to_scales, self.reduce)
             stream.add(patches[0], grid, draws.random((patches.shape[1],), dtype=np.float32))
             layouts.append(_Layout(grid, image.shape[1:]))
         if stream is None:
@@ -168,11 +175,31 @@ class PatchCore:
         held_out = self._held_out(again, layouts, np.array(groups), progress, covering)
         if covering is not None:
             self._radius, self._factor = covering.radius, radius_factor(covering.radius, radius)
-        return held_out, [self._note(held.blocks, held.n_seen)]
+        return held_out, [in_blocks(held, None if covering is None else (self._radius, self._factor))]
+
+    def _fit_in_passes(
+        self, images: Iterable[Float], groups: NDArray[np.int64], need: Need, room: int, progress: Progress | None
+    ) -> Float | None:
+        """Held-out scores of a fit as though all patches were held; None where later pictures have too many for that."""
+        held, layouts = Projected(len(groups), need.measured), []
+        for image in images:
+            patches, grid, _ = self.embed(image[None])
+            held.add(self._measured(patches[0]), grid)
+            if need.of_projections(held.n) > room:
+                return None
+            layouts.append(_Layout(grid, image.shape[1:]))
+        rng = np.random.default_rng(self.params.seed)
+        coreset.project(np.zeros((1, need.dims), np.float32), need.measured, rng)  # what is drawn first is drawn
+        kept, radius = self._pick(held.rows, need.n_kept(held.n), rng, progress)
+        rows = held.fetch(kept, (self.embed(image[None])[0][0] for image in images))
+        self.build(rows, held.source(kept), np.ones(need.dims, np.float32), np.array(held.grids, np.int32), radius)
+        del held
+        memory.give_back()
+        return self._held_out((self.embed(image[None])[0][0] for image in images), layouts, groups, progress)
 
     def build(self, rows: Float, source: NDArray[np.int32], scales: Float, grids: NDArray[np.int32], radius: float) -> None:
         """See BankMethod.build."""
-        self._bank = Bank(rows)
+        self._bank = Bank(rows, self.backbone.device)
         self._source, self._scale, self._grids, self._radius, self._factor = source, scales, grids, radius, 1.0
 
     def score(self, images: Float) -> Scores:
@@ -201,7 +228,7 @@ class PatchCore:
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See Method.with_state."""
-        self._bank = Bank(arrays["bank"])
+        self._bank = Bank(arrays["bank"], self.backbone.device)
         self._scale, self._source, self._grids = arrays["scale"], arrays["source"], arrays["grids"]
         self._radius = float(arrays["radius"][0])
         self._factor = float(arrays["radius_factor"][0]) if "radius_factor" in arrays else 1.0
@@ -218,32 +245,30 @@ class PatchCore:
 
         Each level is pooled, enlarged to the finest one's grid and appended (§3.1), or averaged as in the paper's code.
         """
-        maps = self.backbone.features(images)
-        channels = [level.shape[1] for level in maps]
-        high, wide = maps[0].shape[2:]
-        p, dims = self.params.neighbourhood, self.params.target_dims
-        if dims:
-            vectors, channels = mapper.apply(maps, p, self.params.level_dims, dims), [dims]
+        maps, params = self.backbone.features(images), self.params
+        grid, channels = (maps[0].shape[2], maps[0].shape[3]), [level.shape[1] for level in maps]
+        if params.target_dims:
+            vectors, channels = (
+                mapper.apply(maps, params.neighbourhood, params.level_dims, params.target_dims),
+                [params.target_dims],
+            )
         else:
-            aligned = [
-                resample.apply(m, resample.pool_and_align(m.shape[2], p, high), resample.pool_and_align(m.shape[3], p, wide))
-                for m in maps
-            ]
-            vectors = np.concatenate(aligned, 1)
-        rows = vectors.reshape(len(images), -1, high * wide).transpose(0, 2, 1)
-        return np.ascontiguousarray(rows), (high, wide), channels
+            vectors = mapper.concatenated(maps, params.neighbourhood)
+        rows = vectors.reshape(*vectors.shape[:2], -1).transpose(0, 2, 1)
+        return np.ascontiguousarray(rows), grid, channels
 
     def need(self, dims: int) -> Need:
         """See BankMethod.need."""
         params = self.params
         measured = min(dims, params.projection_dims or dims) if params.coreset == "greedy" else 0
-        return Need(dims, measured, params.coreset_ratio, params.bank_limit, params.coreset == "identity")
+        projected = 0 < measured < dims and not params.balance_levels
+        return Need(dims, measured, params.coreset_ratio, params.bank_limit, params.coreset == "identity", projected)
 
     def reduce(self, rows: Float, draws: Float, n: int, scales: Float | None = None) -> NDArray[np.int64]:
         """See BankMethod.reduce."""
         if self.params.coreset == "random":
             return np.sort(np.argsort(draws, kind="stable")[:n])
-        return np.sort(coreset.greedy(self._measured(rows, scales), n, overwrite=True)[0])
+        return np.sort(coreset.greedy(self._measured(rows, scales), n, overwrite=True, device=self.backbone.device)[0])
 
     def _measured(self, rows: Float, scales: Float | None = None) -> Float:
         """New rows as greedy selection measures them, of unscaled ones with scales."""
@@ -265,9 +290,15 @@ class PatchCore:
                 return self.reduce(rows, held.draws, n), 0.0
             return np.sort(rng.choice(len(rows), n, replace=False)), 0.0
         measured = coreset.project(rows, params.projection_dims, rng) if params.projection_dims else rows
-        initial = coreset.mean_distance_to_starts(measured, rng) if params.random_starts else None
+        return self._pick(measured, n, rng, progress, overwrite=measured is not rows)
+
+    def _pick(
+        self, measured: Float, n: int, rng: np.random.Generator, progress: Progress | None, overwrite: bool = True
+    ) -> tuple[NDArray[np.int64], float]:
+        """Indices of n rows that greedy selection picks, in that order, and the radius in which they cover all."""
+        initial = coreset.mean_distance_to_starts(measured, rng) if self.params.random_starts else None
         report = None if progress is None else (lambda done, total: progress("choosing patches", done, total))
-        return coreset.greedy(measured, n, initial, report, overwrite=measured is not rows)
+        return coreset.greedy(measured, n, initial, report, overwrite=overwrite, device=self.backbone.device)
 
     def _held_out(
         self,
@@ -293,14 +324,6 @@ class PatchCore:
             if progress:
                 progress("scoring good pictures", i + 1, len(layouts))
         return scores
-
-    def _note(self, blocks: int, n: int) -> str:
-        """What a reader must know of a bank chosen in blocks."""
-        told = f"{n:,} patches did not fit into memory at once: the bank was chosen from them in {blocks} blocks"
-        if self.params.coreset != "greedy":
-            return f"{told}."
-        reached = f"It covers all of them within {self._radius:.4g}, at most {self._factor:.3g} times the radius"
-        return f"{told}. {reached} that a choice from all at once would reach."
 
     def _judge(
         self,
@@ -345,17 +368,3 @@ class PatchCore:
         to_query = np.linalg.norm(bank.rows[members] - query, axis=1)
         exponents = np.exp(to_query - to_query.max())  # the maximum is taken out against overflow
         return float(1 - exponents[members == nearest][0] / exponents.sum())
-
-
-def _scales(variances: NDArray[np.float64], channels: list[int] | None) -> Float:
-    """One over each level's spread, the root of its total variance, repeated for its channels: float32 [D].
-
-    channels: of each level; None for scales of 1.
-    """
-    if channels is None:
-        return np.ones(len(variances), np.float32)
-    scales = []
-    for part in np.split(variances, np.cumsum(channels)[:-1]):
-        spread = np.sqrt(part.sum())
-        scales.append(np.full(len(part), 1 / spread if spread > 0 else 1.0, np.float32))
-    return np.concatenate(scales)

@@ -1,4 +1,4 @@
-"""Descriptors as the paper's code makes them: patches of all levels, averaged down to a number of dimensions that is asked for.
+"""Descriptors of patches from a network's levels: these one after another, or all averaged as in the paper's code.
 
 The code unfolds the p × p patch around each cell of a level into C·p² numbers (by channel, row and column; zeros beyond the
 border), enlarges the map of each of them to the first level's grid, averages what a cell has of a level in `level_dims` windows,
@@ -40,6 +40,18 @@ class _LevelMap:
     dims: slice
     even: csr_array
     taps: list[tuple[int, int, csr_array]]
+
+
+def concatenated(maps: Sequence[Float], kernel: int) -> Float:
+    """Each level pooled over kernel² cells, enlarged to the first one's grid and appended: float32 [B,D,h,w]. maps: see apply."""
+    high, wide = maps[0].shape[2:]
+    aligned = [
+        resample.apply(
+            level, resample.pool_and_align(level.shape[2], kernel, high), resample.pool_and_align(level.shape[3], kernel, wide)
+        )
+        for level in maps
+    ]
+    return np.concatenate(aligned, 1)
 
 
 def apply(maps: Sequence[Float], kernel: int, level_dims: int, target_dims: int) -> Float:

@@ -45,7 +45,8 @@ Reduce = Callable[[Float, Float, int, Float], Index]  # rows [N,D], a draw for e
 class Need:
     """What a choice of rows takes of memory. dims: of a row. measured: dims in which greedy measures, 0 if nothing is measured.
 
-    ratio, limit: see coreset.n_kept. all_kept: every row is kept, so none can be left out.
+    ratio, limit: see coreset.n_kept. all_kept: every row is kept, so none can be left out. projected: what is measured of a row are
+    its projections to fewer dimensions, and no other row is needed to make them.
     """
 
     dims: int
@@ -53,6 +54,7 @@ class Need:
     ratio: float
     limit: int
     all_kept: bool = False
+    projected: bool = False
 
     def n_kept(self, n: int) -> int:
         """Rows of the bank chosen from n."""
@@ -63,6 +65,15 @@ class Need:
         blocks = 4 * BLOCK_ROWS * (2 * self.dims + self.measured)
         choosing = blocks + coreset.working_bytes(n, self.n_kept(n), self.measured) if self.measured else 0
         return n * (4 * self.dims + 16) + max(choosing, self.bank(self.n_kept(n)))
+
+    def of_projections(self, n: int) -> int:
+        """Bytes to hold the projections of n rows and choose from them, or to hold the bank, whichever is more."""
+        choosing = 4 * BLOCK_ROWS * (2 * self.dims + self.measured) + coreset.working_bytes(n, self.n_kept(n), self.measured)
+        return max(choosing, self.bank(self.n_kept(n)))
+
+    def in_passes(self, n: int, room: int) -> bool:
+        """Whether n rows are chosen from by their projections: these can be held where the rows themselves cannot."""
+        return self.projected and self.at_once(n) > room >= self.of_projections(n)
 
     def bank(self, n: int) -> int:
         """Bytes of a bank of n rows while it is built, and of what measures its radius."""
@@ -77,13 +88,14 @@ class Need:
         return low
 
     def smallest(self, n: int) -> int:
-        """The fewest bytes in which n rows can be chosen from, whether at once or block by block."""
-        return min(self.at_once(n), self.at_once(n if self.all_kept else MIN_SHARE * self.n_kept(n)))
+        """The fewest bytes in which n rows can be chosen from, whether at once, by their projections or block by block."""
+        in_blocks = self.at_once(n if self.all_kept else MIN_SHARE * self.n_kept(n))
+        return min(self.at_once(n), in_blocks, *([self.of_projections(n)] if self.projected else []))
 
     def blocks(self, n: int, room: int) -> int:
-        """In about how many blocks n rows are gathered; 1 if they are held at once."""
+        """In about how many blocks n rows are gathered; 1 if they, or their projections, are held at once."""
         block, m, survivors, blocks = self.capacity(room), self.n_kept(n), 0, 1
-        if n <= block:
+        if n <= block or self.in_passes(n, room):
             return 1
         n -= block
         while n > 0:
@@ -278,3 +290,27 @@ def radius_factor(radius: float, chosen: float) -> float:
     if chosen > 0:
         return max(1.0, 2 * radius / chosen)
     return 1.0 if radius == 0 else float("inf")
+
+
+def level_scales(variances: NDArray[np.float64], channels: list[int] | None) -> Float:
+    """One over each level's spread, the root of its total variance, repeated for its channels: float32 [D].
+
+    channels: of each level; None for scales of 1.
+    """
+    if channels is None:
+        return np.ones(len(variances), np.float32)
+    scales = []
+    for part in np.split(variances, np.cumsum(channels)[:-1]):
+        spread = np.sqrt(part.sum())
+        scales.append(np.full(len(part), 1 / spread if spread > 0 else 1.0, np.float32))
+    return np.concatenate(scales)
+
+
+def in_blocks(held: Gathered, covering: tuple[float, float] | None) -> str:
+    """What a reader must know of a choice made in blocks. covering: its radius, and that as radius_factor says."""
+    told = f"{held.n_seen:,} patches did not fit into memory at once: the bank was chosen from them in {held.blocks} blocks"
+    if covering is None:
+        return f"{told}."
+    radius, factor = covering
+    reached = f"It covers all of them within {radius:.4g}, at most {factor:.3g} times the radius"
+    return f"{told}. {reached} that a choice from all at once would reach."

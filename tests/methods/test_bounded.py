@@ -22,6 +22,8 @@ GROUPS = [*range(N - 1), N - 2]
 class Cells:
     """A backbone with two levels: the mean colours of cells of 4 and of 8 pixels, the latter times ten."""
 
+    device = "cpu"
+
     def __init__(self) -> None:
         self.n = 0
 
@@ -199,3 +201,52 @@ def test_an_iterator_cannot_be_gone_through_twice() -> None:
 def test_no_pictures() -> None:
     with pytest.raises(DataError, match="no pictures came"):
         method().fit([], [])
+
+
+PROJECTED: dict[str, Any] = {"balance_levels": False, "projection_dims": 2}
+
+
+@pytest.mark.parametrize("random_starts", [False, True])
+def test_where_projections_fit_the_picks_are_those_of_all_at_once(random_starts: bool) -> None:
+    options = {**PROJECTED, "random_starts": random_starts}
+    plain, within = method(**options), method(**options)
+    expected = plain.fit(pictures(), GROUPS)
+    assert plain.backbone.n == N  # type: ignore[attr-defined]
+    need = within.need(6)
+    assert not need.in_passes(N * P, need.at_once(N * P))
+    assert not need.in_passes(N * P, need.of_projections(N * P) - 1)
+    held_out, notes = within.fit_within(pictures(), GROUPS, need.at_once(N * P) - 1)
+    assert notes == []
+    for name, array in plain.state().items():
+        np.testing.assert_allclose(within.state()[name], array, rtol=1e-5, err_msg=name)
+    np.testing.assert_array_equal(within.state()["source"], plain.state()["source"])
+    np.testing.assert_allclose(held_out, expected, rtol=1e-5)
+    assert within.backbone.n == 3 * N + 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("options", [{}, {**PROJECTED, "balance_levels": True}, {**PROJECTED, "projection_dims": 0}], ids=str)
+def test_what_other_rows_change_is_not_chosen_by_projections(options: dict[str, Any]) -> None:
+    """Levels are balanced by the spread of all; and rows as they are are no smaller."""
+    assert not method(**options).need(6).projected
+
+
+def test_little_room_even_for_projections_is_used_in_blocks() -> None:
+    made = method(**PROJECTED)
+    need = made.need(6)
+    _, notes = made.fit_within(pictures(), GROUPS, need.of_projections(N * P) - 1)
+    assert "in 2 blocks" in notes[0]
+
+
+def test_pictures_that_grow_beyond_the_room_are_gathered_in_blocks() -> None:
+    made, grown = method(**PROJECTED), [*pictures(0, 40), *(np.tile(one, (1, 4, 4)) for one in pictures(1, 20))]
+    room = made.need(6).at_once(N * P) - 1
+    assert made.need(6).in_passes(N * P, room)
+    held_out, notes = made.fit_within(grown, GROUPS, room)
+    assert notes[0].startswith(f"{(40 + 20 * 16) * P:,} patches did not fit into memory at once")
+    assert np.isfinite(held_out).all()
+
+
+def test_projections_ask_for_little_where_much_is_kept() -> None:
+    """A quarter of 1,920,000 patches of 1,024 dimensions: blocks would have to be as large as all."""
+    need = make("patchcore", {**PROJECTED, "projection_dims": 128, "coreset_ratio": 0.01, "bank_limit": 0}, Cells()).need(1024)  # type: ignore[attr-defined]
+    assert need.of_projections(391 * 4900) < 2.7e9 < 8e9 < need.at_once(391 * 4900)
