@@ -226,7 +226,8 @@ def entry_text(line: Line, column: str, bold: Callable[[str], str] = str, dagger
     if line.kind == "interval":
         return f"{entry.low:.1f}–{entry.high:.1f}"
     if line.kind == "difference":
-        return f"{entry.value:+.1f}{'!' if entry.beyond else ''}".replace("-", "−")
+        text = "0.0" if abs(entry.value) < 0.05 else f"{entry.value:+.1f}".replace("-", "−")
+        return f"{text}{'!' if entry.beyond else ''}"
     text = entry.printed or f"{entry.value:.1f}"
     text = bold(text) if entry.best else text
     text += "" if math.isnan(entry.spread) else f" ± {entry.spread:.1f}"

@@ -50,6 +50,8 @@ def test_differences_larger_than_tolerated_are_flagged(make_result: MakeResult) 
     assert not just["difference"].entries["screw"].beyond
     far = lines_of(sheet_of([make_result("patchcore_25", "screw", 0.97)]), "PatchCore-25")["difference"]
     assert entry_text(far, "screw") == "−1.1!"
+    same = lines_of(sheet_of([make_result("patchcore_25", "screw", 0.9809)]), "PatchCore-25")["difference"]
+    assert entry_text(same, "screw") == "0.0"
 
 
 def test_means_over_textures_and_objects(make_result: MakeResult) -> None:
