@@ -98,6 +98,7 @@ class _Clock:
     def __init__(self, backbone: Backbone, whole: _Clock | None = None) -> None:
         self._backbone = backbone
         self._whole = whole or self
+        self.device = backbone.device
         self.seconds = 0.0
 
     @property

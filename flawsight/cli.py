@@ -7,13 +7,14 @@ pictures, masks, a model file; 130 interrupted, with nothing half-written.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flawsight import cli_backbones, cli_datasets
+from flawsight import cli_backbones, cli_datasets, cli_tables
 from flawsight import options as opt
 from flawsight.errors import UsageError
 from flawsight.exits import REJECTED, stop, verb
@@ -65,6 +66,7 @@ def score(
     ] = None,
     json: opt.Json = None,
     runtime: opt.Runtime = "onnxruntime",
+    device: opt.Device = "cpu",
 ) -> None:
     """Score new pictures. Exit status 0 if all pass, 3 if some are rejected, 1 if some cannot be read."""
     from flawsight.datasets.base import loose_samples
@@ -74,7 +76,7 @@ def score(
     from flawsight.report.console import meter, tell_report
 
     _check_writable(json)
-    loaded, samples = load(model, runtime), loose_samples(pictures)
+    loaded, samples = load(model, runtime, device), loose_samples(pictures)
     if out:
         results.make_folder(out)
     judging = Judging(use_masks=False, skip_bad=True)
@@ -118,7 +120,7 @@ def evaluate(
         raise UsageError("evaluate: --model judges with that model as it is, and options of a new fit came too. Leave out either.")
     judging = Judging(not no_masks, plan.skip_bad, ensemble_norm=ensemble_norm)
     _check_writable(save, report_file, json)
-    loaded = load(model, plan.runtime) if model else None
+    loaded = load(model, plan.runtime, plan.device) if model else None
     with meter() as progress:
         dataset = open_dataset(data, category, layout, not no_masks)
         report, fitted = evaluate_dataset(dataset, loaded, plan, judging, progress)
@@ -211,6 +213,9 @@ for group, told, verbs in GROUPS:
     app.add_typer(grouped, name=group)
 
 
+app.command("tables", cls=cli_tables.ManyValues)(verb(cli_tables.tables))
+
+
 @app.command("list")
 @verb
 def list_names(
@@ -252,4 +257,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
+    # numpy is not imported yet. Its products share small work among threads that wait by spinning: beside other programs on the
+    # same cores a PaDiM fit then takes thirty times as long. What is heavy runs elsewhere or in threads of its own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()

@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import extremes, image, loader, memory
+from flawsight import extremes, loader, memory
+from flawsight.comparing import Comparison, check_masks
 from flawsight.datasets import DataSet
-from flawsight.errors import DataError, PictureError, UnknownName
+from flawsight.errors import DataError, PictureError, UnknownName, UsageError
 from flawsight.fitting import Plan, fit, inspect, unreadable
+from flawsight.frames import MASK_RULES, PIXELS_AT
 from flawsight.methods.base import Progress
-from flawsight.metrics import PixelTally, measure, roc_curve
+from flawsight.metrics import PixelTally, measure, resampling, roc_curve
 from flawsight.metrics.pixels import EXACT_PX, PixelMetrics
 from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
-from flawsight.types import Float, Mask, Prediction, Report, Row, Sample, mask_files
+from flawsight.types import Float, Prediction, Report, Row, Sample
 
 MEASURING_BYTES, KEY_BYTES = 128 << 20, 8  # of pixel metrics while they are measured, and of a pixel kept for that
 HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
@@ -29,18 +31,31 @@ HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
 class Judging:
     """How to judge. use_masks: work out pixel metrics. skip_bad: leave unreadable pictures out instead of stopping.
 
-    exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally. ensemble_norm: what an ensemble's members
-    are scaled by, "held-out" good pictures or, as the paper's code does, the "test" pictures themselves, see extremes.
+    exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally. pixels_at, mask_rule: where maps and masks
+    are compared, and what of a reduced mask counts as defective, see frames. imagewise: also PRO picture by picture, which takes
+    longer. resamples: of the pictures, for the intervals of the metrics; 0 for none. ensemble_norm: what an
+    ensemble's members are scaled by, "held-out" good pictures or, as the paper's code does, the "test" pictures, see extremes.
     """
 
     use_masks: bool = True
     skip_bad: bool = False
     exact_px: int = EXACT_PX
+    pixels_at: str = "native"
+    mask_rule: str = "half"
+    imagewise: bool = False
+    resamples: int = 0
     ensemble_norm: str = extremes.NORMS[0]
 
     def __post_init__(self) -> None:
-        if self.ensemble_norm not in extremes.NORMS:
-            raise UnknownName("evaluate: ensemble_norm", self.ensemble_norm, extremes.NORMS)
+        for where, name, known in (
+            ("pixels_at", self.pixels_at, PIXELS_AT),
+            ("mask_rule", self.mask_rule, MASK_RULES),
+            ("ensemble_norm", self.ensemble_norm, extremes.NORMS),
+        ):
+            if name not in known:
+                raise UnknownName(f"evaluate: {where}", name, known)
+        if self.resamples < 0:
+            raise UsageError(f"evaluate: resamples must be ≥ 0; got {self.resamples}.")
 
     @property
     def by_extremes(self) -> bool:
@@ -67,7 +82,7 @@ def evaluate_dataset(
             f"{dataset.root}: no pictures to be judged on; needs defective ones beside the good, see `flawsight list datasets`."
         )
     if judging.use_masks:
-        _check_masks(dataset.test)
+        check_masks(dataset.test)
     if model is None and not judging.skip_bad:
         inspect("evaluate", dataset.test, False, progress)
     started = time.perf_counter()
@@ -98,7 +113,7 @@ def evaluate(
     judging = judging or Judging()
     if judging.by_extremes:
         model = extremes.rescaled(model, samples, progress)
-    judged = _Judged(model, judging, set(model.training.fingerprints), PixelTally(exact_px=judging.exact_px))
+    judged = _Judged(model, judging, set(model.training.fingerprints), _comparison(model, judging))
     started = time.perf_counter()
     for done, (sample, result) in enumerate(zip(samples, model.predict_each(samples), strict=True), 1):
         judged.add(sample, result)
@@ -106,6 +121,7 @@ def evaluate(
             progress("judging pictures", done, len(samples))
     judged.stop_if_bad()
     scored = time.perf_counter()
+    intervals = judged.intervals()  # first: measuring mixes the pictures' pixels
     metrics, pixels = judged.measure()
     timings = {"judge": scored - started, "metrics": time.perf_counter() - scored}
     if judged.rows:
@@ -119,7 +135,7 @@ def evaluate(
         threshold={**asdict(model.threshold), "promise": model.threshold.promise},
         held_out=model.training.independent,
         scale=model.colour_scale,
-        settings=_settings(model),
+        settings=_settings(model, judging),
         timings_s=timings,
         versions=versions(model.backbone.runtime),
         peak_rss_mb=peak_rss_mb(),
@@ -127,6 +143,7 @@ def evaluate(
         train=_known_train(model, judged.rows, train or {}),
         notes=judged.notes(pixels),
         unreadable={error.name: error.reason for error in judged.bad},
+        intervals=intervals,
     )
 
 
@@ -137,11 +154,9 @@ class _Judged:
     model: Model
     judging: Judging
     known: set[str]
-    tally: PixelTally
+    compared: Comparison
     rows: list[Row] = field(default_factory=list)
     bad: list[PictureError] = field(default_factory=list)
-    maskless: dict[str, int] = field(default_factory=dict)
-    n_masks: int = 0
     sizes: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, sample: Sample, result: Prediction | PictureError) -> None:
@@ -154,19 +169,8 @@ class _Judged:
             heat = result.map[stride // 2 :: stride, stride // 2 :: stride].astype(np.float16)
         self.rows.append(Row(sample, result.score, result.is_defective, size_hw, result.seen_xyxy, heat, result.evidence))
         self.sizes.add(size_hw)
-        if result.map is not None and self.judging.use_masks and sample.label is not None:
-            self._add_pixels(sample, result.map)
-
-    def _add_pixels(self, sample: Sample, heat: Float) -> None:
-        if sample.mask is None and sample.label:
-            self.maskless[sample.kind] = self.maskless.get(sample.kind, 0) + 1
-            return
-        if isinstance(sample.mask, tuple):
-            mask: Mask = np.stack([_read_mask(sample, file, heat.shape) for file in sample.mask])
-        else:
-            mask = _read_mask(sample, sample.mask, heat.shape) if sample.mask else np.zeros(heat.shape, np.bool_)
-        self.n_masks += sample.mask is not None
-        self.tally.add(heat, mask)
+        if self.judging.use_masks and sample.label is not None:
+            self.compared.add(sample, result)
 
     def stop_if_bad(self) -> None:
         if self.bad and not self.judging.skip_bad:
@@ -176,8 +180,19 @@ class _Judged:
         labelled = [row for row in self.rows if row.sample.label is not None]
         if not labelled:
             return {}, None
-        scores, labels = [row.score for row in labelled], [row.sample.label for row in labelled]
-        return measure(scores, [int(label or 0) for label in labels], self.tally if self.n_masks else None)
+        scores, labels = [row.score for row in labelled], [int(row.sample.label or 0) for row in labelled]
+        return measure(scores, labels, self.compared.pixels, self.compared.pro_each)
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Of each metric that is resampled, from where to where its values lie."""
+        n = self.judging.resamples
+        labelled = [row for row in self.rows if row.sample.label is not None]
+        if not n or not labelled:
+            return {}
+        labels = [int(row.sample.label or 0) for row in labelled]
+        drawn = {"image_auroc": resampling.image_auroc([row.score for row in labelled], labels, n)}
+        drawn |= self.compared.resampled(n)
+        return {name: resampling.interval(values) for name, values in drawn.items()}
 
     def curves(self, pixels: PixelMetrics | None) -> dict[str, tuple[Float, Float]]:
         labelled = [row for row in self.rows if row.sample.label is not None]
@@ -211,8 +226,8 @@ class _Judged:
             )
         if self.rows and all(row.heat is None for row in self.rows):
             notes.append(self._no_map())
-        if self.maskless and self.n_masks:
-            notes.append(f"{sum(self.maskless.values())} defective pictures have no mask: pixel metrics leave them out.")
+        if self.compared.maskless and self.compared.n_masks:
+            notes.append(f"{sum(self.compared.maskless.values())} defective pictures have no mask: pixel metrics leave them out.")
         if pixels is not None and pixels.error:
             counted = f"Pixel metrics of {pixels.n_pixels / 1e6:.0f} million pixels were counted in bins"
             notes.append(f"{counted}: right to within {pixels.error:.2g}.")
@@ -240,29 +255,9 @@ class _Judged:
         ]
 
 
-def _check_masks(samples: Sequence[Sample]) -> None:
-    """Raise DataError for the first mask that does not fit its picture, from the files' headers alone."""
-    for sample in samples:
-        try:
-            picture_hw = image.size_hw(sample.path) if sample.mask else (0, 0)
-        except PictureError:
-            continue  # named with all the others when it is judged
-        for file in mask_files(sample.mask):
-            _check_mask(sample, file, image.size_hw(file), picture_hw)
-
-
-def _read_mask(sample: Sample, file: Path, picture_hw: tuple[int, ...]) -> Mask:
-    mask = image.read_mask(file)
-    _check_mask(sample, file, mask.shape, picture_hw)
-    return mask
-
-
-def _check_mask(sample: Sample, file: Path, mask_hw: tuple[int, ...], picture_hw: tuple[int, ...]) -> None:
-    if mask_hw != picture_hw:
-        raise DataError(
-            f"{file}: the mask of {sample.name} must have its picture's size, {picture_hw[1]}×{picture_hw[0]}; "
-            f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or use --no-masks to judge whole pictures only."
-        )
+def _comparison(model: Model, judging: Judging) -> Comparison:
+    tally = PixelTally(exact_px=judging.exact_px)
+    return Comparison(model.preprocess, judging.pixels_at, judging.mask_rule, judging.imagewise, tally)
 
 
 def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> dict[str, Path]:
@@ -284,7 +279,7 @@ def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> d
     }
 
 
-def _settings(model: Model) -> dict[str, Any]:
+def _settings(model: Model, judging: Judging) -> dict[str, Any]:
     return {
         "method": model.method.name,
         **{f"{model.method.name}.{name}": value for name, value in asdict(model.method.params).items()},
@@ -295,8 +290,8 @@ def _settings(model: Model) -> dict[str, Any]:
         "runtime": model.backbone.runtime,
         **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},
         "good_pictures": len(model.training.names),
-        "mask_rule": "above half of full scale; where none is, not 0",
-        "pixel_metrics_at": "each picture's own pixels",
+        "mask_rule": MASK_RULES[judging.mask_rule],
+        "pixel_metrics_at": PIXELS_AT[judging.pixels_at],
     }
 
 

@@ -41,6 +41,7 @@ class Plan:
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
     skip_bad: leave unreadable pictures out instead of stopping. runtime, weights, device: see open_backbone. memory: that this
     process may hold while it fits, such as "1GB" or a number of bytes; if None, what it holds and half of what is free.
+    needs_threshold: without, one good picture serves too, of which there is no held-out score; nothing is rejected then.
     """
 
     method: str | None = None
@@ -56,6 +57,7 @@ class Plan:
     weights: str | None = None
     device: str = "cpu"
     memory: str | int | None = None
+    needs_threshold: bool = True
 
     @property
     def method_name(self) -> str:
@@ -74,6 +76,11 @@ class Plan:
         levels = self.levels or (preset.levels if meant else ()) or get_method(self.method_name).default_levels(card)
         card.check_levels(levels)
         return levels
+
+    def network(self) -> OnnxBackbone | JoinedBackbone:
+        """The backbone, opened with the levels to take of it. Raises as open_backbone."""
+        weights = self.weights or get_preset(self.preset).weights or None
+        return open_backbone(self.backbone_name, self.backbone_levels(), self.runtime, weights, self.device)
 
     def preprocess(self) -> Preprocess:
         """The preset's preprocessing with the backbone's mean and std."""
@@ -99,21 +106,23 @@ def fit(
     pictures: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image],
     plan: Plan | None = None,
     progress: Progress | None = None,
+    backbone: OnnxBackbone | JoinedBackbone | None = None,
 ) -> Model:
     """A Model that has learned what good parts look like.
 
     pictures: a folder of good pictures, or a sequence of pictures as `Model.predict` takes them. progress: called with what is
-    being done, steps done, steps in all. Raises DataError (naming every unreadable picture) or UsageError before time is spent.
+    being done, steps done, steps in all. backbone: what `Plan.network` gave, where several fits share it. Raises
+    DataError (naming every unreadable picture) or UsageError before time is spent.
     """
     plan = plan or Plan()
-    preprocess, backbone, method, chosen = _opened(pictures, plan)
+    preprocess, backbone, method, chosen = _opened(pictures, plan, backbone)
     threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
     budget = memory.budget(plan.memory)
     left = budget - memory.resident()
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
     keeper = _Keeper(preprocess, forecast.kept_bytes(left))
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace)
-    groups, notes = _groups([loader.named(*item) for item in readable], inspections)
+    groups, notes = _groups([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
     notes += [*backbone.origin.notes, *_coarseness(preprocess, inspections)]
     threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
@@ -133,7 +142,10 @@ def fit(
         skipped=skipped,
         notes=notes,
     )
-    chosen_threshold = threshold.choose(training.independent, plan.max_false_rejects, plan.confidence)
+    if plan.needs_threshold:
+        chosen_threshold = threshold.choose(training.independent, plan.max_false_rejects, plan.confidence)
+    else:
+        chosen_threshold = threshold.none(plan.confidence)
     created = now()
     return Model(preprocess, method, plan.backbone_name, backbone, chosen_threshold, training, created, created)
 
@@ -153,11 +165,12 @@ def estimate(
     return forecast.estimate(method, preprocess, chosen, plan.memory)
 
 
-def _opened(pictures: Any, plan: Plan) -> tuple[Preprocess, OnnxBackbone | JoinedBackbone, Method, list[Any]]:
-    """Preprocessing, network, unfitted method and pictures of a plan."""
+def _opened(
+    pictures: Any, plan: Plan, backbone: OnnxBackbone | JoinedBackbone | None = None
+) -> tuple[Preprocess, OnnxBackbone | JoinedBackbone, Method, list[Any]]:
+    """Preprocessing, network (opened unless it comes along), unfitted method and pictures of a plan."""
     preprocess = plan.preprocess()
-    weights = plan.weights or get_preset(plan.preset).weights or None
-    backbone = open_backbone(plan.backbone_name, plan.backbone_levels(), plan.runtime, weights, plan.device)
+    backbone = backbone or plan.network()
     method = make(plan.method_name, plan.method_options(), backbone)
     if plan.memory is not None:
         memory.parse(plan.memory)
@@ -259,13 +272,16 @@ def unreadable(where: str, bad: Sequence[PictureError], n: int) -> DataError:
     return DataError(f"{told}Mend or remove them, or leave them out with --skip-bad.")
 
 
-def _groups(names: list[str], inspections: list[Inspection]) -> tuple[list[int], list[str]]:
-    """A number for each picture, the same for pictures that show the same; and notes on what is odd about the set."""
+def _groups(names: list[str], inspections: list[Inspection], least: int) -> tuple[list[int], list[str]]:
+    """A number for each picture, the same for pictures that show the same; and notes on what is odd about the set.
+
+    Raises DataError for fewer different ones than `least`.
+    """
     first: dict[str, int] = {}
     groups = [first.setdefault(one.fingerprint, i) for i, one in enumerate(inspections)]
-    if len(first) < 2:
+    if len(first) < least:
         raise DataError(
-            f"fit: needs at least 2 different good pictures, to see how much good ones differ; got {len(first)}"
+            f"fit: needs at least {least} different good pictures, to see how much good ones differ; got {len(first)}"
             f"{f' ({len(names)} files that show the same)' if len(names) > 1 else ''}. Add good pictures: 20 to 300 serve well."
         )
     notes = []

@@ -191,6 +191,7 @@ def estimate(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any]
         return None
     memory.give_back()
     space = replace(space, taken=max(space.taken, memory.resident() + reading.bytes + known + kept))
+    space.check()
     blocks = space.need.blocks(space.patches, space.left)
     n = space.need.n_kept(space.patches)
     return Estimate(

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 import flawsight
 from flawsight import bundle, loader
 from flawsight.backbones.joined import JoinedBackbone, restored
-from flawsight.backbones.onnx import RUNTIMES, OnnxBackbone, Origin
-from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName
+from flawsight.backbones.onnx import OnnxBackbone, Origin, check_runtime
+from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import Method
 from flawsight.preprocess import Preprocess
@@ -109,7 +109,8 @@ class Model:
     @property
     def colour_scale(self) -> tuple[float, float]:
         """The scores of the cold end and of the middle of heat maps: a typical good picture's worst place, and the threshold."""
-        return float(np.nanmedian(self.training.held_out)), self.threshold.value
+        known = self.training.held_out[np.isfinite(self.training.held_out)]
+        return float(np.median(known)) if known.size else 0.0, self.threshold.value
 
     def info(self) -> dict[str, Any]:
         """What a person asks of a model, as plain values."""
@@ -194,6 +195,7 @@ class Model:
             size_hw=picture_hw,
             seen_xyxy=self.preprocess.seen_xyxy(picture_hw),
             evidence=self._evidence(scores, picture_hw),
+            input_map=None if scores.map is None else scores.map[0],
         )
 
     def _evidence(self, scores: Scores, picture_hw: tuple[int, int]) -> Evidence | None:
@@ -208,17 +210,16 @@ class Model:
         )
 
 
-def load(path: str | Path, runtime: str = "onnxruntime") -> Model:
-    """The model in a file. runtime: "onnxruntime", or "openvino" where that extra is installed.
+def load(path: str | Path, runtime: str = "onnxruntime", device: str = "cpu") -> Model:
+    """The model in a file. runtime: "onnxruntime", or "openvino" where that extra is installed. device: "cpu" or "cuda".
 
-    Raises ModelFileError for a file that cannot be used, UnknownName or MissingExtra for such a runtime.
+    Raises ModelFileError for a file that cannot be used, UsageError or MissingExtra for such a runtime or device.
     """
-    if runtime not in RUNTIMES:
-        raise UnknownName("model: runtimes", runtime, RUNTIMES)
+    check_runtime(runtime, device)
     path = Path(path)
     manifest, arrays = bundle.read(path)
     try:
-        model = _from_parts(manifest, arrays, runtime)
+        model = _from_parts(manifest, arrays, runtime, device)
         model.try_out()
     except (MissingExtra, MemoryError):
         raise
@@ -229,13 +230,13 @@ def load(path: str | Path, runtime: str = "onnxruntime") -> Model:
     return model
 
 
-def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str) -> Model:
+def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str, device: str) -> Model:
     if manifest["method"]["name"] not in METHODS:
         raise ModelFileError(f"its method '{manifest['method']['name']}' is unknown to this flawsight. Update flawsight.")
     about = dict(manifest["backbone"])
     backbone_name, levels = about.pop("name"), about.pop("levels")
     graphs = {name: array.tobytes() for name, array in arrays.items() if name.startswith("backbone")}
-    backbone = restored(graphs, levels, runtime, Origin(**about))
+    backbone = restored(graphs, levels, runtime, Origin(**about), device)
     method = make(manifest["method"]["name"], manifest["method"]["params"], backbone)
     prefix = "method."
     method.with_state({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})

@@ -88,6 +88,11 @@ def fixed(held_out: Float, value: float, confidence: float = CONFIDENCE) -> Thre
     return _above(_usable(held_out), value, confidence, "set by hand")
 
 
+def none(confidence: float = CONFIDENCE) -> Threshold:
+    """A threshold that rejects nothing and promises nothing, where no picture is to be judged good or defective."""
+    return Threshold(math.inf, 0, 0, 1.0, confidence, "none: only scores are wanted")
+
+
 def ladder(held_out: Float, confidence: float = CONFIDENCE) -> list[Threshold]:
     """Thresholds from strict to lenient in what they let be rejected: none, 1, 2, 5 and 10 % of the held-out pictures.
 

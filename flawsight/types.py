@@ -78,6 +78,7 @@ class Prediction:
     score: raw, higher is worse. threshold: the model's. is_defective: score > threshold.
     map: float32 [H,W], the picture's own pixels, same scale as the score; NaN where nobody looked. None where there is no map.
     size_hw: the picture's own pixels. seen_xyxy: the part that was looked at, in those. name: path or position of the picture.
+    input_map: float32 [h,w], the same map at the network's input, as the method gave it.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Prediction:
     size_hw: tuple[int, int]
     seen_xyxy: tuple[int, int, int, int]
     evidence: Evidence | None = None
+    input_map: Float | None = None
 
     @property
     def is_defective(self) -> bool:
@@ -121,7 +123,8 @@ class Report:
     pictures, float32 [n].
     scale: (cold, middle) of the one colour scale: typical good and threshold. settings, timings_s, versions: for the record.
     train: name → path of the good pictures the model was fitted on, where they are at hand. notes: what a reader must know.
-    unreadable: name → why, of pictures left out.
+    unreadable: name → why, of pictures left out. intervals: name of a metric → from where to where 95 % of its values lie where
+    pictures are drawn anew.
     """
 
     title: str
@@ -140,3 +143,4 @@ class Report:
     train: dict[str, Path] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)

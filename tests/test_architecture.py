@@ -16,13 +16,26 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items()}
 # Imports point down, or sideways within a layer, but never in a circle.
 LAYERS = [
     {"__main__"},
-    {"cli", "cli_backbones", "cli_datasets", "exits", "options"},
-    {"bench", "catalogue", "demo", "evaluation", "extremes", "fitting", "forecast", "plate", "presets", "report"},
+    {"cli", "cli_backbones", "cli_datasets", "cli_tables", "exits", "options"},
+    {
+        "bench",
+        "catalogue",
+        "comparing",
+        "demo",
+        "evaluation",
+        "extremes",
+        "fitting",
+        "forecast",
+        "plate",
+        "presets",
+        "report",
+        "tables",
+    },
     {"bundle", "datasets", "loader", "model"},
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
-    {"errors", "files", "image", "memory", "preprocess", "record", "threshold", "types"},
+    {"errors", "files", "frames", "image", "memory", "preprocess", "record", "threshold", "types"},
 ]
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 FRONT = "flawsight"  # the front door fetches names when they are first used, so it may name anything; all may ask it its version
@@ -30,7 +43,11 @@ FRONT = "flawsight"  # the front door fetches names when they are first used, so
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 50  # docstrings not counted
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 LEARNING = {"torch", "torchvision", "timm", "tensorflow", "jax"}
-TORCH = {"flawsight.backbones.torch"}  # the only rooms where it is, entered by functions alone
+TORCH = {
+    "flawsight.backbones.torch",
+    "flawsight.backbones.gpu",
+    "flawsight.parts.gpu",
+}  # the only rooms where it is, entered by functions alone
 
 each_module = pytest.mark.parametrize("module", MODULES)
 

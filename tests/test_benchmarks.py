@@ -51,11 +51,13 @@ def test_pixels() -> None:
         assert abs(float(one) - float(other)) <= float(bins[-1]) + 1e-6
 
 
-def test_accuracy(plate: Path) -> None:
-    heads, row = rows(run("accuracy", plate, "--only", "default", "--size", "64"))
+@pytest.mark.parametrize("seeds", [0, 2])
+def test_accuracy(plate: Path, seeds: int) -> None:
+    heads, row = rows(run("accuracy", plate, "--only", "default", "--size", "64", "--seeds", str(seeds)))
     assert len(heads) == len(row)
     assert row[0] == "default"
-    assert all(0 <= float(cell) <= 100 for cell in row[1:4])
+    assert all(0 <= float(cell.partition(" ± ")[0]) <= 100 for cell in row[1:4])
+    assert all((" ± " in cell) == (seeds > 1) for cell in row[1:4])
     assert row[4].endswith(" of 4")
     assert row[5].endswith(" of 6")
 

@@ -425,7 +425,7 @@ def test_evaluate_measures_a_given_model(model_file: Path, plate: Path, tmp_path
     result = run("evaluate", plate, "--model", model_file, "--report", tmp_path / "r.html", "--json", tmp_path / "x.json")
     assert result.exit_code == 0
     content = json.loads((tmp_path / "x.json").read_text("utf-8"))
-    assert list(content["metrics"]) == list(METRICS)
+    assert list(content["metrics"]) == [name for name, metric in METRICS.items() if not metric.on_request]
     for name, value in content["metrics"].items():
         assert re.search(rf"{METRICS[name].label}\s+│ {100 * value:.2f} %", result.stdout)
     assert "0 of 4 good pictures rejected; 6 of 6 defective pictures missed." in result.stdout
@@ -668,3 +668,42 @@ def test_exit_status_of_real_processes(model_file: Path, plate: Path, noise: Pat
     assert done.stderr == b""
     assert real("score", model_file, tmp_path / "none.png").returncode == 1
     assert real("scor").returncode == 2
+
+
+# -- other methods
+
+
+def test_a_method_without_a_map_from_fit_to_page(plate: Path, tmp_path: Path) -> None:
+    path, out, page = tmp_path / "part.flaw", tmp_path / "out", tmp_path / "page.html"
+    assert run("fit", plate / "train" / "good", "-o", path, "--method", "mahalanobis_ad", "--size", "128").exit_code == 0
+    told = json.loads(run("evaluate", plate, "--model", path, "--report", page, "--json", "-").stdout)
+    assert told["metrics"].keys() == {"image_auroc", "image_ap", "image_f1max"}
+    assert (
+        "mahalanobis_ad gives no map: it scores pictures as wholes, so there are no pixel metrics, whatever masks there are."
+        in (told["notes"])
+    )
+    assert "This method gives no map" in page.read_text("utf-8")
+    assert run("score", path, plate / "train" / "good", "--out", out).exit_code in (0, 3)
+    assert files_in(out) == ["report.html", "scores.csv", "scores.json"]
+    measured = json.loads(run("bench", path, "--seconds", "0.2", "--json", "-").stdout)
+    assert measured["bank_rows"] == 0
+    assert measured["bank_bytes"] > 0
+
+
+@pytest.mark.parametrize("method", ["spade", "padim", "ocsvm"])
+def test_other_methods_are_saved_and_loaded(method: str, plate: Path, tmp_path: Path) -> None:
+    path = tmp_path / "part.flaw"
+    assert run("fit", plate / "train" / "good", "-o", path, "--method", method, "--size", "96").exit_code == 0
+    loaded = load(path)
+    assert loaded.method.name == method
+    assert np.isfinite(loaded.predict(open_dataset(plate).test[0]).score)
+
+
+def test_padim_refuses_a_picture_of_another_shape(plate: Path, tmp_path: Path) -> None:
+    path, strip = tmp_path / "part.flaw", tmp_path / "strip.png"
+    image.write(strip, np.zeros((64, 192, 3), np.uint8))
+    assert run("fit", plate / "train" / "good", "-o", path, "--method", "padim", "--size", "96").exit_code == 0
+    told = run("score", path, strip)
+    assert told.exit_code == 1
+    assert "96×96" in told.output
+    assert "Bring all pictures to one size" in " ".join(told.output.split())

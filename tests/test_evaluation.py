@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score  # type: ignore[import-untyped]
 
-from flawsight import image
+from flawsight import evaluation, image
 from flawsight.datasets import DataSet, open_dataset
-from flawsight.errors import DataError
+from flawsight.errors import DataError, UsageError
 from flawsight.evaluation import Judging, evaluate, evaluate_dataset
 from flawsight.fitting import Plan, fit
+from flawsight.frames import mask_at
 from flawsight.methods import METHODS
 from flawsight.methods.base import Method
 from flawsight.metrics import METRICS, PixelTally
@@ -28,7 +29,8 @@ from flawsight.report import tables
 from flawsight.threshold import fixed
 from flawsight.types import Float, Report, Sample, Scores
 
-IMAGE = [name for name, metric in METRICS.items() if metric.level == "image"]
+USUAL = [name for name, metric in METRICS.items() if not metric.on_request]
+IMAGE = [name for name in USUAL if METRICS[name].level == "image"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,8 @@ def opened(folder: Path, **changes: Any) -> DataSet:
 
 
 def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(METHODS["patchcore"], "fit", lambda *args, **kwargs: pytest.fail("the method's fit was called"))
+    for name in ("fit", "fit_within"):
+        monkeypatch.setattr(METHODS["patchcore"], name, lambda *args, **kwargs: pytest.fail("the method's fit was called"))
 
 
 def test_a_row_is_a_prediction(report: Report, middling: Model, plates: DataSet) -> None:
@@ -106,7 +109,7 @@ def test_without_a_map_pictures_are_scored_and_the_report_says_so(
 def test_metrics_are_those_worked_out_by_hand(report: Report, middling: Model, plates: DataSet) -> None:
     labels = np.array([sample.label for sample in plates.test])
     scores = np.array([row.score for row in report.rows])
-    assert list(report.metrics) == list(METRICS)
+    assert list(report.metrics) == USUAL
     assert report.metrics["image_auroc"] == pytest.approx(roc_auc_score(labels, scores))
     assert report.metrics["image_ap"] == pytest.approx(average_precision_score(labels, scores))
     best = max(f1_score(labels, scores >= score) for score in scores)
@@ -189,7 +192,7 @@ def test_a_kind_without_masks_is_left_out_of_pixel_metrics_and_told(copy: Path, 
     data = opened(copy)
     others = dataclasses.replace(data, test=[sample for sample in data.test if sample.kind != "dent"])
     without = evaluate_dataset(others, middling)[0]
-    for name in METRICS.keys() - set(IMAGE):
+    for name in set(USUAL) - set(IMAGE):
         assert found.metrics[name] == without.metrics[name] != report.metrics[name]
 
 
@@ -368,3 +371,57 @@ def test_good_pictures_are_found_under_other_names_and_proved_by_their_pixels(pl
     assert evaluate(fitted, plates.test, "t", train=swapped).train == report.train
     liar = {Path(name).name: plates.test[0].path for name in report.train}
     assert evaluate(fitted, plates.test, "t", train=liar).train == {}
+
+
+# -- where and how pixels are compared
+
+
+@pytest.fixture(scope="module")
+def cropped(plates: DataSet) -> Model:
+    return fit(plates.train, Plan(preset="paper", size=112))
+
+
+def test_at_the_crop_the_metrics_are_those_of_the_methods_own_maps(cropped: Model, plates: DataSet) -> None:
+    judging = Judging(pixels_at="crop", mask_rule="trunc", imagewise=True, resamples=50)
+    found = evaluate(cropped, plates.test, "crop", judging)
+    tally, each = PixelTally(), []
+    for sample in plates.test:
+        heat = cropped.method.score(cropped.preprocess.apply(image.read(sample.path))[None]).map[0]
+        mask = np.zeros(heat.shape, np.bool_)
+        if sample.mask:
+            mask = mask_at("crop", image.read_mask(sample.mask), cropped.preprocess, "trunc")
+            alone = PixelTally()
+            alone.add(heat, mask)
+            each.append(alone.metrics().pro)
+        tally.add(heat, mask)
+    exact = tally.metrics()
+    assert found.metrics["pixel_auroc"] == exact.auroc
+    assert found.metrics["pro"] == exact.pro
+    assert found.metrics["pro_imagewise"] == pytest.approx(np.nanmean(each))
+    assert (found.settings["pixel_metrics_at"], found.settings["mask_rule"]) == ("the network's input", "at full scale")
+    for name in ("image_auroc", "pixel_auroc", "pro"):
+        low, high = found.intervals[name]
+        assert low <= found.metrics[name] + 1e-3
+        assert found.metrics[name] <= high + 1e-3
+
+
+def test_by_default_nothing_is_resampled_and_pictures_are_compared_at_their_own_pixels(report: Report) -> None:
+    assert report.intervals == {}
+    assert "pro_imagewise" not in report.metrics
+    assert report.settings["pixel_metrics_at"] == "each picture's own pixels"
+
+
+@pytest.mark.parametrize("wrong", [{"pixels_at": "full"}, {"mask_rule": "truncate"}, {"resamples": -1}])
+def test_a_way_of_judging_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="evaluate: "):
+        Judging(**wrong)
+
+
+@pytest.mark.parametrize("binned", [False, True])
+def test_within_a_given_memory_pixels_are_kept_so_far_as_it_goes(
+    plates: DataSet, binned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if binned:
+        monkeypatch.setattr(evaluation, "MEASURING_BYTES", 1 << 50)
+    report, _ = evaluate_dataset(plates, plan=Plan(size=64, memory="20GB"))
+    assert any("were counted in bins" in note for note in report.notes) == binned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -339,3 +340,21 @@ def test_pictures_that_are_much_reduced_are_noted(side: int, noted: bool) -> Non
     pictures = [rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for _ in range(2)]
     notes = fit(pictures, Plan(size=128)).training.notes
     assert any("one pixel for each 5×5" in note for note in notes) == noted
+
+
+def test_one_good_picture_serves_where_no_threshold_is_needed(plates: DataSet) -> None:
+    with pytest.raises(DataError, match="needs at least 2 different good pictures"):
+        fit(plates.train[:1], TINY)
+    model = fit(plates.train[:1], dataclasses.replace(TINY, needs_threshold=False))
+    report = evaluate(model, plates.test, "one shot")
+    assert report.metrics["image_auroc"] > 0.5
+    assert report.counts["rejected"] == 0
+    assert np.isfinite([row.score for row in report.rows]).all()
+    assert len({row.score for row in report.rows}) > 1
+
+
+def test_fits_may_share_a_network(plates: DataSet) -> None:
+    network = TINY.network()
+    shared = fit(plates.train, TINY, backbone=network)
+    assert shared.backbone is network
+    assert shared.predict(plates.test[0]).score == fit(plates.train, TINY).predict(plates.test[0]).score

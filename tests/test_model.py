@@ -52,8 +52,8 @@ def noise(high: int, wide: int) -> Pixels:
 def assert_same(a: Prediction, b: Prediction, names: bool = True) -> None:
     """Exactly, the whole map included."""
     for field in dataclasses.fields(Prediction):
-        if field.name == "map":
-            np.testing.assert_array_equal(a.map, b.map)
+        if field.name in ("map", "input_map"):
+            np.testing.assert_array_equal(getattr(a, field.name), getattr(b, field.name))
         elif names or field.name != "name":
             assert getattr(a, field.name) == getattr(b, field.name)
 

@@ -64,6 +64,8 @@ GRIDS = {224: 28, 280: 35, 320: 40}  # of the first level, by crop; of patchcore
 class Maps:
     """A backbone that gives random maps of a published network's shapes, the same for the same picture."""
 
+    device = "cpu"
+
     def __init__(self, levels: tuple[str, ...], shapes: dict[str, tuple[int, int]] = LEVELS) -> None:
         self.levels, self.shapes = levels, shapes
 

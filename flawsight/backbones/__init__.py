@@ -19,6 +19,11 @@ class Backbone(Protocol):
     """What a method needs of a network: float32 [B,3,H,W] → a feature map [B,C,h,w] for each level asked for, in that order."""
 
     @property
+    def device(self) -> str:
+        """Where it runs, and what is done with its maps where that has a way of its own there: "cpu" or a GPU."""
+        ...
+
+    @property
     def members(self) -> Sequence[Backbone]:
         """The networks it is made of: itself alone, or several."""
         ...
@@ -44,7 +49,7 @@ def open_backbone(
     if JOINT in name:
         return _open_joined(name.split(JOINT), levels, runtime, weights, device)
     data, origin = network_file(card, levels, weights)
-    return OnnxBackbone(data, levels, runtime, origin)
+    return OnnxBackbone(data, levels, runtime, origin, device)
 
 
 def _open_joined(names: list[str], levels: tuple[str, ...], runtime: str, weights: str | None, device: str) -> JoinedBackbone:

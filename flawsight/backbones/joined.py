@@ -22,7 +22,7 @@ class JoinedBackbone:
         self._names = tuple(dict.fromkeys(level.partition(OF)[0] for level in levels))
         self.members = tuple(networks[name] for name in self._names)
         self.levels = tuple(levels)
-        self.runtime = self.members[0].runtime
+        self.runtime, self.device = self.members[0].runtime, self.members[0].device
         self.graphs = {f"{PART}{name}": network.data for name, network in networks.items()}
         self.origin = origin or _origin([network.origin for network in networks.values()])
 
@@ -36,12 +36,14 @@ class JoinedBackbone:
         return [found[level] for level in self.levels]
 
 
-def restored(graphs: Mapping[str, bytes], levels: Sequence[str], runtime: str, origin: Origin) -> OnnxBackbone | JoinedBackbone:
+def restored(
+    graphs: Mapping[str, bytes], levels: Sequence[str], runtime: str, origin: Origin, device: str = "cpu"
+) -> OnnxBackbone | JoinedBackbone:
     """The network, or several, from the ONNX files that its `graphs` were."""
     names = [name.removeprefix(PART) for name in graphs if name.startswith(PART)]
     if not names:
-        return OnnxBackbone(graphs["backbone"], levels, runtime, origin)
-    networks = {name: OnnxBackbone(graphs[f"{PART}{name}"], own_levels(name, levels), runtime) for name in names}
+        return OnnxBackbone(graphs["backbone"], levels, runtime, origin, device)
+    networks = {name: OnnxBackbone(graphs[f"{PART}{name}"], own_levels(name, levels), runtime, device=device) for name in names}
     return JoinedBackbone(networks, levels, origin)
 
 

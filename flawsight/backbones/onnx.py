@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight.errors import MissingExtra, ModelFileError, UnknownName
+from flawsight.errors import MissingExtra, ModelFileError, UnknownName, UsageError
 from flawsight.types import Float
 
 Run = Callable[[Float], list[Float]]
@@ -40,17 +40,25 @@ class OnnxBackbone:
     """A network from the bytes of its ONNX file.
 
     levels: names of the outputs wanted. runtime: "onnxruntime" or "openvino". Pictures run one at a time: on a CPU that is faster
-    than a batch, whose maps outgrow the cache, and a picture's features cannot depend on its neighbours.
+    than a batch, whose maps outgrow the cache, and a picture's features cannot depend on its neighbours. device: "cpu", or "cuda",
+    where torch takes the place of the runtime.
     """
 
-    def __init__(self, data: bytes, levels: Sequence[str], runtime: str = "onnxruntime", origin: Origin | None = None) -> None:
-        if runtime not in RUNTIMES:
-            raise UnknownName("backbones: runtimes", runtime, RUNTIMES)
+    def __init__(
+        self,
+        data: bytes,
+        levels: Sequence[str],
+        runtime: str = "onnxruntime",
+        origin: Origin | None = None,
+        device: str = "cpu",
+    ) -> None:
+        check_runtime(runtime, device)
         self.data = data
         self.levels = tuple(levels)
         self.origin = origin or Origin()
-        self.runtime = runtime
-        self._run = RUNTIMES[runtime](data, list(levels))
+        self.runtime = runtime if device == "cpu" else "torch"
+        self.device = device
+        self._run = RUNTIMES[runtime](data, list(levels)) if device == "cpu" else _on_gpu(data, list(levels), device)
 
     @property
     def members(self) -> tuple[OnnxBackbone, ...]:
@@ -120,6 +128,29 @@ def _openvino(data: bytes, levels: list[str]) -> Run:
         return [np.array(result[level]) for level in levels]
 
     return run
+
+
+def check_runtime(runtime: str, device: str) -> None:
+    """Raise UnknownName, UsageError or MissingExtra unless networks can run so on this machine."""
+    from importlib.util import find_spec
+
+    if runtime not in RUNTIMES:
+        raise UnknownName("backbones: runtimes", runtime, RUNTIMES)
+    if device == "cpu":
+        return
+    if runtime != "onnxruntime":
+        raise UsageError(f"backbones: {runtime} runs on the cpu alone; device {device} came too. Leave out either.")
+    if find_spec("torch") is None:
+        raise MissingExtra(f"backbones: device {device}", "torch", "torch")
+    from flawsight.backbones.gpu import place
+
+    place(device)
+
+
+def _on_gpu(data: bytes, levels: list[str], device: str) -> Run:
+    from flawsight.backbones import gpu
+
+    return gpu.runner(data, levels, device)
 
 
 def _unusable(runtime: str, error: Exception) -> ModelFileError:

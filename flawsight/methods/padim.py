@@ -28,7 +28,9 @@ authors of PatchCore could not reproduce. Dimensions of another seed move result
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -42,7 +44,7 @@ from flawsight.parts import gaussian, resample
 from flawsight.types import Float, Scores
 
 STRIDES = (4, 8, 16)  # of the levels taken of any network: those of the paper's three
-BLOCK = 1 << 22  # numbers of float64, while the places are worked out
+BLOCK = 1 << 20  # numbers of float64 in each thread's work, of which there are a few copies
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ class PaDiM:
         factors = vectors if n < d else np.empty((n_places, d, d), np.float32)
         squared = np.empty((n, n_places), np.float32)
         left_out = _by_size(np.array(groups))
-        for block in _blocks(n_places, BLOCK // (n * d)):
+
+        def learn(block: slice) -> int:
             places = vectors[block].astype(np.float64)
             mean = places.mean(1, keepdims=True)
             places -= mean
@@ -114,8 +117,12 @@ class PaDiM:
                 without = gaussian.left_out_distances(places, members, self.params.epsilon)
                 squared[members.ravel(), block] = without.reshape(len(places), -1).T
             factors[block] = gaussian.whitener(places, 1 / max(n - 1, 1), self.params.epsilon)
-            if progress:
-                progress("learning places", block.stop, n_places)
+            return int(block.stop)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for done in pool.map(learn, _blocks(n_places, BLOCK // (n * d))):
+                if progress:
+                    progress("learning places", done, n_places)
         self._factors = factors
         return np.array([self._map(np.sqrt(one)).max() for one in squared], np.float32)
 

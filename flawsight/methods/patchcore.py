@@ -198,7 +198,7 @@ class PatchCore:
 
     def build(self, rows: Float, source: NDArray[np.int32], scales: Float, grids: NDArray[np.int32], radius: float) -> None:
         """See BankMethod.build."""
-        self._bank = Bank(rows)
+        self._bank = Bank(rows, self.backbone.device)
         self._source, self._scale, self._grids, self._radius, self._factor = source, scales, grids, radius, 1.0
 
     def score(self, images: Float) -> Scores:
@@ -227,7 +227,7 @@ class PatchCore:
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See Method.with_state."""
-        self._bank = Bank(arrays["bank"])
+        self._bank = Bank(arrays["bank"], self.backbone.device)
         self._scale, self._source, self._grids = arrays["scale"], arrays["source"], arrays["grids"]
         self._radius = float(arrays["radius"][0])
         self._factor = float(arrays["radius_factor"][0]) if "radius_factor" in arrays else 1.0
@@ -267,7 +267,7 @@ class PatchCore:
         """See BankMethod.reduce."""
         if self.params.coreset == "random":
             return np.sort(np.argsort(draws, kind="stable")[:n])
-        return np.sort(coreset.greedy(self._measured(rows, scales), n, overwrite=True)[0])
+        return np.sort(coreset.greedy(self._measured(rows, scales), n, overwrite=True, device=self.backbone.device)[0])
 
     def _measured(self, rows: Float, scales: Float | None = None) -> Float:
         """New rows as greedy selection measures them, of unscaled ones with scales."""
@@ -292,7 +292,7 @@ class PatchCore:
         """Indices of n rows that greedy selection picks, in that order, and the radius in which they cover all."""
         initial = coreset.mean_distance_to_starts(measured, rng) if self.params.random_starts else None
         report = None if progress is None else (lambda done, total: progress("choosing patches", done, total))
-        return coreset.greedy(measured, n, initial, report, overwrite=overwrite)
+        return coreset.greedy(measured, n, initial, report, overwrite=overwrite, device=self.backbone.device)
 
     def _held_out(
         self,

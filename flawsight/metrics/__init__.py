@@ -5,25 +5,39 @@ Every metric is exact, a fraction in [0,1], higher is better, and NaN where it i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from flawsight.metrics.pixels import PixelMetrics, PixelTally
+from flawsight.metrics.pixels import PixelMetrics, PixelTally, pro_of_picture
 from flawsight.metrics.ranking import auroc, average_precision, f1max, roc_curve
 
-__all__ = ["METRICS", "Metric", "measure", "PixelTally", "PixelMetrics", "auroc", "average_precision", "f1max", "roc_curve"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "measure",
+    "PixelTally",
+    "PixelMetrics",
+    "pro_of_picture",
+    "auroc",
+    "average_precision",
+    "f1max",
+    "roc_curve",
+]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric by name. label: what people call it. level: what is ranked."""
+    """A metric by name. label: what people call it. level: what is ranked. on_request: only worked out where asked for."""
 
     name: str
     label: str
     description: str
     level: Literal["image", "pixel"]
+    on_request: bool = False
 
 
 _ALL = (
@@ -34,14 +48,24 @@ _ALL = (
     Metric("pixel_ap", "Pixel AP", "Precision over the pixels of all pictures, averaged over recall.", "pixel"),
     Metric("pixel_f1max", "Pixel F1max", "Best F1 over the pixels of all pictures at any threshold.", "pixel"),
     Metric("pro", "PRO", "Mean share of each defect found, averaged over false-positive rates up to 0.3.", "pixel"),
+    Metric(
+        "pro_imagewise",
+        "PRO by picture",
+        "PRO of each defective picture by itself, averaged over pictures.",
+        "pixel",
+        on_request=True,
+    ),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
 
-def measure(scores: ArrayLike, labels: ArrayLike, pixels: PixelTally | None = None) -> tuple[dict[str, float], PixelMetrics | None]:
+def measure(
+    scores: ArrayLike, labels: ArrayLike, pixels: PixelTally | None = None, pro_each: Sequence[float] | None = None
+) -> tuple[dict[str, float], PixelMetrics | None]:
     """Name → value in the order of METRICS, and the pixels' metrics in full.
 
-    scores: [n], one per picture. labels: [n] of 0 good, 1 defective. Without pixels, only the image metrics, and None.
+    scores: [n], one per picture. labels: [n] of 0 good, 1 defective. Without pixels, only the image metrics, and None. pro_each:
+    `pro_of_picture` of each, NaN of those without a defect; without, pro_imagewise is left out.
     """
     values = {
         "image_auroc": auroc(scores, labels),
@@ -52,4 +76,7 @@ def measure(scores: ArrayLike, labels: ArrayLike, pixels: PixelTally | None = No
         return values, None
     found = pixels.metrics()
     values |= {"pixel_auroc": found.auroc, "pixel_ap": found.ap, "pixel_f1max": found.f1max, "pro": found.pro}
+    if pro_each is not None:
+        finite = [value for value in pro_each if not np.isnan(value)]
+        values["pro_imagewise"] = sum(finite) / len(finite) if finite else float("nan")
     return values, found

@@ -84,6 +84,7 @@ class PixelTally:
         self._n_unseen = 0
         self._n_seen = 0
         self._bins: Bins | None = None
+        self._apart = True  # Pictures' pixels are still kept one picture after another.
 
     def add(self, score_map: Float, mask: Mask) -> None:
         """Count one picture in. score_map: float32 [H,W], higher is worse, NaN where nobody looked.
@@ -106,6 +107,22 @@ class PixelTally:
         self._n_unseen += seen.size - codes.size
         if self._n_seen > self._exact_px:
             self._bin()
+
+    @property
+    def n_pixels(self) -> int:
+        """Pixels counted so far."""
+        return self._n_seen
+
+    def pictures(self) -> list[tuple[Codes, Codes, NDArray[np.float64]]]:
+        """Of each picture: codes of its good pixels, and of its defective ones with what each is of its regions' seen pixels.
+
+        Nothing once the pixels were measured or binned, which mixes the pictures.
+        """
+        if self._bins is not None or len(self._good) != len(self._defective) or not self._apart:
+            return []
+        shares = np.append(0, self._shares)
+        split = [_split(keys) for keys in self._defective]
+        return [(good, codes, shares[ids]) for good, (codes, ids) in zip(self._good, split, strict=True)]
 
     def _bin(self) -> None:
         """Move what was gathered into bins."""
@@ -147,6 +164,7 @@ class PixelTally:
 
     def _sorted(self) -> tuple[Keys, list[Codes]]:
         """The defective pixels, highest score first, and the good ones likewise, in parts that replace what was gathered."""
+        self._apart = False
         self._defective = [np.sort(np.concatenate(self._defective))]
         ends = np.cumsum([chunk.size for chunk in self._good])
         parts: list[Codes] = []
@@ -303,6 +321,13 @@ def _scores(codes: Codes) -> Float:
 def _flip(bits: Codes) -> Codes:
     """Its own inverse: the sign bit, which decides, stays."""
     return np.where(bits >> np.uint32(31), bits, bits ^ np.uint32(0x7FFFFFFF))
+
+
+def pro_of_picture(score_map: Float, mask: Mask) -> float:
+    """PRO of one picture by itself, its regions against its own good pixels; NaN without a region or a good pixel."""
+    tally = PixelTally()
+    tally.add(score_map, mask)
+    return tally.metrics().pro
 
 
 def _check(score_map: Float, mask: Mask) -> None:

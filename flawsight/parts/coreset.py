@@ -58,17 +58,28 @@ def working_bytes(n: int, picks: int, dims: int) -> int:
 
 
 def greedy(
-    rows: Float, n: int, initial: Float | None = None, progress: Progress | None = None, overwrite: bool = False
+    rows: Float,
+    n: int,
+    initial: Float | None = None,
+    progress: Progress | None = None,
+    overwrite: bool = False,
+    device: str = "cpu",
 ) -> tuple[Index, float]:
     """Indices of n rows in the order of their picking, int64 [n], and the covering radius they reach.
 
     rows: float32 [N,D], 1 ≤ n ≤ N. initial: squared distances, float32 [N], that the rows start from, as though to a centre that
     is not itself picked; without it the first pick is the row farthest from the mean of all. Of equally far rows the lowest
     index is picked; no row is picked twice. The radius is the largest distance (not squared) of any row to its nearest pick, or
-    to that centre. overwrite: `rows` may be changed, which saves a copy of them.
+    to that centre. overwrite: `rows` may be changed, which saves a copy of them. device: "cpu", or "cuda" through torch, where of
+    equally far rows any may be picked.
     """
     mean = rows.mean(0, dtype=np.float64).astype(np.float32)
     centred = np.subtract(rows, mean, out=rows if overwrite else None)  # distances do not depend on the origin, rounding does
+    if device != "cpu":
+        from flawsight.parts import gpu
+
+        found: tuple[Index, float] = gpu.greedy(centred, n, initial, progress, device)
+        return found
     norms = np.einsum("nd,nd->n", centred, centred)
     distance = np.full(len(rows), np.inf, np.float32) if initial is None else initial.astype(np.float32)
     axes = principal_axes(centred) if n >= GROUPED_PICKS else None

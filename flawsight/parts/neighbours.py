@@ -10,6 +10,9 @@ choice of the row uses the product.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,14 +26,15 @@ class Bank:
     """Vectors that answer `nearest`. Takes nearly three times their memory.
 
     rows: float32 [M,D], M ≥ 1. Two banks merge by asking both, offsetting the second's indices and keeping the smaller distances.
+    device: "cpu", or "cuda" through torch.
     """
 
-    def __init__(self, rows: Float) -> None:
+    def __init__(self, rows: Float, device: str = "cpu") -> None:
         if rows.ndim != 2 or not len(rows):
             raise DataError(f"neighbours: a bank needs rows [M,D] with M ≥ 1; got {list(rows.shape)}.")
         self.rows = np.ascontiguousarray(rows, np.float32)
         self._mean: Float = self.rows.mean(0, dtype=np.float64).astype(np.float32)
-        self._groups = Groups(self.rows - self._mean)
+        self._search: _Search = (_Grouped if device == "cpu" else _on_gpu(device))(self.rows - self._mean)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -41,23 +45,40 @@ class Bank:
         exclude: bool [M], rows that may not be found. Equal distances: the lower index first, so far as float32 holds them.
         Raises DataError if fewer than k rows remain.
         """
-        bias, available = self._groups.bias, len(self)
-        if exclude is not None:
-            available = int(np.count_nonzero(~exclude))
-            bias = np.where(exclude[self._groups.index], np.float32(-np.inf), bias)
+        available = len(self) if exclude is None else int(np.count_nonzero(~exclude))
         if k > available:
             raise DataError(f"neighbours: {k} neighbours asked of {available} rows. Ask for fewer or keep a larger bank.")
         queries = np.ascontiguousarray(queries, np.float32)
         if not len(queries):
             return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
-        centred = queries - self._mean
-        index = self._groups.closest(centred, bias)[1][:, None] if k == 1 else self._k_closest(centred, bias, k)
+        index = self._search.closest(queries - self._mean, k, exclude)
         distance = _squared_distances(queries, self.rows, index)
         rising = np.lexsort((index, distance), axis=1)
         return np.take_along_axis(distance, rising, 1), np.take_along_axis(index, rising, 1)
 
-    def _k_closest(self, queries: Float, bias: Float, k: int) -> Index:
-        """The k closest rows of each centred query, not in order: [Q,k]."""
+
+class _Search(Protocol):
+    """Made of centred rows, float32 [M,D]."""
+
+    def closest(self, queries: Float, k: int, exclude: NDArray[np.bool_] | None) -> Index:
+        """The k closest rows of each centred query, not in order: [Q,k]. exclude: bool [M], rows that may not be found."""
+        ...
+
+
+class _Grouped:
+    """The search on a CPU."""
+
+    def __init__(self, centred: Float) -> None:
+        self._groups = Groups(centred)
+
+    def closest(self, queries: Float, k: int, exclude: NDArray[np.bool_] | None) -> Index:
+        """See _Search."""
+        bias = self._groups.bias
+        if exclude is not None:
+            bias = np.where(exclude[self._groups.index], np.float32(-np.inf), bias)
+        return self._groups.closest(queries, bias)[1][:, None] if k == 1 else self._by_products(queries, bias, k)
+
+    def _by_products(self, queries: Float, bias: Float, k: int) -> Index:
         every, grouped = np.arange(len(queries)), self._groups
         best, index = np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), len(bias))
         for block in blocks(len(bias)):
@@ -71,6 +92,12 @@ class Bank:
             keep = np.lexsort((index, -best), axis=1)[:, :k]
             best, index = np.take_along_axis(best, keep, 1), np.take_along_axis(index, keep, 1)
         return index
+
+
+def _on_gpu(device: str) -> Callable[[Float], _Search]:
+    from flawsight.parts.gpu import Rows
+
+    return lambda centred: Rows(centred, device)
 
 
 def _squared_distances(queries: Float, rows: Float, index: Index) -> Float:

@@ -1,4 +1,7 @@
-"""Charts as inline SVG: the ROC curve, the PRO curve, the histogram of scores. Colours come from the page's style sheet."""
+"""Charts as inline SVG: the ROC curve, the PRO curve, the histogram of scores, what few good pictures are worth.
+
+Colours come from the page's style sheet.
+"""
 
 from __future__ import annotations
 
@@ -94,6 +97,53 @@ def histogram(groups: Sequence[tuple[str, Float]], held_out: Float, scale: Scale
         f"Histogram of scores: {told}. Threshold {scale.text(scale.middle)}.",
         parts,
     )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """kind: measured or published. colour: number of the page's colours. points: (good pictures, percent, spread or NaN)."""
+
+    title: str
+    kind: str
+    colour: int
+    points: Sequence[tuple[int, float, float]]
+
+
+def few_pictures(curves: Sequence[Curve], label: str) -> str:
+    """Percent against the number of good pictures learned from, on a logarithmic axis, each curve named at its right end."""
+    shots = sorted({n for curve in curves for n, _, _ in curve.points})
+    ends = [value + side * np.nan_to_num(spread) for one in curves for _, value, spread in one.points for side in (-1, 1)]
+    y_ticks = _ticks(math.floor(min(ends) - 1), min(100.0, max(ends) + 1), whole=True)
+    span = float(np.log2(shots[-1] / shots[0])) or 1.0
+    low = min(y_ticks[0][0], math.floor(min(ends) - 1))
+    frame = _Frame((-0.04 * span, 1.64 * span), (low, y_ticks[-1][0]), wide=_WIDE + 140)
+    at = {n: float(np.log2(n / shots[0])) for n in shots}
+    parts = [_axes(frame, [(at[n], str(n)) for n in shots], y_ticks, "good pictures learned from", f"{label}, percent")]
+    told, free = [], float("inf")
+    for curve in sorted(curves, key=lambda one: one.points[-1][1]):
+        style = f"{curve.kind} c{curve.colour % 6}"
+        x, y = [at[n] for n, _, _ in curve.points], [value for _, value, _ in curve.points]
+        parts.append(f'<path class="series {style}" d="{frame.path(x, y)}"/>')
+        for n, value, spread in curve.points:
+            parts.append(_point(frame, at[n], value, spread, f"c{curve.colour % 6}"))
+        free = min(float(frame.down(y[-1])) + 4, free - 14)  # names one above the other, however near the ends
+        parts.append(f'<text class="tick" x="{float(frame.across(x[-1])) + 9:.1f}" y="{free:.1f}">{_name(curve)}</text>')
+        told.append(f"{curve.title} {curve.kind}: " + ", ".join(f"{value:.1f} of {n}" for n, value, _ in curve.points))
+    return _svg(frame, "few-pictures", f"{label} by number of good pictures. {'; '.join(told)}.", parts)
+
+
+def _name(curve: Curve) -> str:
+    return escape(f"{curve.title}{', published' if curve.kind == 'published' else ''}")
+
+
+def _point(frame: _Frame, x: float, value: float, spread: float, style: str) -> str:
+    across, down = float(frame.across(x)), float(frame.down(value))
+    dot = f'<circle class="point {style}" cx="{across:.1f}" cy="{down:.1f}" r="3"/>'
+    if math.isnan(spread):
+        return dot
+    ends = "".join(f"M{across - 4:.1f} {y:.1f}h8" for y in frame.down([value - spread, value + spread]))
+    low, high = frame.down([value - spread, value + spread])
+    return f'<path class="whisker {style}" d="M{across:.1f} {low:.1f}V{high:.1f}{ends}"/>{dot}'
 
 
 def _span(scores: NDArray[np.floating], scale: Scale) -> tuple[float, float, bool]:

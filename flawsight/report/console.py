@@ -39,12 +39,12 @@ def tell(facts: dict[str, Any], notes: list[str], json: Path | None, wrote: Path
 
     Of a model that was just written only what matters at once is shown; `flawsight info` shows the rest.
     """
-    _write_json({**facts, "notes": notes}, json)
+    write_json({**facts, "notes": notes}, json)
     if json != STDOUT:
         shown = facts if wrote is None else {name: facts[name] for name in BRIEF if name in facts}
         show_facts(Console(), {name.replace("_", " "): value for name, value in shown.items()})
         show_notes(Console(), notes)
-        _say_wrote(wrote, json)
+        say_wrote(wrote, json)
 
 
 def tell_estimate(estimate: Estimate | None, json: Path | None, alone: bool) -> None:
@@ -59,13 +59,13 @@ def tell_estimate(estimate: Estimate | None, json: Path | None, alone: bool) -> 
             )
         return
     if alone:
-        _write_json({**dataclasses.asdict(estimate), "total_s": estimate.total_s}, json)
+        write_json({**dataclasses.asdict(estimate), "total_s": estimate.total_s}, json)
     if json != STDOUT:
         console = Console(stderr=not alone)
         for line in _in_short(estimate):
             console.print(as_is(line), soft_wrap=True)
         if alone:
-            _say_wrote(json)
+            say_wrote(json)
 
 
 def _in_short(estimate: Estimate) -> Iterator[str]:
@@ -84,28 +84,28 @@ def _duration(seconds: float) -> str:
 
 def tell_report(report: Report, json: Path | None, scores: bool, *wrote: Path | None) -> None:
     """A report likewise; scores: the pictures one by one too."""
-    _write_json(tables.to_json(report), json)
+    write_json(tables.to_json(report), json)
     if json != STDOUT:
         if scores:
             show_scores(Console(), report.rows, report.threshold["value"])
         show_report(Console(), report)
-        _say_wrote(*wrote, json)
+        say_wrote(*wrote, json)
 
 
 def tell_bench(result: BenchResult, json: Path | None) -> None:
     """How fast a model is likewise."""
-    _write_json(dataclasses.asdict(result), json)
+    write_json(dataclasses.asdict(result), json)
     if json != STDOUT:
         show_bench(Console(), result)
-        _say_wrote(json)
+        say_wrote(json)
 
 
 def tell_verification(found: Verification, json: Path | None) -> None:
     """What is right and wrong with a data set likewise."""
-    _write_json(dataclasses.asdict(found), json)
+    write_json(dataclasses.asdict(found), json)
     if json != STDOUT:
         show_verification(Console(), found)
-        _say_wrote(json)
+        say_wrote(json)
 
 
 def show_verification(console: Console, found: Verification) -> None:
@@ -244,13 +244,15 @@ def _in_words(value: Any, inner: bool = False) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _write_json(content: dict[str, Any], path: Path | None) -> None:
+def write_json(content: dict[str, Any], path: Path | None) -> None:
+    """The content as JSON, in a file or on standard output; nowhere without a path."""
     if path == STDOUT:
         typer.echo(results.json_bytes(content))
     elif path:
         atomic_write(path, results.json_bytes(content))
 
 
-def _say_wrote(*paths: Path | None) -> None:
+def say_wrote(*paths: Path | None) -> None:
+    """Which files were written."""
     for path in filter(None, paths):
         typer.echo(f"Wrote {path}.")

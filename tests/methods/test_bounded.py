@@ -22,6 +22,8 @@ GROUPS = [*range(N - 1), N - 2]
 class Cells:
     """A backbone with two levels: the mean colours of cells of 4 and of 8 pixels, the latter times ten."""
 
+    device = "cpu"
+
     def __init__(self) -> None:
         self.n = 0
 

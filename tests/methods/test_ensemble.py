@@ -24,6 +24,8 @@ BOTH = "efficientnet_lite0+efficientnet_lite2"
 class Cells:
     """A network whose one level is what `sees` makes of the mean colours of cells of 8 × 8 pixels."""
 
+    device = "cpu"
+
     def __init__(self, gain: float, channel: int) -> None:
         self.gain, self.channel = gain, channel
 

@@ -17,6 +17,8 @@ from flawsight.types import Float
 class Cells:
     """A backbone of two levels: the colours of the pixels, and products of neighbouring ones."""
 
+    device = "cpu"
+
     def features(self, images: Float) -> list[Float]:
         products = [images * np.roll(images, shift, 3) for shift in (0, 1, 2)]
         return [images, np.concatenate(products, 1)]

@@ -21,6 +21,8 @@ from flawsight.types import Float
 class Cells:
     """A backbone of one level: the colours of the pixels, and products of neighbouring ones."""
 
+    device = "cpu"
+
     def features(self, images: Float) -> list[Float]:
         return [np.concatenate([images, *(images * np.roll(images, shift, 3) for shift in (0, 1, 2))], 1)]
 

@@ -35,6 +35,8 @@ PLAIN: dict[str, Any] = {
 class Cells:
     """A backbone whose levels are the mean colours of cells of the picture, each level times its gain."""
 
+    device = "cpu"
+
     def __init__(self, strides: tuple[int, ...] = (8,), gains: tuple[float, ...] = (1.0, 1.0)) -> None:
         self.strides, self.gains = strides, gains
 

@@ -123,14 +123,19 @@ def test_evidence_points_at_the_place_and_at_the_nearest_in_the_gallery(pyramid:
     fitted = method(pyramid=pyramid, neighbours=4)
     fitted.fit(good, [0, 1, 2, 3])
     new = good[0].copy()
-    new[:, 2:4, 4:6] = good[3][:, 6:8, 0:2] + np.float32(20)  # nothing is near it, and this picture is nearest of all
+    new[:, 2:4, 4:6] = good[3][:, 6:8, 0:2] + np.float32(0.05)
     scores = fitted.score(new[None])
     assert scores.peak is not None
     assert scores.source is not None
     top, left, bottom, right = scores.peak[0] * np.array([4, 6, 4, 6])
     assert 2 <= top < bottom <= 4
     assert 4 <= left < right <= 6
-    assert 0 <= scores.source[0] < 4
+    assert scores.source_peak is not None
+    np.testing.assert_array_equal(scores.source, [3])
+    top, left, bottom, right = scores.source_peak[0] * np.array([8, 6, 8, 6])
+    if pyramid == "per_level":  # put together, a place holds something of its neighbours, which are others here
+        assert 6 <= top < bottom < 8.001
+        assert 0 <= left < right < 2.001
 
 
 def test_a_picture_in_the_gallery_is_its_own_nearest() -> None:

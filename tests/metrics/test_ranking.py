@@ -166,8 +166,10 @@ def test_a_curve_of_one_point_is_refused() -> None:
 def test_measure_gives_every_metric_of_the_table_in_its_order() -> None:
     pixels = metrics.PixelTally()
     pixels.add(np.array([[3, 1, 2, 2, 0]], np.float32), np.array([[1, 1, 0, 0, 0]], np.bool_))
-    values, found = metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels)
+    values, found = metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels, [float("nan"), 0.5, 0.25])
     assert list(values) == list(metrics.METRICS)
+    assert values.pop("pro_imagewise") == 0.375
+    assert list(metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels)[0]) == list(values)
     assert found is not None
     assert [values[name] for name in values if metrics.METRICS[name].level == "pixel"] == [
         found.auroc,

@@ -82,3 +82,34 @@ def test_counts_have_whole_ticks(n: int) -> None:
     assert all(value == int(value) for value, _ in ticks)
     assert ticks[-1][0] >= n
     assert 2 <= len(ticks) <= 9
+
+
+def test_few_pictures_show_every_curve_with_its_spread() -> None:
+    curves = [
+        charts.Curve("PatchCore-25", "measured", 0, [(1, 60.0, 2.0), (5, 80.0, 1.0), (50, 95.0, math.nan)]),
+        charts.Curve("PatchCore-25", "published", 0, [(1, 84.1, math.nan), (50, 97.7, math.nan)]),
+        charts.Curve("SPADE & <co>", "published", 7, [(50, 97.6, math.nan)]),
+    ]
+    root = parsed(charts.few_pictures(curves, "Image AUROC"))
+    told = root.get("aria-label") or ""
+    assert "PatchCore-25 measured: 60.0 of 1, 80.0 of 5, 95.0 of 50" in told
+    classes = [path.get("class", "").split()[:2] for path in root.iter("path")]
+    assert classes.count(["series", "measured"]) == 1
+    assert classes.count(["series", "published"]) == 2
+    assert sum(kind[:1] == ["whisker"] for kind in classes) == 2
+    dots = [(float(dot.get("cx", "")), float(dot.get("cy", ""))) for dot in root.iter("circle")]
+    assert len(dots) == 6
+    texts = {text.text: text for text in root.iter("text")}
+    assert {"1", "5", "50", "SPADE & <co>, published"} <= set(texts)
+    names = [float(text.get("y", "")) for name, text in texts.items() if name and name.startswith(("PatchCore", "SPADE"))]
+    assert min(abs(a - b) for i, a in enumerate(names) for b in names[:i]) >= 14  # none upon another
+    # five is as far from one as log 5 is from log 1: equal steps are equal factors
+    x = {
+        n: next(cx for (cx, _), (m, _, _) in zip(sorted(dots), sorted(p for c in curves for p in c.points), strict=True) if m == n)
+        for n in (1, 5, 50)
+    }
+    assert (x[5] - x[1]) / (x[50] - x[1]) == pytest.approx(math.log(5) / math.log(50), abs=0.01)
+
+
+def test_few_pictures_of_one_number_alone() -> None:
+    parsed(charts.few_pictures([charts.Curve("a", "measured", 0, [(5, 99.9, 0.05)])], "PRO"))

@@ -1,0 +1,121 @@
+"""The command line's `tables`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from flawsight import options as opt
+from flawsight.errors import UsageError
+from flawsight.files import check_writable
+
+Many = list[str] | None
+
+
+class ManyValues(TyperCommand):
+    """A command whose options of several values take them one after another: `--seeds 0 1 2` is `--seeds 0 --seeds 1 --seeds 2`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See click."""
+        many = {flag for param in self.params if getattr(param, "multiple", False) for flag in param.opts}
+        spread: list[str] = []
+        flag, wants = "", False
+        for text in args:
+            if text.startswith("-") and text != "-":
+                flag, wants = (text if text in many else ""), True
+            elif flag and not wants:
+                spread.append(flag)
+            else:
+                wants = False
+            spread.append(text)
+        return super().parse_args(ctx, spread)
+
+
+def tables(
+    data: Annotated[
+        Path | None, typer.Option(metavar="ROOT", help="A folder of categories, such as MVTec AD's, or one of them.")
+    ] = None,
+    published: Annotated[bool, typer.Option("--published", help="Show the published tables alone.")] = False,
+    table: Annotated[Many, typer.Option(metavar="NAMES", help="Of S1, S2, S3, S4; R is what the paper's repository keeps.")] = None,
+    methods: Annotated[Many, typer.Option(metavar="NAMES", help="Rows of the tables, or methods; all without.")] = None,
+    categories: Annotated[Many, typer.Option(metavar="NAMES", help="Of the data; all without.")] = None,
+    preset: Annotated[
+        str, typer.Option(help="row: as published; embedded: on a network that flawsight carries; smoke: tiny, to try it.")
+    ] = "row",
+    backbone: opt.BackboneName = None,
+    weights: opt.Weights = None,
+    device: opt.Device = "cpu",
+    memory: opt.Memory = None,
+    seeds: Annotated[Many, typer.Option(metavar="NUMBERS", help="Several give mean and standard deviation.")] = None,
+    shots: Annotated[Many, typer.Option(metavar="NUMBERS", help="Learn from so many good pictures, drawn for each seed.")] = None,
+    eval_at: Annotated[
+        str | None,
+        typer.Option("--eval", help="Where pixels are compared: crop, full256 or native; as published without."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes side by side.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write tables and cells here; a run that was stopped goes on."),
+    ] = None,
+    json: opt.Json = None,
+) -> None:
+    """Measure the published tables' rows on a data set, beside what is published of them."""
+    from flawsight.report.console import meter
+    from flawsight.report.grids import tell_cell, tell_sheets
+    from flawsight.tables import low_shot, sheets, writing
+    from flawsight.tables.planning import PUBLISHED, Request
+    from flawsight.tables.running import run
+
+    _check(data, published, out, json)
+    names = _names(table) or PUBLISHED
+    if data is None or out is None:
+        _show_published(names, out, json)
+        return
+    numbers = _numbers("--seeds", seeds), _numbers("--shots", shots)
+    request = Request(
+        data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *numbers, eval_at, jobs
+    )
+    with meter() as progress:
+        found = run(request, out, progress, tell_cell)
+    shown = [*sheets.measured_sheets(found), *low_shot.low_shot_sheets(found)]
+    tell_sheets(shown, found, json, writing.write(out, shown, found))
+    if not found.results:
+        raise typer.Exit(1)
+
+
+def _show_published(names: Sequence[str], out: Path | None, json: Path | None) -> None:
+    from flawsight.report.grids import tell_sheets
+    from flawsight.tables import writing
+    from flawsight.tables.running import make_folder
+    from flawsight.tables.sheets import published_sheets
+
+    shown = published_sheets(names)
+    wrote = writing.write(make_folder(out, cells=False), shown) if out else []
+    tell_sheets(shown, None, json, wrote)
+
+
+def _check(data: Path | None, published: bool, out: Path | None, json: Path | None) -> None:
+    """Raise UsageError for a call that is wrong, before time is spent."""
+    if published == (data is not None):
+        raise UsageError("tables: either --data ROOT or --published was needed. See `flawsight tables --help`.")
+    if data and not out:
+        raise UsageError("tables: --out DIR was needed with --data, for the cells and the tables; none came. Name a folder.")
+    if json and json != Path("-"):
+        check_writable(json)
+
+
+def _names(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """The names in texts like "S1,S2", each once."""
+    return tuple(dict.fromkeys(name.strip() for text in texts or () for name in text.split(",") if name.strip()))
+
+
+def _numbers(option: str, texts: Sequence[str] | None) -> tuple[int, ...]:
+    """The whole numbers in texts like "0,1"."""
+    try:
+        return tuple(int(name) for name in _names(texts))
+    except ValueError:
+        raise UsageError(f"tables: {option}: whole numbers were needed; got {' '.join(texts or ())}.") from None

@@ -1,0 +1,292 @@
+"""Which cells a request asks for, which of them can run, and what each is known by."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import flawsight
+from flawsight.backbones import get_card
+from flawsight.datasets import DATASETS, DataSet, open_dataset
+from flawsight.errors import DataError, FlawsightError, UnknownName, UsageError
+from flawsight.evaluation import Judging
+from flawsight.fitting import Plan
+from flawsight.frames import PIXELS_AT
+from flawsight.methods import METHODS
+from flawsight.methods.base import make_params
+from flawsight.preprocess import Preprocess
+from flawsight.presets import PRESETS
+from flawsight.tables import published
+from flawsight.tables.rows import RECIPES, ROWS, TableRow, get_row
+from flawsight.types import Sample, mask_files
+
+SCHEMA = 1  # of a cell's file; a new one makes all cells anew
+RESAMPLES = 1000
+PUBLISHED = ("S1", "S2", "S3", "S4")  # the paper's own tables
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure. data: a folder of categories, or one of them. tables: published ones; methods: rows of them, or methods;
+    all if none. categories: of the data; all if none. recipe: see rows. backbone, weights, device, memory: overrule the recipe's,
+    see Plan. seeds: of what methods draw at random, and of the good pictures drawn where shots are asked for; the recipe's if
+    none. shots: numbers of good pictures to learn from; all of them if none. pixels_at: see frames; each row's own if None. jobs:
+    processes.
+    """
+
+    data: Path
+    tables: tuple[str, ...] = PUBLISHED
+    methods: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    recipe: str = "row"
+    backbone: str | None = None
+    weights: str | None = None
+    device: str = "cpu"
+    memory: str | None = None
+    seeds: tuple[int, ...] = ()
+    shots: tuple[int, ...] = ()
+    pixels_at: str | None = None
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tables", tuple(published.get_table(name).name for name in self.tables))
+        for where, name, known in (
+            ("presets", self.recipe, RECIPES),
+            ("eval", self.pixels_at or "native", PIXELS_AT),
+            *(("methods", name, [*ROWS, *METHODS]) for name in self.methods),
+        ):
+            if name not in known:
+                raise UnknownName(f"tables: {where}", name, known)
+        if min(self.seeds, default=0) < 0:
+            raise UsageError(f"tables: seeds must be whole numbers ≥ 0; got {self.seeds}.")
+        if self.jobs < 1 or min(self.shots, default=1) < 1:
+            raise UsageError(f"tables: jobs and shots must be ≥ 1; got {self.jobs} and {self.shots}.")
+
+    @property
+    def rows(self) -> list[TableRow]:
+        """The rows of its tables that are asked for, each once, in the tables' order."""
+        names = dict.fromkeys(name for table in self.tables for name in published.get_table(table).rows)
+        rows = [get_row(name) for name in names]
+        chosen = [row for row in rows if not self.methods or row.name in self.methods or row.method in self.methods]
+        if not chosen:
+            raise UsageError(
+                f"tables: none of {', '.join(self.methods)} has a row in {', '.join(self.tables)}. Name another --table."
+            )
+        return chosen
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fit and its judging: a row, a category, a seed, and how many good pictures (all if None); key: of what determines it."""
+
+    row: str
+    category: str
+    seed: int
+    shots: int | None
+    plan: Plan
+    judging: Judging
+    key: str
+
+    @property
+    def name(self) -> str:
+        """What it and its file are called."""
+        shots = "" if self.shots is None else f"-{self.shots}shots"
+        return f"{self.row}-{self.category}-seed{self.seed}{shots}"
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, another wherever anything that determines the result is another."""
+        return f"{self.name}-{self.key[:16]}.json"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells of one category that want the same feature maps."""
+
+    data: Path
+    category: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Everything a request comes to. not_run: (row or "" for all, category or "" for all, why)."""
+
+    groups: list[Group]
+    not_run: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, in the order of their groups."""
+        return [cell for group in self.groups for cell in group.cells]
+
+
+def make_work(request: Request) -> Work:
+    """The cells of a request in groups, and what cannot run. Raises DataError and UnknownName for the data set."""
+    not_run: list[tuple[str, str, str]] = []
+    runnable: list[tuple[TableRow, Plan]] = []
+    for row in request.rows:
+        try:
+            runnable.append((row, _plan(request, row)))
+        except FlawsightError as error:
+            not_run.append((row.name, "", str(error)))
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for category in categories_of(request):
+        try:
+            dataset = open_dataset(request.data, category)
+        except FlawsightError as error:
+            not_run.append(("", category, str(error)))
+            continue
+        content = _content(dataset)
+        for row, plan in runnable:
+            shared = (category, plan.backbone_name, plan.backbone_levels(), plan.preprocess())
+            groups.setdefault(shared, []).extend(_cells(request, row, plan, category, dataset, content, not_run))
+    made = [Group(request.data, key[0], tuple(cells)) for key, cells in groups.items() if cells]
+    return Work(made, not_run)
+
+
+def categories_of(request: Request) -> list[str]:
+    """The categories of the data that are asked for, in the order of the published tables. Raises DataError and UnknownName."""
+    root = request.data
+    layout = next((layout for layout in DATASETS.values() if root.is_dir() and layout.recognises(root)), None)
+    if layout is None:
+        raise DataError(f"{root}: a data set, or a folder of its categories, was needed; see `flawsight list datasets`.")
+    known = layout.categories(root) or [root.resolve().name]
+    for name in request.categories:
+        if name not in known:
+            raise UnknownName(f"{root}: categories", name, known)
+    order = {name: at for at, name in enumerate(published.CATEGORIES)}
+    chosen = [name for name in known if not request.categories or name in request.categories]
+    return sorted(chosen, key=lambda name: (order.get(name, len(order)), name))
+
+
+def drawn(train: list[Sample], shots: int | None, seed: int) -> list[Sample]:
+    """The good pictures to learn from: all, or the first so many of a shuffle, so that more shots hold the fewer."""
+    if shots is None:
+        return train
+    return [train[at] for at in np.random.default_rng(seed).permutation(len(train))[:shots]]
+
+
+def why_no_reproduction(request: Request, plan: Plan) -> str:
+    """What makes the figures others than the published ones, whatever they are; nothing of a row run as published."""
+    why = []
+    if request.recipe == "smoke":
+        why.append("tiny pictures")
+    if request.recipe != "row" or request.backbone is not None:
+        why.append(f"network {plan.backbone_name}")
+    if plan.weights is not None:
+        why.append("random weights" if plan.weights == RANDOM else "weights from a file")
+    return ", ".join(why)
+
+
+def _plan(request: Request, row: TableRow) -> Plan:
+    """How the row is fitted, but for the seed. Raises FlawsightError with the reason why it cannot be."""
+    if row.method not in METHODS:
+        raise UsageError(f"there is no method '{row.method}' in this flawsight")
+    recipe = row.run_as(request.recipe)
+    if recipe.preset not in PRESETS:
+        raise UsageError(f"there is no preset '{recipe.preset}' in this flawsight")
+    named = request.backbone is None  # the recipe's levels are those of its own network
+    plan = Plan(
+        preset=recipe.preset,
+        backbone=request.backbone or recipe.backbone,
+        size=recipe.size,
+        levels=recipe.levels if named else (),
+        options=recipe.options,
+        weights=request.weights,
+        device=request.device,
+        memory=request.memory if _keeps_a_bank(row) else None,
+        needs_threshold=False,
+    )
+    plan.preprocess(), plan.backbone_levels(), _weights(plan)
+    make_params(METHODS[row.method].Params, plan.method_options(), row.method)
+    return plan
+
+
+def _cells(
+    request: Request,
+    row: TableRow,
+    plan: Plan,
+    category: str,
+    dataset: DataSet,
+    content: str,
+    not_run: list[tuple[str, str, str]],
+) -> list[Cell]:
+    """The row's cells in one category. Of a method that draws nothing at random, one seed says all."""
+    params = make_params(METHODS[plan.method_name].Params, plan.method_options(), row.name)
+    has_seed = any(one.name == "seed" for one in dataclasses.fields(params))
+    seeds = request.seeds or (int(getattr(params, "seed", 0)),)
+    judging = Judging(
+        pixels_at=request.pixels_at or row.pixels_at,
+        mask_rule="trunc" if (request.pixels_at or row.pixels_at) == "crop" else "half",  # as what is published there was judged
+        imagewise=True,
+        resamples=RESAMPLES,
+        ensemble_norm="test" if row.by_test_range else "held-out",
+    )
+    cells = []
+    for shots in request.shots or (None,):
+        if shots is not None and shots > len(dataset.train):
+            not_run.append((row.name, category, f"{shots} good pictures were asked for; there are {len(dataset.train)}"))
+            continue
+        for seed in seeds if has_seed or shots is not None else seeds[:1]:
+            seeded = dataclasses.replace(plan, options={**plan.options, "seed": seed}) if has_seed else plan
+            key = _key(request, row, seeded, judging, (category, content, seed, shots))
+            cells.append(Cell(row.name, category, seed, shots, seeded, judging, key))
+    return cells
+
+
+def _key(request: Request, row: TableRow, plan: Plan, judging: Judging, rest: tuple[Any, ...]) -> str:
+    """sha256 over all that determines a cell: settings with every default, network, data, version."""
+    preprocess: Preprocess = plan.preprocess()
+    params = make_params(METHODS[row.method].Params, plan.method_options(), row.method)
+    facts = {
+        "schema": SCHEMA,
+        "flawsight": flawsight.__version__,
+        "row": row.name,
+        "method": row.method,
+        "params": dataclasses.asdict(params),
+        "preprocess": dataclasses.asdict(preprocess),
+        "network": (plan.backbone_name, plan.backbone_levels(), _weights(plan), plan.runtime, plan.device),
+        "memory": plan.memory,
+        "judging": dataclasses.asdict(judging),
+        "recipe": request.recipe,
+        "rest": rest,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _keeps_a_bank(row: TableRow) -> bool:
+    """Whether its method can keep to a given memory."""
+    return hasattr(METHODS[row.method], "fit_within")
+
+
+def _weights(plan: Plan) -> str:
+    """What tells the weights from others: the sha256 of their file, or that they are random. Raises UsageError without the file."""
+    if plan.weights in (None, RANDOM):
+        return plan.weights or get_card(plan.backbone_name).sha256
+    try:
+        return hashlib.sha256(Path(str(plan.weights)).read_bytes()).hexdigest()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(f"{plan.weights}: a file of weights was needed; {why}. Check --weights.") from None
+
+
+def _content(dataset: DataSet) -> str:
+    """A sha256 over the names, sizes in bytes and masks of all its pictures: another where files came, went or were redone."""
+    lines = [(one.name, one.label, _size(one.path), *map(_size, mask_files(one.mask))) for one in (*dataset.train, *dataset.test)]
+    return hashlib.sha256(repr(lines).encode()).hexdigest()
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; -1 where there is none: the fit will name it."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

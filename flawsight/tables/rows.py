@@ -1,0 +1,201 @@
+"""ROWS: every row of the published tables, how it is run here, and whose its printed numbers are.
+
+Each row has three recipes. "row": the published method on the published network. "embedded": the same method on a network that
+flawsight carries, for whoever has no other; its figures are its own and reproduce nothing. "smoke": the same, tiny, to see that all
+of it works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flawsight.errors import UnknownName
+
+RECIPES = ("row", "embedded", "smoke")
+EMBEDDED, SMALLEST = "efficientnet_lite2", "efficientnet_lite0"
+SMOKE_SIZE = 64
+INDICATIVE = 5.0  # points: of trained methods whose published numbers depend on choices that were not published
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """preset: of PRESETS. backbone, size: None for the preset's; levels: those that go with them. options: over the preset's."""
+
+    preset: str
+    backbone: str | None = None
+    size: int | None = None
+    levels: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of the published tables.
+
+    title: as printed. method: of METHODS. recipe: the published one; embedded: that on an embedded network, the same preset if
+    None. gap: in what the published number was made another way. pixels_at: where its published pixel metrics were worked out,
+    see frames. cell, mean: metric → points by which a measured cell, and the mean over the categories, may differ from the
+    published one before it is flagged.
+    by_test_range: its members are scaled by the range of the pictures judged, see extremes.
+    """
+
+    name: str
+    title: str
+    method: str
+    recipe: Recipe
+    gap: str = ""
+    embedded: Recipe | None = None
+    pixels_at: str = "crop"
+    cell: Mapping[str, float] = field(default_factory=dict)
+    mean: Mapping[str, float] = field(default_factory=dict)
+    by_test_range: bool = False
+
+    def tolerance(self, metric: str, is_mean: bool) -> float:
+        """Points by which a figure may differ from the published one."""
+        return float((self.mean if is_mean and metric in self.mean else self.cell).get(metric, INDICATIVE))
+
+    def run_as(self, recipe: str) -> Recipe:
+        """The recipe of that name. Raises UnknownName."""
+        if recipe not in RECIPES:
+            raise UnknownName("tables: presets", recipe, RECIPES)
+        if recipe == "row":
+            return self.recipe
+        chosen = self.embedded or self.recipe
+        joint = chosen.backbone if chosen.backbone and "+" in chosen.backbone else None
+        if recipe == "smoke":
+            return replace(chosen, backbone=joint or SMALLEST, size=SMOKE_SIZE)
+        return replace(chosen, backbone=joint or EMBEDDED)
+
+
+_PATCHCORE = {"image_auroc": 0.5, "pixel_auroc": 1.0, "pro": 1.0, "pro_imagewise": 1.0}
+_PATCHCORE_MEAN = {"image_auroc": 0.2, "pixel_auroc": 0.2, "pro": 0.7, "pro_imagewise": 1.0}
+_UNTOLD_RESIZE = "The size it reduces to before the crop is not told; taken as 320."
+_BY_TEST_RANGE = "Each network's scores are rescaled by the range of the pictures judged, as the repository does."
+_BOTH = f"{SMALLEST}+{EMBEDDED}"
+_POINT = {"image_auroc": 1.0, "pixel_auroc": 1.0, "pro": 1.0}
+
+
+def _patchcore(
+    name: str,
+    title: str,
+    ratio: float,
+    gap: str = "",
+    size: int | None = None,
+    levels: tuple[str, ...] = (),
+    options: Mapping[str, Any] | None = None,
+) -> TableRow:
+    """size, levels, options: on an embedded network, whose levels are balanced, not pooled to 1024 dimensions."""
+    embedded = Recipe("paper", None, size, levels, {"coreset_ratio": ratio, **(options or {})})
+    return TableRow(name, title, "patchcore", Recipe(name), gap, embedded, cell=_PATCHCORE, mean=_PATCHCORE_MEAN)
+
+
+def _ensemble(name: str, title: str, size: int) -> TableRow:
+    """size: on both embedded networks, whose levels are balanced, not pooled to 384 dimensions."""
+    own = {"balance_levels": True, "level_dims": 0, "target_dims": 0}
+    embedded = Recipe(name, _BOTH, size, (), own)
+    return TableRow(
+        name, title, "ensemble", Recipe(name), _BY_TEST_RANGE, embedded, "crop", _PATCHCORE, _PATCHCORE_MEAN, by_test_range=True
+    )
+
+
+def _whole(name: str, title: str, gap: str, cell: Mapping[str, float] | None = None) -> TableRow:
+    """A row whose pixels, where it has any, were compared on the whole picture at 256."""
+    return TableRow(name, title, name, Recipe(name), gap, None, "full256", cell or {})
+
+
+_ALL = (
+    _whole(
+        "geotrans",
+        "GeoTrans",
+        "Run by the authors of ITAE and quoted from there by later papers; its input size is not told, nor which epoch was judged.",
+    ),
+    _whole(
+        "ganomaly",
+        "GANomaly",
+        "Run by the authors of ITAE and quoted from there by later papers; its input size is not told, nor which epoch was judged.",
+    ),
+    _whole("dsebm", "DSEBM", "Run by the authors of DifferNet, who do not tell the settings."),
+    _whole("ocsvm", "OCSVM", "Run by the authors of DifferNet, who do not tell the settings, nor on which features."),
+    _whole(
+        "itae", "ITAE", "From its own paper, whose settings for these pictures are not public; others report that they miss it."
+    ),
+    TableRow(
+        "spade",
+        "SPADE",
+        "spade",
+        Recipe("spade"),
+        "From its own paper, which compares pixels at 256 with masks reduced by area; here they are compared in the crop.",
+        Recipe("spade_per_level"),
+        cell={**_POINT, "pixel_auroc": 0.5},
+    ),
+    _whole(
+        "cavga_rw",
+        "CAVGA-R_w",
+        "From its own paper; it learns from some defective pictures, and its cells look like accuracies averaged over both classes "
+        "rather than AUROC.",
+    ),
+    _whole("patch_svdd", "PatchSVDD", "From its own paper, with a loss weight chosen for each category and the best epoch kept."),
+    _whole(
+        "differnet",
+        "DifferNet",
+        "From its own paper, whose code keeps the best epoch as judged on the test pictures.",
+        {"image_auroc": 2.0},
+    ),
+    TableRow(
+        "padim",
+        "PaDiM",
+        "padim",
+        Recipe("padim"),
+        "From its own paper: WideResNet-50, 550 dimensions drawn at random; the draw alone moves it by some tenths.",
+        Recipe("padim_r18"),
+        cell=_POINT,
+    ),
+    _whole(
+        "mahalanobis_ad",
+        "MahalanobisAD",
+        "From its own paper: the mean over five models, each of which saw four fifths of the good pictures.",
+        {"image_auroc": 1.0},
+    ),
+    TableRow(
+        "padim_star",
+        "PaDiM*",
+        "padim",
+        Recipe("padim_star"),
+        "From the PaDiM paper: EfficientNet-B5; its input size and exact levels are not told.",
+        cell=_POINT,
+    ),
+    _patchcore("patchcore_25", "PatchCore-25", 0.25),
+    _patchcore("patchcore_10", "PatchCore-10", 0.1),
+    _patchcore("patchcore_1", "PatchCore-1", 0.01),
+    _patchcore("patchcore_1_wr101_280_l23", "PatchCore-1, levels 2 and 3", 0.01, _UNTOLD_RESIZE, 280),
+    _patchcore(
+        "patchcore_1_wr101_280_l123", "PatchCore-1, levels 1 to 3", 0.01, _UNTOLD_RESIZE, 280, ("stage2", "stage3", "stage5")
+    ),
+    _patchcore("im320_wr50", "WideResNet-50 at 320 px", 0.01, size=320),
+    _ensemble("ens224", "three networks at 224 px", 224),
+    _ensemble("ens320", "three networks at 320 px", 320),
+    _patchcore(
+        "seg320_wr50", "WideResNet-50 at 320 px, for segmentation", 0.01, size=320, options={"neighbourhood": 5, "neighbours": 3}
+    ),
+    _ensemble("seg320_ens", "three networks at 320 px, for segmentation", 320),
+    _whole(
+        "expvae",
+        "vis. expl. VAE",
+        "From its own paper, whose code for these pictures was never released; an attempt to repeat it fell short.",
+    ),
+    _whole(
+        "ae_ssim", "AE_SSIM", "From the papers of MVTec AD (pixels) and of Student (PRO), prepared differently for each category."
+    ),
+    _whole("gamma_vae_grad", "γ-VAE + grad.", "From its own paper, with pictures prepared as for AE_SSIM."),
+    _whole("student", "Student", "From its own paper: the variant of one scale, 65 px; that of several scales has 91.4."),
+)
+ROWS: dict[str, TableRow] = {row.name: row for row in _ALL}
+
+
+def get_row(name: str) -> TableRow:
+    """The row of that name. Raises UnknownName."""
+    if name not in ROWS:
+        raise UnknownName("tables: methods", name, ROWS)
+    return ROWS[name]

@@ -1,0 +1,253 @@
+"""Cells run: each is fitted and judged once and kept as a file of its own, so that what is finished is never done again."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flawsight.backbones.joined import JoinedBackbone
+from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.datasets import open_dataset
+from flawsight.errors import DataError, FlawsightError, UsageError
+from flawsight.evaluation import evaluate
+from flawsight.files import atomic_write
+from flawsight.fitting import fit
+from flawsight.frames import FULL
+from flawsight.methods.base import Progress
+from flawsight.model import Model, now
+from flawsight.record import forget_peak_rss
+from flawsight.tables.keeping import keeping
+from flawsight.tables.planning import Cell, Group, Request, drawn, make_work, why_no_reproduction
+from flawsight.tables.rows import get_row
+from flawsight.types import Report
+
+METRIC_IDS = {"image_auroc": "auroc_img", "pixel_auroc": "auroc_px", "pro": "aupro", "pro_imagewise": "aupro_imagewise"}
+POLL_S = 0.5
+ENDED = (
+    "tables: processes that run to their end were needed; one was ended from outside, as systems do when memory runs out. "
+    "What is finished is kept: run again, with fewer --jobs."
+)
+
+Told = Callable[["Result", int, int, float], None]  # a finished cell, cells done, in all, seconds left
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished cell, as its file holds it.
+
+    metrics: name in METRICS → fraction, None where undefined; metric_ids: what each is called in publications. intervals: 95 %, of
+    resampled pictures. pixels_at, size_hw, mask_rule: where and how pixels were compared. no_reproduction: why it cannot be the
+    published figure; empty where it could. protocol_gap: in what the published one was made another way. peak_rss_mb: of this
+    cell where the system can tell, else of the process so far. learned_from: names of the good pictures, where they were drawn.
+    """
+
+    row: str
+    category: str
+    seed: int
+    shots: int | None
+    key: str
+    metrics: dict[str, float | None]
+    metric_ids: dict[str, str]
+    intervals: dict[str, list[float | None]]
+    pixels_at: str
+    size_hw: list[int] | None
+    mask_rule: str
+    counts: dict[str, int]
+    network: dict[str, Any]
+    preset: str
+    method: str
+    params: dict[str, Any]
+    preprocess: dict[str, Any]
+    no_reproduction: str
+    protocol_gap: str
+    seconds: dict[str, float]
+    peak_rss_mb: float
+    versions: dict[str, str]
+    created: str
+    notes: list[str]
+    learned_from: list[str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a request came to: results in the order of its cells, and what is not there: (row, category or "", why)."""
+
+    request: Request
+    results: list[Result]
+    not_run: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def run(request: Request, out: Path, progress: Progress | None = None, told: Told | None = None) -> Run:
+    """Run what is not yet in `out`/cells, each cell written when it is finished. Raises UsageError where nothing may be written."""
+    work, folder = make_work(request), make_folder(out)
+    clock = _Clock(work.cells, folder, told)
+    todo = [replaced for group in work.groups if (replaced := _open_cells(group, folder)).cells]
+    failed = _alone(request, todo, folder, progress, clock) if request.jobs == 1 else _together(request, todo, folder, clock)
+    results = [result for cell in work.cells if (result := read(folder, cell)) is not None]
+    return Run(request, results, [*work.not_run, *failed])
+
+
+def make_folder(out: Path, cells: bool = True) -> Path:
+    """The folder of the results, or of the cells in it, made if it is not there. Raises UsageError."""
+    folder = out / "cells" if cells else out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(f"{out}: a folder that may be written was needed; {why}. Choose another with --out.") from None
+    return folder
+
+
+def read(folder: Path, cell: Cell) -> Result | None:
+    """The finished cell; None where it is not finished, or its file is damaged."""
+    try:
+        content = json.loads((folder / cell.file_name).read_text("utf-8"))
+        return Result(**content) if content["key"] == cell.key else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+class _Clock:
+    """Counts finished cells by their files, tells of each once, and how long the rest may take."""
+
+    def __init__(self, cells: Sequence[Cell], folder: Path, told: Told | None) -> None:
+        self._open = {cell.file_name: cell for cell in cells if read(folder, cell) is None}
+        self._n_all, self._n_before = len(cells), len(cells) - len(self._open)
+        self._folder, self._told, self._started = folder, told, time.perf_counter()
+
+    def look(self) -> None:
+        """Tell of the cells that were finished since."""
+        for name in [name for name in self._open if (self._folder / name).exists()]:
+            result = read(self._folder, self._open.pop(name))
+            done = self._n_all - len(self._open)
+            left_s = (time.perf_counter() - self._started) / max(1, done - self._n_before) * len(self._open)
+            if result and self._told:
+                self._told(result, done, self._n_all, left_s)
+
+
+def _open_cells(group: Group, folder: Path) -> Group:
+    """The group with the cells that are not finished."""
+    return dataclasses.replace(group, cells=tuple(cell for cell in group.cells if read(folder, cell) is None))
+
+
+def _alone(
+    request: Request, groups: list[Group], folder: Path, progress: Progress | None, clock: _Clock
+) -> list[tuple[str, str, str]]:
+    failed = []
+    for group in groups:
+        failed += run_group(request, group, folder, progress, clock.look)
+    return failed
+
+
+def _together(request: Request, groups: list[Group], folder: Path, clock: _Clock) -> list[tuple[str, str, str]]:
+    """Groups side by side in processes of their own; they share nothing but the folder."""
+    failed: list[tuple[str, str, str]] = []
+    context = multiprocessing.get_context("spawn")  # a fork would inherit the runtime's threads, which do not survive it
+    with concurrent.futures.ProcessPoolExecutor(request.jobs, context) as pool:
+        waiting = {pool.submit(run_group, request, group, folder) for group in groups}
+        try:
+            while waiting:
+                done, waiting = concurrent.futures.wait(waiting, POLL_S, concurrent.futures.FIRST_COMPLETED)
+                clock.look()
+                for future in done:
+                    failed += future.result()
+        except BaseException as error:  # an interrupt too: whoever stops a run does not mean to wait for its cells
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise DataError(ENDED) from error
+            raise
+    return failed
+
+
+def run_group(
+    request: Request,
+    group: Group,
+    folder: Path,
+    progress: Progress | None = None,
+    finished: Callable[[], None] | None = None,
+) -> list[tuple[str, str, str]]:
+    """Run and write the group's cells; those that failed, with why."""
+    failed: list[tuple[str, str, str]] = []
+    try:
+        opened = group.cells[0].plan.network()
+    except FlawsightError as error:
+        return [(row, group.category, str(error)) for row in dict.fromkeys(cell.row for cell in group.cells)]
+    with keeping(opened) as network:
+        for cell in group.cells:
+            try:
+                result = _measure(request, group, cell, network, progress)
+            except FlawsightError as error:
+                failed.append((cell.row, cell.category, str(error)))
+                continue
+            content = json.dumps(dataclasses.asdict(result), ensure_ascii=False, indent=1, allow_nan=False)
+            atomic_write(folder / cell.file_name, content.encode("utf-8", "backslashreplace"))
+            if finished:
+                finished()
+    return failed
+
+
+def _measure(
+    request: Request, group: Group, cell: Cell, network: OnnxBackbone | JoinedBackbone, progress: Progress | None
+) -> Result:
+    """The cell fitted and judged."""
+    forget_peak_rss()
+    started = time.perf_counter()
+    dataset = open_dataset(group.data, group.category)
+    train = drawn(dataset.train, cell.shots, cell.seed)
+    model = fit(train, cell.plan, progress, network)
+    fitted = time.perf_counter() - started
+    report = evaluate(model, dataset.test, f"{cell.name}", cell.judging, progress=progress)
+    return _result(request, cell, model, report, fitted, [sample.name for sample in train] if cell.shots else [])
+
+
+def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s: float, names: list[str]) -> Result:
+    row, network = get_row(cell.row), model.backbone
+    sizes = {"crop": list(model.preprocess.input_hw(report.rows[0].size_hw)), "full256": [FULL, FULL], "native": None}
+    return Result(
+        row=cell.row,
+        category=cell.category,
+        seed=cell.seed,
+        shots=cell.shots,
+        key=cell.key,
+        metrics={name: _defined(report.metrics[name]) for name in METRIC_IDS if name in report.metrics},
+        metric_ids=METRIC_IDS,
+        intervals={name: [_defined(low), _defined(high)] for name, (low, high) in report.intervals.items()},
+        pixels_at=cell.judging.pixels_at,
+        size_hw=sizes[cell.judging.pixels_at],
+        mask_rule=cell.judging.mask_rule,
+        counts=report.counts,
+        network={
+            "name": model.backbone_name,
+            "levels": list(network.levels),
+            "runtime": network.runtime,
+            "sha256": network.origin.sha256,
+            "weights": network.origin.weights,
+        },
+        preset=cell.plan.preset,
+        method=model.method.name,
+        params=dataclasses.asdict(model.method.params),
+        preprocess=dataclasses.asdict(model.preprocess),
+        no_reproduction=why_no_reproduction(request, cell.plan),
+        protocol_gap=row.gap,
+        seconds={"fit": fitted_s, **report.timings_s},
+        peak_rss_mb=report.peak_rss_mb,
+        versions=report.versions,
+        created=now(),
+        notes=[*report.notes, *model.training.notes],
+        learned_from=names,
+    )
+
+
+def _defined(value: float) -> float | None:
+    """The number, None instead of NaN."""
+    return None if value != value else value

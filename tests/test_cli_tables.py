@@ -1,0 +1,175 @@
+"""`flawsight tables` as people and scripts meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from flawsight import cli
+from flawsight.metrics import METRICS
+from flawsight.report import grids
+from flawsight.tables.planning import Request
+
+SMOKE = ("--preset", "smoke", "--methods", "patchcore_10,patchcore_1")
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str | Path) -> Result:
+    """In this process. What is no SystemExit is a defect and raised."""
+    result = CliRunner(env={"COLUMNS": "150"}).invoke(cli.app, ["tables", *map(str, arguments)], catch_exceptions=False)
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "either --data ROOT or --published was needed"),
+        (("--published", "--data", "x"), "either --data ROOT or --published was needed"),
+        (("--data", "x"), "--out DIR was needed with --data"),
+        (("--published", "--table", "S5"), "there is no 'S5'"),
+        (("--data", "x", "--out", "o", "--seeds", "0", "one"), "--seeds: whole numbers were needed; got 0 one"),
+        (("--data", "x", "--out", "o", "--methods", "patchcor"), "Did you mean patchcore"),
+        (("--data", "x", "--out", "o", "--eval", "half"), "tables: eval: there is no 'half'"),
+        (("--data", "x", "--out", "o", "--preset", "paper"), "tables: presets: there is no 'paper'"),
+        (("--published", "--json", "nowhere/x.json"), "an existing folder was needed"),
+    ],
+)
+def test_wrong_calls_exit_with_2_and_leave_nothing(
+    arguments: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_is_none_exits_with_1(tmp_path: Path) -> None:
+    result = run("--data", tmp_path / "none", "--out", tmp_path / "out", *SMOKE)
+    assert result.exit_code == 1
+    assert "a data set, or a folder of its categories, was needed" in result.stderr
+
+
+def test_published_tables_are_shown_and_written(tmp_path: Path) -> None:
+    result = run("--published", "--table", "S1", "S2", "--out", tmp_path / "pub")
+    assert result.exit_code == 0
+    assert "S1: image AUROC" in result.stdout
+    assert "S2: pixel AUROC" in result.stdout
+    assert "S3" not in result.stdout
+    assert "98.5 [" in result.stdout
+    assert "The PaDiM paper has 97.5 here" in result.stdout
+    assert "The 15 cells average to 94.69." in result.stdout
+    assert {path.name for path in (tmp_path / "pub").iterdir()} == {"tables.csv", "tables.md", "tables.tex", "tables.html"}
+
+
+def test_published_tables_as_json() -> None:
+    content = json.loads(run("--published", "--table", "R", "--json", "-").stdout)
+    assert [sheet["metric"] for sheet in content["sheets"]] == ["image_auroc", "pixel_auroc", "pro_imagewise"]
+    assert content["sheets"][2]["lines"][0]["entries"]["bottle"]["value"] == 97.14
+
+
+def test_measured_beside_published(plate: Path, tmp_path: Path) -> None:
+    arguments = (
+        "--data",
+        plate,
+        "--out",
+        tmp_path,
+        "--table",
+        "S1,S3",
+        *SMOKE,
+        "--seeds",
+        "0",
+        "1",
+        "--json",
+        tmp_path / "all.json",
+    )
+    result = run(*arguments)
+    assert result.exit_code == 0
+    for done in range(1, 5):
+        assert f"{done}/4 patchcore_1" in result.stderr
+    assert "; about " in result.stderr
+    assert "S1: image AUROC, not a reproduction: tiny pictures, network efficientnet_lite0 (percent)" in result.stdout
+    assert "S2" not in result.stdout
+    assert " ± " in result.stdout
+    content = json.loads((tmp_path / "all.json").read_text())
+    assert len(content["cells"]) == 4
+    assert content["cells"][0]["metrics"].keys() <= METRICS.keys()
+    assert len(list((tmp_path / "cells").iterdir())) == 4
+    assert (tmp_path / "tables.html").read_text().startswith("<!doctype html>")
+    again = run(*arguments)
+    assert again.exit_code == 0
+    assert again.stderr == ""  # nothing was run
+    assert again.stdout == result.stdout
+
+
+def test_rows_that_cannot_run_are_listed_and_nothing_at_all_exits_with_1(plate: Path, tmp_path: Path) -> None:
+    result = run("--data", plate, "--out", tmp_path, "--methods", "geotrans", "ganomaly")
+    assert result.exit_code == 1
+    assert "not run: geotrans: there is no method 'geotrans' in this flawsight" in result.stdout
+    assert "GANomaly (not run)" in result.stdout
+
+
+def test_few_good_pictures(plate: Path, tmp_path: Path) -> None:
+    result = run("--data", plate, "--out", tmp_path, *SMOKE, "--shots", "1", "2", "99", "--table", "S1")
+    assert result.exit_code == 0
+    assert "Few good pictures: Image AUROC, mean over plate" in result.stdout
+    assert "99 good pictures were asked for; there are 8" in result.stdout
+    assert 'class="chart few-pictures"' in (tmp_path / "tables.html").read_text()
+
+
+def test_values_may_follow_one_another_or_commas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[Request] = []
+
+    def noted(request: Request, *args: object) -> None:
+        seen.append(request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flawsight.tables.running.run", noted)
+    common = ("--data", tmp_path, "--out", tmp_path)
+    for given in (
+        ("--seeds", "0", "1", "2", "--table", "S1", "S2", "--jobs", "2"),
+        ("--seeds", "0,1,2", "--table", "S1,S2", "--jobs", "2"),
+        ("--jobs", "2", "--seeds", "0", "--seeds", "1,2", "--table", "S1", "--table", "S2"),
+    ):
+        assert run(*common, *given).exit_code == 130
+    assert seen[0] == seen[1] == seen[2]
+    assert (seen[0].seeds, seen[0].tables, seen[0].jobs) == ((0, 1, 2), ("S1", "S2"), 2)
+
+
+def test_a_value_too_many_of_another_option_is_refused(tmp_path: Path) -> None:
+    assert run("--data", tmp_path, "--out", tmp_path, "--jobs", "2", "3").exit_code == 2
+
+
+def test_a_killed_process_goes_on_where_it_was(plate: Path, tmp_path: Path) -> None:
+    """Killed as hard as can be after its first cell; the second run repeats none that is finished."""
+    arguments = ["tables", "--data", plate, *SMOKE, "--seeds", "0", "1", "2", "--table", "S1", "--out", tmp_path / "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flawsight", *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    cells, deadline = tmp_path / "out" / "cells", time.monotonic() + 120
+    while not (cells.is_dir() and list(cells.glob("*.json"))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = {path: path.stat().st_mtime_ns for path in cells.glob("*.json")}
+    assert finished
+    result = run(*arguments[1:])
+    assert result.exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert len(list(cells.glob("*.json"))) == 6
+    assert result.stderr.count("/6 patchcore_1") == 6 - len(finished)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(3.2, "3 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_what_is_left_in_words(seconds: float, told: str) -> None:
+    assert grids._duration(seconds) == told
