@@ -188,10 +188,11 @@ class PatchCore:
             layouts.append(_Layout(grid, image.shape[1:]))
         rng = np.random.default_rng(self.params.seed)
         coreset.project(np.zeros((1, need.dims), np.float32), need.measured, rng)  # what is drawn first is drawn
+        memory.give_back()
         kept, radius = self._pick(held.rows, need.n_kept(held.n), rng, progress)
+        held.forget()
         rows = held.fetch(kept, (self.embed(image[None])[0][0] for image in images))
         self.build(rows, held.source(kept), np.ones(need.dims, np.float32), np.array(held.grids, np.int32), radius)
-        del held
         memory.give_back()
         return self._held_out((self.embed(image[None])[0][0] for image in images), layouts, groups, progress)
 

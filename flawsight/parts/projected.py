@@ -62,6 +62,10 @@ class Projected:
         self._starts.append(end)
         self.grids.append(grid)
 
+    def forget(self) -> None:
+        """Let go of the projections; where they came from is still known."""
+        self._held = self._held[:0].copy()
+
     def source(self, kept: Index) -> NDArray[np.int32]:
         """Picture, grid row and grid column of each of these rows: int32 [M,3]."""
         starts = np.array(self._starts)

@@ -44,6 +44,15 @@ def test_rows_are_found_again_where_they_came_from() -> None:
     assert held.source(kept).dtype == np.int32
 
 
+def test_what_is_forgotten_is_found_again_all_the_same() -> None:
+    held, every = gathered(4), pictures(7)
+    held.forget()
+    assert held.rows.base is None or not held.rows.base.nbytes
+    kept = np.array([30, 0])
+    np.testing.assert_array_equal(held.fetch(kept, every), np.concatenate(every)[kept])
+    np.testing.assert_array_equal(held.source(kept), gathered(4).source(kept))
+
+
 def test_pictures_are_looked_at_one_after_another() -> None:
     held, seen = gathered(4), []
 
