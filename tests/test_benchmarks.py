@@ -84,6 +84,15 @@ def test_held_out(plate: Path) -> None:
     assert text.startswith("8 good pictures, 2 refitted without")
 
 
+def test_light(plate: Path) -> None:
+    text = run("light", plate, "--methods", "mahalanobis_ad,padim", "--size", "128")
+    assert text.startswith("light of good, learned from: ")
+    assert "(8 pictures)" in text.splitlines()[0]
+    found = rows(text[text.index("|") :])
+    assert [row[0] for row in found[1:]] == ["mahalanobis_ad", "padim"]
+    assert all(0 <= float(share) <= 100 for row in found[1:] for share in row[1:])
+
+
 # -- all of them into a document
 
 
