@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from flawsight.parts import coreset, projected
 from flawsight.parts.projected import Projected
 from flawsight.types import Float
 
@@ -53,3 +54,14 @@ def test_pictures_are_looked_at_one_after_another() -> None:
 
     held.fetch(np.array([0]), rows())
     assert seen == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("dims", [0, 3, 7, 9])
+def test_projections_are_those_of_the_seed_block_by_block(dims: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projected, "BLOCK_ROWS", 10)
+    rows, scales = np.concatenate(pictures(7)), np.linspace(1, 2, 7, dtype=np.float32)
+    found = projected.projections(rows, dims, 5, scales)
+    expected = rows * scales if dims in (0, 7, 9) else coreset.project(rows * scales, dims, np.random.default_rng(5))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(projected.projections(rows * scales, dims, 5), found, rtol=1e-5, atol=1e-6)
+    assert not np.shares_memory(projected.projections(rows, dims, 5), rows)
