@@ -1,6 +1,6 @@
 """How accurate a choice of settings is, and what it costs, on a data set in the MVTec AD layout.
 
-    python benchmarks/accuracy.py DATA [--category NAME] [--only default,…] [--size 320] [--seeds 5]
+    python benchmarks/accuracy.py DATA [--category NAME] [--only default,…] [--size 320] [--set NAME=VALUE] [--seeds 5]
 
 One row for each setting: fit and evaluation as `flawsight evaluate` does them, each in a process of its own, so that peak memory
 is its own. With --seeds each setting is measured that often, with another seed and another nine tenths of the good pictures to
@@ -33,7 +33,9 @@ SETTINGS: dict[str, list[str]] = {
     "levels not balanced": ["--set", "balance_levels=false"],
     "random coreset": ["--set", "coreset=random"],
     "bank of 5,000": ["--set", "bank_limit=5000"],
-    "preset paper": ["--preset", "paper"],
+    "bank of 20,000": ["--set", "bank_limit=20000"],
+    "network Lite2, bank of 20,000": ["--backbone", "efficientnet_lite2", "--set", "bank_limit=20000"],
+    "preset paper": ["--preset", "paper", "--set", "image_score=patch"],
 }
 
 
@@ -86,15 +88,19 @@ def main() -> None:
     parser.add_argument("--no-masks", action="store_true", help="judge whole pictures only")
     parser.add_argument("--only", help="names of settings, separated by commas")
     parser.add_argument("--size", help="what the network sees, of settings that do not say so themselves; smaller is quicker")
+    parser.add_argument(
+        "--set", action="append", default=[], help="an option of settings that do not say it themselves; repeatable"
+    )
     parser.add_argument("--seeds", type=int, default=0, help="how often each setting is measured; once on all good pictures if 0")
     chosen = parser.parse_args()
     data = chosen.data / chosen.category if chosen.category else chosen.data
     names = chosen.only.split(",") if chosen.only else list(SETTINGS)
-    size = ["--size", chosen.size] if chosen.size else []
+    common = ["--size", chosen.size] if chosen.size else []
+    common += [word for option in chosen.set for word in ("--set", option)]
     heads = ("setting", "image AUROC", "pixel AUROC", "PRO", "false rejects", "misses", "fit s", "ms a picture", "MiB")
     print(f"{machine('numpy', 'onnxruntime')}\n\n{table(heads, ())}", flush=True)
     for name in names:
-        options = [*size, *SETTINGS[name]]
+        options = [*common, *SETTINGS[name]]
         runs = [measure_seed(data, chosen.no_masks, options, seed) for seed in range(chosen.seeds)]
         runs = runs or [measure(data, chosen.no_masks, options)]
         print(f"| {' | '.join([name, *told(runs)])} |", flush=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score  # type: ignore[import-untyped]
 
-from flawsight import image
+from flawsight import evaluation, image
 from flawsight.datasets import DataSet, open_dataset
 from flawsight.errors import DataError, UsageError
 from flawsight.evaluation import Judging, evaluate, evaluate_dataset
@@ -415,3 +415,13 @@ def test_by_default_nothing_is_resampled_and_pictures_are_compared_at_their_own_
 def test_a_way_of_judging_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="evaluate: "):
         Judging(**wrong)
+
+
+@pytest.mark.parametrize("binned", [False, True])
+def test_within_a_given_memory_pixels_are_kept_so_far_as_it_goes(
+    plates: DataSet, binned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if binned:
+        monkeypatch.setattr(evaluation, "MEASURING_BYTES", 1 << 50)
+    report, _ = evaluate_dataset(plates, plan=Plan(size=64, memory="20GB"))
+    assert any("were counted in bins" in note for note in report.notes) == binned

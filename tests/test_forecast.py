@@ -112,7 +112,8 @@ def test_an_estimate_says_what_the_fit_then_is(good: Path) -> None:
     assert told.bank_mb * MB == bank.nbytes
     assert told.smallest_mb < 1.1 * told.peak_mb < told.budget_mb
     assert list(told.seconds) == ["checking pictures", "looking at pictures", "choosing patches", "scoring good pictures"]
-    assert all(seconds > 0 for seconds in told.seconds.values())
+    assert all(seconds >= 0 for seconds in told.seconds.values())  # a busy machine may time the search at nothing
+    assert told.total_s > 0
     assert told.total_s == pytest.approx(sum(told.seconds.values()))
     assert told.latency_ms > 0
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from flawsight.backbones import get_card
 from flawsight.errors import UnknownName
 from flawsight.fitting import Plan
 from flawsight.methods import make
+from flawsight.parts import mapper
 from flawsight.parts.coreset import n_kept
 from flawsight.presets import PRESETS, get_preset
 from flawsight.types import Float
@@ -177,3 +179,45 @@ def test_the_crops_see_the_same_share_of_the_picture() -> None:
 def test_an_unknown_preset_is_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"presets: there is no 'patchcore_2'\. Did you mean patchcore_25"):
         get_preset("patchcore_2")
+
+
+def written_out(good: Float, new: Float, options: dict[str, Any], side: int) -> tuple[Float, Float]:
+    """The paper's code after its descriptors, float32 [N,h·w,D] of good pictures and of new ones: image scores and maps."""
+    rows = good.reshape(-1, good.shape[-1]).astype(np.float64)
+    rng = np.random.default_rng(options["seed"])
+    bound = 1 / np.sqrt(rows.shape[1])
+    measured = rows @ rng.uniform(-bound, bound, (rows.shape[1], 128))
+    starts = rng.choice(len(rows), 10, replace=False)
+    anchor = np.mean([np.linalg.norm(measured - measured[start], axis=1) for start in starts], 0)
+    picks = []
+    for _ in range(int(len(rows) * options["coreset_ratio"])):
+        picks.append(int(anchor.argmax()))
+        anchor = np.minimum(anchor, np.linalg.norm(measured - measured[picks[-1]], axis=1))
+    squared = np.square(new[:, :, None] - rows[picks]).sum(-1)
+    patch_scores = np.sort(squared, axis=2)[:, :, : options["neighbours"]].mean(2)
+    n = int(np.sqrt(patch_scores.shape[1]))
+    at = (np.arange(side) + 0.5) * n / side - 0.5
+    maps = patch_scores.reshape(-1, n, n)
+    for axis in (1, 2):
+        maps = np.apply_along_axis(lambda line: np.interp(at, np.arange(n), line), axis, maps)
+    heat = np.stack([ndimage.gaussian_filter(one, sigma=4) for one in maps])
+    return patch_scores.max(1), heat
+
+
+@pytest.mark.parametrize("name", ["patchcore_25", "seg320_wr50"])
+def test_they_score_as_the_papers_code_does(name: str) -> None:
+    options = {**get_preset(name).options, "level_dims": 200, "target_dims": 160, "coreset_ratio": 0.25}
+    side, channels = 64, {"fine": (40, 8), "coarse": (60, 16)}
+    network = Maps(("fine", "coarse"), channels)
+    method = make("patchcore", options, network)
+    pictures = [np.full((3, side, side), value, np.float32) for value in (0.1, 0.2, 0.3, 0.4, 0.5)]
+
+    def described(images: list[Float]) -> Float:
+        found = mapper.apply(network.features(np.stack(images)), options["neighbourhood"], 200, 160)
+        return found.reshape(len(images), 160, -1).transpose(0, 2, 1)
+
+    method.fit(pictures[:3], [0, 1, 2])
+    image, heat = written_out(described(pictures[:3]), described(pictures[3:]), options, side)
+    scores = method.score(np.stack(pictures[3:]))
+    np.testing.assert_allclose(scores.image, image, rtol=1e-4)
+    np.testing.assert_allclose(scores.map, heat, rtol=1e-4)

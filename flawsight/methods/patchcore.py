@@ -35,8 +35,8 @@ from flawsight.errors import DataError, NotFitted, UsageError
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, stack
 from flawsight.parts import coreset, mapper, resample
 from flawsight.parts.neighbours import Bank
-from flawsight.parts.projected import Projected
-from flawsight.parts.streaming import BLOCK_ROWS, Covering, Gathered, Need, Stream, in_blocks, level_scales, radius_factor, variance
+from flawsight.parts.projected import Projected, projections
+from flawsight.parts.streaming import Covering, Gathered, Need, Stream, in_blocks, level_scales, radius_factor, variance
 from flawsight.types import Float, Scores
 
 
@@ -139,9 +139,7 @@ class PatchCore:
         Then held-out scores need another pass, which makes each picture's patches again: these are larger than the picture.
         """
         if room is not None and iter(images) is images:
-            raise UsageError(
-                "patchcore: within limited memory pictures are looked at twice; an iterator came. Give a list of them."
-            )
+            raise UsageError("patchcore: within limited memory pictures are looked at twice; an iterator came. Give a list.")
         draws, layouts, stream = np.random.default_rng([self.params.seed, 1]), [], None
         for image in images:
             patches, grid, channels = self.embed(image[None])
@@ -190,10 +188,11 @@ class PatchCore:
             layouts.append(_Layout(grid, image.shape[1:]))
         rng = np.random.default_rng(self.params.seed)
         coreset.project(np.zeros((1, need.dims), np.float32), need.measured, rng)  # what is drawn first is drawn
+        memory.give_back()
         kept, radius = self._pick(held.rows, need.n_kept(held.n), rng, progress)
+        held.forget()
         rows = held.fetch(kept, (self.embed(image[None])[0][0] for image in images))
         self.build(rows, held.source(kept), np.ones(need.dims, np.float32), np.array(held.grids, np.int32), radius)
-        del held
         memory.give_back()
         return self._held_out((self.embed(image[None])[0][0] for image in images), layouts, groups, progress)
 
@@ -272,12 +271,7 @@ class PatchCore:
 
     def _measured(self, rows: Float, scales: Float | None = None) -> Float:
         """New rows as greedy selection measures them, of unscaled ones with scales."""
-        dims = min(rows.shape[1], self.params.projection_dims or rows.shape[1])
-        measured = np.empty((len(rows), dims), np.float32)
-        for start in range(0, len(rows), BLOCK_ROWS):
-            block = rows[start : start + BLOCK_ROWS] * (1 if scales is None else scales)
-            measured[start : start + BLOCK_ROWS] = coreset.project(block, dims, np.random.default_rng(self.params.seed))
-        return measured
+        return projections(rows, self.params.projection_dims, self.params.seed, scales)
 
     def _select(self, held: Gathered, progress: Progress | None) -> tuple[NDArray[np.int64], float]:
         """Indices of the scaled rows that become the bank (§3.2), and the radius in which they cover these rows."""

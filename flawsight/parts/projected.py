@@ -11,9 +11,24 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from flawsight.parts import coreset
+from flawsight.parts.streaming import BLOCK_ROWS
 from flawsight.types import Float
 
 Index = NDArray[np.int64]
+
+
+def projections(rows: Float, dims: int, seed: int, scales: Float | None = None) -> Float:
+    """New rows under the random map that a seed gives, float32 [N,d]: to so many dimensions, or to all if that is 0.
+
+    scales: of the columns, float32 [D], of rows that are not scaled yet.
+    """
+    dims = min(rows.shape[1], dims or rows.shape[1])
+    measured = np.empty((len(rows), dims), np.float32)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS] * (1 if scales is None else scales)
+        measured[start : start + BLOCK_ROWS] = coreset.project(block, dims, np.random.default_rng(seed))
+    return measured
 
 
 class Projected:
@@ -46,6 +61,10 @@ class Projected:
         self._held[start:end] = rows
         self._starts.append(end)
         self.grids.append(grid)
+
+    def forget(self) -> None:
+        """Let go of the projections; where they came from is still known."""
+        self._held = self._held[:0].copy()
 
     def source(self, kept: Index) -> NDArray[np.int32]:
         """Picture, grid row and grid column of each of these rows: int32 [M,3]."""

@@ -97,10 +97,17 @@ class KeptBackbone(OnnxBackbone):
             self._kept[key] = [array.copy() for array in maps]
             self._room -= size
         elif size <= self._room_on_disk:
-            self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as this does
-            start = self._file.seek(0, 2)
-            for array in maps:
-                self._file.write(np.ascontiguousarray(array, np.float32).data)
-            self._file.flush()
-            self._filed[key] = start, [array.shape for array in maps]
-            self._room_on_disk -= size
+            try:
+                self._filed[key] = self._write(maps), [array.shape for array in maps]
+                self._room_on_disk -= size
+            except OSError:
+                self._room_on_disk = 0  # the disk is full: what was kept so far serves on, and nothing is kept any more
+
+    def _write(self, maps: list[Float]) -> int:
+        """Where in the file the maps begin."""
+        self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as this does
+        start = self._file.seek(0, 2)
+        for array in maps:
+            self._file.write(np.ascontiguousarray(array, np.float32).data)
+        self._file.flush()
+        return start

@@ -13,6 +13,8 @@ from flawsight.tables.rows import ROWS
 from flawsight.tables.running import Result, Run
 from flawsight.tables.sheets import Line, Sheet, entry_text
 
+FEW = 4  # categories that a title names; and columns whose names need not be turned
+
 
 def render(sheets: Sequence[Sheet], run: Run | None = None) -> str:
     """The page. run: what was measured; the published tables alone without."""
@@ -38,6 +40,7 @@ def render(sheets: Sequence[Sheet], run: Run | None = None) -> str:
         "cells": [] if run is None else [_record(result) for result in run.results],
         "measured": run is not None,
         "cell": cell,
+        "few": FEW,
     }
     return template.render(content, style=style)
 
@@ -53,8 +56,9 @@ def chart(sheet: Sheet) -> str:
 def _title(run: Run | None) -> str:
     if run is None:
         return "Published tables"
-    data = run.request.data.resolve().name
-    return f"Measured beside published: {data}"
+    categories = list(dict.fromkeys(result.category for result in run.results))
+    few = 0 < len(categories) <= FEW
+    return f"Measured beside published: {', '.join(categories) if few else run.request.data.resolve().name}"
 
 
 def _record(result: Result) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _measured_sheet(table: Table, metric: str, rows: Sequence[TableRow], results
         own = [result for result in results if result.row == row.name]
         shown = _published(table, row, metric, columns, notes)
         if not own:
-            lines.append(replace(shown, title=f"{shown.title} (not run)"))
+            lines += [replace(shown, title=f"{shown.title} (not run)")] if shown.entries else []
             continue
         measured = measured_line(row.title, own, metric, columns, notes)
         difference = _difference(row, metric, shown, measured)
@@ -151,17 +151,19 @@ def no_reproduction(results: Iterable[Result]) -> str:
 
 
 def _published(table: Table, row: TableRow, metric: str, columns: Sequence[str], notes: Notes) -> Line:
-    figures, gap = _figures(table, row.name, metric), notes.number(row.gap)
-    entries = {}
+    figures, entries = _figures(table, row.name, metric), {}
     for column in columns:
         known = AVERAGE if column == PRINTED_AVERAGE else column
         if known in figures:
-            figure, number = figures[known], notes.number(published.note(table.name, row.name, known))
-            entries[column] = Entry(figure.percent, figure.printed, best=figure.best, note=number)
+            entries[column] = Entry(figures[known].percent, figures[known].printed, best=figures[known].best)
         elif column in MEANS:
             inside = tuple(name for name in columns if name in CATEGORIES and name in MEANS[column])
             if inside and not math.isnan(mean := published.mean(figures, inside)):
                 entries[column] = Entry(mean)
+    gap = notes.number(row.gap) if entries else 0  # before the notes of its entries, as one reads
+    for column, entry in entries.items():
+        known = AVERAGE if column == PRINTED_AVERAGE else column
+        entries[column] = replace(entry, note=notes.number(published.note(table.name, row.name, known)))
     return Line(row.title, "published", entries, gap)
 
 
@@ -224,7 +226,8 @@ def entry_text(line: Line, column: str, bold: Callable[[str], str] = str, dagger
     if line.kind == "interval":
         return f"{entry.low:.1f}–{entry.high:.1f}"
     if line.kind == "difference":
-        return f"{entry.value:+.1f}{'!' if entry.beyond else ''}".replace("-", "−")
+        text = "0.0" if abs(entry.value) < 0.05 else f"{entry.value:+.1f}".replace("-", "−")
+        return f"{text}{'!' if entry.beyond else ''}"
     text = entry.printed or f"{entry.value:.1f}"
     text = bold(text) if entry.best else text
     text += "" if math.isnan(entry.spread) else f" ± {entry.spread:.1f}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from flawsight.parts import coreset, projected
 from flawsight.parts.projected import Projected
 from flawsight.types import Float
 
@@ -43,6 +44,15 @@ def test_rows_are_found_again_where_they_came_from() -> None:
     assert held.source(kept).dtype == np.int32
 
 
+def test_what_is_forgotten_is_found_again_all_the_same() -> None:
+    held, every = gathered(4), pictures(7)
+    held.forget()
+    assert held.rows.base is None or not held.rows.base.nbytes
+    kept = np.array([30, 0])
+    np.testing.assert_array_equal(held.fetch(kept, every), np.concatenate(every)[kept])
+    np.testing.assert_array_equal(held.source(kept), gathered(4).source(kept))
+
+
 def test_pictures_are_looked_at_one_after_another() -> None:
     held, seen = gathered(4), []
 
@@ -53,3 +63,14 @@ def test_pictures_are_looked_at_one_after_another() -> None:
 
     held.fetch(np.array([0]), rows())
     assert seen == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("dims", [0, 3, 7, 9])
+def test_projections_are_those_of_the_seed_block_by_block(dims: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projected, "BLOCK_ROWS", 10)
+    rows, scales = np.concatenate(pictures(7)), np.linspace(1, 2, 7, dtype=np.float32)
+    found = projected.projections(rows, dims, 5, scales)
+    expected = rows * scales if dims in (0, 7, 9) else coreset.project(rows * scales, dims, np.random.default_rng(5))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(projected.projections(rows * scales, dims, 5), found, rtol=1e-5, atol=1e-6)
+    assert not np.shares_memory(projected.projections(rows, dims, 5), rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -92,3 +93,18 @@ def test_threads_may_share_it(network: OnnxBackbone, keep: Callable[..., KeptBac
         found = list(pool.map(lambda i: kept.features(batch[i % 6 : i % 6 + 1]), range(36)))
     for i, maps in enumerate(found):
         assert_same(maps, wanted[i % 6])
+
+
+def test_on_a_full_disk_it_keeps_nothing_more(
+    network: OnnxBackbone, keep: Callable[..., KeptBackbone], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, batch = keep(network, in_memory=0), images(3)
+    kept.features(batch[:1])
+
+    def full(maps: list[Float]) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(kept, "_write", full)
+    for _ in range(2):
+        assert_same(kept.features(batch), network.features(batch))
+    assert kept.n_computed == 1 + 2 + 2

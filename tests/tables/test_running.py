@@ -14,7 +14,8 @@ from flawsight.datasets import open_dataset
 from flawsight.errors import DataError, UsageError
 from flawsight.evaluation import evaluate
 from flawsight.fitting import fit
-from flawsight.tables import keeping, running
+from flawsight.methods import METHODS
+from flawsight.tables import keeping, published, running
 from flawsight.tables.keeping import KeptBackbone
 from flawsight.tables.planning import make_work
 from flawsight.tables.running import Result, Run, make_folder, read, run
@@ -198,3 +199,16 @@ def test_an_interrupt_does_not_wait_for_other_processes(make_request: MakeReques
     with pytest.raises(KeyboardInterrupt):
         run(request, tmp_path, told=interrupt)
     assert len(list((tmp_path / "cells").glob("*.json"))) < 60
+
+
+def test_every_row_whose_method_is_here_runs(make_request: MakeRequest, tmp_path: Path) -> None:
+    """Small and on an embedded network, with and without maps; nothing else hinders it than a method that is not here."""
+    request = make_request(methods=(), tables=tuple(published.tables()))
+    found = run(request, tmp_path)
+    assert all("there is no method" in why for _, _, why in found.not_run)
+    ran = {result.row for result in found.results}
+    assert ran == {row.name for row in request.rows if row.method in METHODS}
+    for result in found.results:
+        assert result.metrics["image_auroc"] is not None
+        has_map = METHODS[result.method].name not in ("mahalanobis_ad", "ocsvm")
+        assert ("pro" in result.metrics) == has_map, result.row

@@ -50,6 +50,8 @@ def test_differences_larger_than_tolerated_are_flagged(make_result: MakeResult) 
     assert not just["difference"].entries["screw"].beyond
     far = lines_of(sheet_of([make_result("patchcore_25", "screw", 0.97)]), "PatchCore-25")["difference"]
     assert entry_text(far, "screw") == "−1.1!"
+    same = lines_of(sheet_of([make_result("patchcore_25", "screw", 0.9809)]), "PatchCore-25")["difference"]
+    assert entry_text(same, "screw") == "0.0"
 
 
 def test_means_over_textures_and_objects(make_result: MakeResult) -> None:
@@ -151,6 +153,12 @@ def test_a_category_of_ones_own_has_no_published_figure(make_result: MakeResult)
     lines = lines_of(sheet_of([make_result("patchcore_1", "plate", 0.9)]), "PatchCore-1")
     assert set(lines) == {"measured"}
     assert lines["measured"].entries["mean"].value == pytest.approx(90)
+
+
+def test_footnotes_are_only_of_what_is_shown(make_result: MakeResult) -> None:
+    own = sheet_of([make_result("spade", "plate", 0.9), make_result("padim", "plate", 0.9)], methods=("spade", "padim"))
+    assert own.footnotes == []
+    assert [line.title for line in own.lines] == ["SPADE", "PaDiM"]  # PaDiM* was not run, and nothing is published of it here
 
 
 def test_tables_of_several_metrics_have_a_sheet_for_each(make_result: MakeResult) -> None:

@@ -107,7 +107,8 @@ def test_markdown_is_the_table_in_its_own_shape(run: Run, sheets: list[Sheet]) -
     assert len({line.count("|") for line in table}) == 1
     assert "| PatchCore-25 | published | 98.7 | 98.1 |  |" in text
     assert re.search(r"\|  \| measured \[\d\] \| 99\.1† \| \*\*98\.5\*\*† \|", text)
-    assert "| SPADE (not run)" in text
+    assert "| PatchCore-10 (not run) | published | 98.9 | 97.0 |" in text
+    assert "| SPADE" not in text  # only its average over all categories is published
     assert "- spade: there is no method 'spade' & <more>" in lines
     assert "- every row on wood: no masks" in lines
     assert "† Not a reproduction: network a_b." in text
@@ -147,6 +148,7 @@ def test_the_page_is_well_formed_and_holds_every_entry(run: Run, sheets: list[Sh
     assert any(row[:4] == ["PatchCore-25", "published", "98.7", "98.1"] for row in found.rows)
     assert any(row[1].startswith("measured") and row[2:4] == ["99.1†", "98.5†"] for row in found.rows)
     assert "Not a reproduction of the published rows: network a_b." in text
+    assert "<h1>Measured beside published: screw, tile, a_b&amp;&lt;c&gt;</h1>" in text
     assert "there is no method &#39;spade&#39; &amp; &lt;more&gt;" in text
     assert "every row on wood" in text
     record = [row for row in found.rows if row[0] == "PatchCore-1" and len(row) == 10]
