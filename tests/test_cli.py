@@ -174,14 +174,14 @@ def test_fit_says_before_what_it_will_need(plate: Path, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_only_says_it(plate: Path, tmp_path: Path) -> None:
-    arguments = ["fit", plate / "train/good", "-o", tmp_path / "no/x.flaw", "--size", 64, "--memory", "900 MB", "--dry-run"]
+    arguments = ["fit", plate / "train/good", "-o", tmp_path / "no/x.flaw", "--size", 64, "--memory", "20 GB", "--dry-run"]
     result = run(*arguments)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("8 pictures: about ")
-    assert "(may take 900 MB)" in result.stdout
+    assert "(may take 20 GB)" in result.stdout
     facts = json.loads(run(*arguments, "--json", "-").stdout)
     assert (facts["pictures"], facts["patches"], facts["bank_rows"], facts["bank_dims"]) == (8, 512, 51, 152)
-    assert facts["budget_mb"] == 900
+    assert facts["budget_mb"] == 20_000
     assert facts["total_s"] == pytest.approx(sum(facts["seconds"].values()))
     run(*arguments, "--json", tmp_path / "x.json")
     assert files_in(tmp_path) == ["x.json"]

@@ -81,12 +81,12 @@ class Groups:
     def _look_through(self, wanted: NDArray[np.bool_], queries: Float, bias: Float, best: Float, index: Index) -> None:
         """Take over closer rows from the groups wanted of each query, bool [Q,M/GROUP]; best, index: [Q], changed in place."""
         groups, members = np.nonzero(wanted.T)
-        chosen, closeness, at = queries[members], np.empty(len(members), np.float32), np.empty(len(members), np.int64)
+        closeness, at = np.empty(len(members), np.float32), np.empty(len(members), np.int64)
         first, starts = np.unique(groups, return_index=True)
         for group, start, end in zip(first, starts, np.append(starts, len(groups))[1:], strict=True):
             part, rows = slice(start, end), slice(group * GROUP, (group + 1) * GROUP)
             at[part], closeness[part] = graphs.run_all(
-                "closest", {"queries": chosen[part], "rows": self.rows[rows], "bias": bias[rows]}
+                "closest", {"queries": queries[members[part]], "rows": self.rows[rows], "bias": bias[rows]}
             )
         at = self.index[groups * GROUP + at]
         order = np.lexsort((at, -closeness, members))

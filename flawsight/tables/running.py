@@ -161,8 +161,10 @@ def _together(request: Request, groups: list[Group], folder: Path, clock: _Clock
                     failed += future.result()
         except BaseException as error:  # an interrupt too: whoever stops a run does not mean to wait for its cells
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
+            while running := multiprocessing.active_children():  # one may just be starting
+                for process in running:
+                    process.terminate()
+                    process.join()
             if isinstance(error, BrokenProcessPool):
                 raise DataError(ENDED) from error
             raise
