@@ -7,8 +7,8 @@ out:
 - Sketches, coarse copies of all rows, bound the closeness of a query to the rows of each group at a fraction of the cost
   (`parts/sketches.py`).
 - The group with the highest bound is looked through, which gives each query a good candidate; then those groups whose bound
-  exceeds it. On patches of real pictures these are a few in a hundred. Where the bounds say little all groups are looked through,
-  and the sketches were in vain: a third more work at most.
+  exceeds it. On patches of real pictures these are a few in a hundred. Where the bounds say little, as
+  for rows that point everywhere alike, all groups are looked through, which takes up to four times as long as one plain product.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from flawsight.parts import graphs
 from flawsight.types import Float
 
 GROUP = 256  # rows, as built into the graph
-BLOCK_ROWS = 8 * GROUP  # whose products with one picture's queries exist at once: near enough to an outer cache
+BLOCK_ROWS = 16 * GROUP  # whose products with one picture's queries exist at once: near enough to an outer cache
 SHARE, AXES = 2 / 3, (15, 255)  # axes: of the dimensions, but at least and at most so many
 SAMPLE_ROWS = 4096  # from which the axes are found
 WIDE, NARROW = 127, 63  # whole steps that a query's coordinate may have
