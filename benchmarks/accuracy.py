@@ -32,9 +32,9 @@ SETTINGS: dict[str, list[str]] = {
     "score of the blurred map's maximum": ["--set", "image_score=map"],
     "levels not balanced": ["--set", "balance_levels=false"],
     "random coreset": ["--set", "coreset=random"],
-    "bank of 5,000": ["--set", "bank_limit=5000"],
-    "bank of 20,000": ["--set", "bank_limit=20000"],
-    "network Lite2, bank of 20,000": ["--backbone", "efficientnet_lite2", "--set", "bank_limit=20000"],
+    "bank of 5000": ["--set", "bank_limit=5000"],
+    "bank of 20000": ["--set", "bank_limit=20000"],
+    "network Lite2 and bank of 20000": ["--backbone", "efficientnet_lite2", "--set", "bank_limit=20000"],
     "preset paper": ["--preset", "paper", "--set", "image_score=patch"],
 }
 
