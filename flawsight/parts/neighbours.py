@@ -23,7 +23,7 @@ from flawsight.types import Float
 
 
 class Bank:
-    """Vectors that answer `nearest`. Takes nearly three times their memory.
+    """Vectors that answer `nearest`. Takes a little over twice their memory, about four times while it is built.
 
     rows: float32 [M,D], M ≥ 1. Two banks merge by asking both, offsetting the second's indices and keeping the smaller distances.
     device: "cpu", or "cuda" through torch.

@@ -213,8 +213,9 @@ def test_held_out_scores_leave_out_the_whole_group(name: str, backbone: Backbone
     apart = make(name, {}, backbone).fit(pictures, [0, 1, 2, 3, 4, 5, 6])
     together = make(name, {}, backbone).fit(pictures, [0, 1, 2, 3, 4, 5, 5])
     np.testing.assert_array_equal(apart[:5], together[:5])
-    assert apart[5:].min() < 0.9 * together[5:].min()  # its twin was learned from
-    assert together[5:].min() > 0.4 * np.median(together[:5])
+    # a method that averages over many pictures, or counts few of them, has bounds of its own
+    assert apart[5:].min() < EXPECTED[name].get("twin_below", 0.8) * together[5:].min()  # its twin was learned from
+    assert together[5:].min() > EXPECTED[name].get("alone_above", 0.6) * np.median(together[:5])
 
 
 def test_without_a_second_group_there_is_no_held_out_score(name: str, backbone: Backbone) -> None:
