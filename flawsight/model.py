@@ -191,11 +191,11 @@ class Model:
             name=name,
             score=float(scores.image[0]),
             threshold=self.threshold.value,
-            map=None if scores.map is None else self.preprocess.restore(scores.map[0], picture_hw),
             size_hw=picture_hw,
             seen_xyxy=self.preprocess.seen_xyxy(picture_hw),
-            evidence=self._evidence(scores, picture_hw),
             input_map=None if scores.map is None else scores.map[0],
+            preprocess=self.preprocess,
+            evidence=self._evidence(scores, picture_hw),
         )
 
     def _evidence(self, scores: Scores, picture_hw: tuple[int, int]) -> Evidence | None:
