@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+DETAIL = " · "  # in what progress says is being done, before that which changes from step to step: "training · loss 0.0123"
 MaskFiles = Path | tuple[Path, ...]  # of one picture; of several files each shows one region
 
 

@@ -1,7 +1,8 @@
-"""Build the small graphs that run beside the network: products with the bank and the coreset, and the resampling of maps.
+"""Build the small graphs that run beside the network: products with the bank and the coreset, and the resampling of maps; and the
+network `pixels`, which is none.
 
     pip install onnx
-    python tools/build_graphs.py [OUT_DIR]
+    python tools/build_graphs.py
 
 One runtime then does all the heavy arithmetic, and no second library's threads wait on the cores that it needs.
 The result is the same bytes on every run.
@@ -9,7 +10,6 @@ The result is the same bytes on every run.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -125,6 +125,13 @@ def both_sides() -> onnx.ModelProto:
     return model("both_sides", nodes, inputs, [helper.make_tensor_value_info("resampled", TensorProto.FLOAT, ["C", "H", "W"])])
 
 
+def pixels() -> onnx.ModelProto:
+    """image [B,3,H,W] → the same: the network of whoever looks at the picture itself."""
+    sizes = ["batch", 3, "height", "width"]
+    output = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, sizes)
+    return model("pixels", [helper.make_node("Identity", ["image"], ["pixels"])], {"image": sizes}, [output])
+
+
 def model(
     name: str,
     nodes: Sequence[NodeProto],
@@ -147,10 +154,13 @@ GRAPHS = (block_maxima, sketches, closest, closest_each, maximum, distances, bot
 
 
 def main() -> None:
-    default = Path(__file__).parents[1] / "flawsight" / "parts" / "graphs"
-    out_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else default
-    for build in GRAPHS:
-        (out_dir / f"{build.__name__}.onnx").write_bytes(build().SerializeToString(deterministic=True))
+    package = Path(__file__).parents[1] / "flawsight"
+    for folder, builds in (
+        (package / "parts" / "graphs", GRAPHS),
+        (package / "backbones" / "weights", (pixels,)),
+    ):
+        for build in builds:
+            (folder / f"{build.__name__}.onnx").write_bytes(build().SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flawsight.backbones import PIXELS, get_card
 from flawsight.parts import graphs, sketches
 
 pytest.importorskip("onnx")
@@ -28,6 +29,10 @@ def test_the_package_holds_what_the_tool_builds(build) -> None:
 def test_the_package_holds_no_other() -> None:
     packaged = {path.stem for path in Path(graphs.__file__).parent.glob("*.onnx")}
     assert packaged == {build.__name__ for build in tool.GRAPHS}
+
+
+def test_the_network_that_is_none_is_the_one_that_the_tool_builds() -> None:
+    assert get_card(PIXELS).onnx() == tool.pixels().SerializeToString(deterministic=True)
 
 
 def test_both_know_the_same_group() -> None:
