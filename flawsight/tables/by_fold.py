@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from flawsight.errors import UsageError
+from flawsight.evaluation import objects_of
 from flawsight.methods.base import Progress
 from flawsight.metrics import measure, resampling
 from flawsight.model import Model
@@ -24,14 +25,15 @@ def averaged(report: Report, model: Model, samples: Sequence[Sample], resamples:
 
     Raises UsageError for a model without folds, and for one whose metrics of pixels would be those of the whole.
     """
-    labels = [int(sample.label or 0) for sample in samples if sample.label is not None]
+    labelled = [sample for sample in samples if sample.label is not None]
+    labels, objects = [int(sample.label or 0) for sample in labelled], objects_of(labelled)
     scores, started = [], time.perf_counter()
     for done, fold in enumerate(folds(model), 1):
         judged = zip(samples, fold.predict_batch(samples), strict=True)
         scores.append([result.score for sample, result in judged if sample.label is not None])
         if progress:
             progress("judging fold by fold", done, model.method.params.folds)
-    each = [measure(one, labels)[0] for one in scores]
+    each = [measure(one, labels, objects=objects)[0] for one in scores]
     if left := report.metrics.keys() - each[0].keys():
         raise UsageError(f"tables: only metrics of whole pictures can be averaged over folds; got {', '.join(sorted(left))}.")
     metrics = {name: float(np.mean([of_fold[name] for of_fold in each])) for name in report.metrics}

@@ -30,7 +30,14 @@ from flawsight.tables.planning import Cell, Group, Request, drawn, make_work, wh
 from flawsight.tables.rows import get_row
 from flawsight.types import Report
 
-METRIC_IDS = {"image_auroc": "auroc_img", "pixel_auroc": "auroc_px", "pro": "aupro", "pro_imagewise": "aupro_imagewise"}
+METRIC_IDS = {
+    "image_auroc": "auroc_img",
+    "pixel_auroc": "auroc_px",
+    "pro": "aupro",
+    "pro_imagewise": "aupro_imagewise",
+    "object_auroc": "auroc_object",
+    "spro": "au_spro",
+}
 POLL_S = 0.5
 ENDED = (
     "tables: processes that run to their end were needed; one was ended from outside, as systems do when memory runs out. "
