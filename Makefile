@@ -5,7 +5,7 @@ RUN = .venv/bin/
 TEST = .venv-test/bin/
 PEERS = anomalib pyimgano anomavision
 
-.PHONY: demo test lint bench bench-peers clean
+.PHONY: demo test lint docs bench bench-peers clean
 
 demo: .venv/ready ## draw a small inspection set, learn from its good pictures, judge the others, write a report
 	$(RUN)flawsight demo $(OUT)/demo
@@ -20,6 +20,9 @@ lint: .venv-test/ready ## style and strict types
 	$(TEST)ruff format --check .
 	$(TEST)ruff check .
 	$(TEST)mypy
+
+docs: .venv/ready ## make docs/methods, a page per method, anew from the docstrings
+	$(RUN)python tools/write_method_pages.py
 
 bench: .venv/ready .venv-test/ready ## run the benchmarks that need no data and write docs/performance.md, for some minutes
 	$(TEST)python benchmarks/run.py --write docs/performance.md

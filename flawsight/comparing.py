@@ -45,10 +45,13 @@ class Comparison:
             self.maskless[sample.kind] = self.maskless.get(sample.kind, 0) + 1
             return
         mask: Mask = np.zeros(heat.shape, np.bool_)
+        saturations: list[float] = []
         if sample.mask:
-            mask = mask_at(self.pixels_at, _read_mask(sample, result.size_hw), self.preprocess, self.mask_rule)
+            whole = _read_mask(sample, result.size_hw)
+            mask = mask_at(self.pixels_at, whole, self.preprocess, self.mask_rule)
+            saturations = _saturations(sample, whole)
         self.n_masks += sample.mask is not None
-        self.tally.add(heat, mask)
+        self.tally.add(heat, mask, saturations)
         self._labels.append(int(bool(sample.label)))
         if self.imagewise and mask.any():
             self._pro_each.append(pro_of_picture(heat, mask))
@@ -86,6 +89,23 @@ def _read_mask(sample: Sample, picture_hw: tuple[int, int]) -> Mask:
         masks.append(image.read_mask(file))
         _check_mask(sample, file, masks[-1].shape, picture_hw)
     return np.stack(masks) if isinstance(sample.mask, tuple) else masks[0]
+
+
+def _saturations(sample: Sample, masks: Mask) -> list[float]:
+    """Of each region of masks [n,H,W] the share that suffices; none where regions or shares are not told. Raises DataError."""
+    if not sample.saturations or masks.ndim == 2:
+        return []
+    known = {one.value: one for one in sample.saturations}
+    shares = []
+    for file, mask in zip(mask_files(sample.mask), masks, strict=True):
+        value = image.mask_value(file)
+        if value not in known:
+            raise DataError(
+                f"{file}: a mask of one of the values {', '.join(map(str, sorted(known)))} was needed, by which the data set tells "
+                f"how much of a defect suffices; its value is {value}. Unpack it again, or use --no-masks."
+            )
+        shares.append(known[value].share(max(1, int(np.count_nonzero(mask)))))
+    return shares
 
 
 def _check_mask(sample: Sample, file: Path, mask_hw: tuple[int, ...], picture_hw: tuple[int, ...]) -> None:

@@ -181,7 +181,8 @@ class _Judged:
         if not labelled:
             return {}, None
         scores, labels = [row.score for row in labelled], [int(row.sample.label or 0) for row in labelled]
-        return measure(scores, labels, self.compared.pixels, self.compared.pro_each)
+        objects = objects_of([row.sample for row in labelled])
+        return measure(scores, labels, self.compared.pixels, self.compared.pro_each, objects)
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Of each metric that is resampled, from where to where its values lie."""
@@ -253,6 +254,12 @@ class _Judged:
             )
             if print_ in self.known
         ]
+
+
+def objects_of(samples: Sequence[Sample]) -> list[str] | None:
+    """What each picture shows, [n], itself where no other shows it; None where all stand for themselves."""
+    named = [sample.object_name or sample.name for sample in samples]
+    return named if any(sample.object_name for sample in samples) else None
 
 
 def _comparison(model: Model, judging: Judging) -> Comparison:

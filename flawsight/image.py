@@ -88,6 +88,15 @@ def read_mask(files: MaskFiles) -> Mask:
     return mask
 
 
+def mask_value(path: Path) -> int:
+    """The largest value in a mask file, which may tell what kind of defect it shows. Raises PictureError."""
+    name = name_of(path)
+    with _open(_bytes(path, name), name) as opened, _explained(name):
+        picture = _upright(opened, name)
+        deep = _values(picture, name)
+        return int((np.asarray(picture) if picture.mode == "P" else _flat(picture) if deep is None else deep).max())
+
+
 def _read_mask(path: Path) -> Mask:
     name = name_of(path)
     with _open(_bytes(path, name), name) as opened, _explained(name):

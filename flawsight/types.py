@@ -32,12 +32,30 @@ def mask_files(mask: MaskFiles | None) -> tuple[Path, ...]:
 
 
 @dataclass(frozen=True)
+class Saturation:
+    """How much of a region suffices for it to count as wholly found, for sPRO.
+
+    value: of the pixels in the region's mask file. area: in pixels of the picture; relative: as a share of the region instead.
+    """
+
+    value: int
+    area: float
+    relative: bool
+
+    def share(self, region_px: int) -> float:
+        """The share of a region of that many pixels that suffices, in (0,1]: of whole pixels, at least one, at most all."""
+        enough = int(self.area * region_px) if self.relative else int(self.area)
+        return min(max(enough, 1), region_px) / region_px
+
+
+@dataclass(frozen=True)
 class Sample:
     """One picture of a data set, by its path; no pixels.
 
     name: path relative to the data set's root, with forward slashes; unique in the set.
     label: 0 good, 1 defective, None unknown. kind: "good" or the kind of defect. mask: the picture of the true defect, or several,
-    each of one region of it.
+    each of one region of it. saturations: of a set that says how much of each of these regions suffices, by the value in its file.
+    object_name: what other pictures show too, from other sides; "" where a picture stands for itself.
     """
 
     path: Path
@@ -45,6 +63,8 @@ class Sample:
     label: int | None = None
     kind: str = ""
     mask: MaskFiles | None = None
+    saturations: tuple[Saturation, ...] = ()
+    object_name: str = ""
 
 
 @dataclass(frozen=True)

@@ -427,7 +427,7 @@ def test_evaluate_measures_a_given_model(model_file: Path, plate: Path, tmp_path
     result = run("evaluate", plate, "--model", model_file, "--report", tmp_path / "r.html", "--json", tmp_path / "x.json")
     assert result.exit_code == 0
     content = json.loads((tmp_path / "x.json").read_text("utf-8"))
-    assert list(content["metrics"]) == [name for name, metric in METRICS.items() if not metric.on_request]
+    assert list(content["metrics"]) == [name for name, metric in METRICS.items() if metric.usual]
     for name, value in content["metrics"].items():
         assert re.search(rf"{METRICS[name].label}\s+│ {100 * value:.2f} %", result.stdout)
     assert "0 of 4 good pictures rejected; 6 of 6 defective pictures missed." in result.stdout

@@ -19,7 +19,7 @@ from flawsight.datasets import DataSet, open_dataset
 from flawsight.errors import DataError, UsageError
 from flawsight.evaluation import Judging, evaluate, evaluate_dataset
 from flawsight.fitting import Plan, fit
-from flawsight.frames import mask_at
+from flawsight.frames import map_at, mask_at
 from flawsight.methods import METHODS
 from flawsight.methods.base import Method
 from flawsight.metrics import METRICS, PixelTally
@@ -27,9 +27,9 @@ from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
 from flawsight.report import tables
 from flawsight.threshold import fixed
-from flawsight.types import Float, Report, Sample, Scores
+from flawsight.types import Float, Report, Sample, Saturation, Scores, mask_files
 
-USUAL = [name for name, metric in METRICS.items() if not metric.on_request]
+USUAL = [name for name, metric in METRICS.items() if metric.usual]
 IMAGE = [name for name in USUAL if METRICS[name].level == "image"]
 
 
@@ -425,3 +425,64 @@ def test_within_a_given_memory_pixels_are_kept_so_far_as_it_goes(
         monkeypatch.setattr(evaluation, "MEASURING_BYTES", 1 << 50)
     report, _ = evaluate_dataset(plates, plan=Plan(size=64, memory="20GB"))
     assert any("were counted in bins" in note for note in report.notes) == binned
+
+
+@pytest.fixture
+def saturating(plates: DataSet, tmp_path: Path) -> DataSet:
+    """The plates, each defect's mask in halves, one file each of a value of its own, of which a part suffices."""
+    samples = []
+    for number, sample in enumerate(plates.test):
+        if not sample.mask:
+            samples.append(sample)
+            continue
+        mask = image.read_mask(sample.mask)
+        files = []
+        for value, rows in ((255, np.arange(len(mask)) < len(mask) // 2), (250, np.arange(len(mask)) >= len(mask) // 2)):
+            half = mask & rows[:, None]
+            if half.any():
+                files.append(tmp_path / f"{number}_{value}.png")
+                image.write(files[-1], (half * value).astype(np.uint8))
+        rules = (Saturation(255, 40, relative=False), Saturation(250, 0.25, relative=True))
+        samples.append(dataclasses.replace(sample, mask=tuple(files), saturations=rules))
+    return dataclasses.replace(plates, test=samples)
+
+
+@pytest.mark.parametrize("pixels_at", ["native", "full256"])
+def test_spro_is_there_where_the_data_set_says_what_suffices(pixels_at: str, model: Model, saturating: DataSet) -> None:
+    judging = Judging(pixels_at=pixels_at)
+    report = evaluate_dataset(saturating, model, judging=judging)[0]
+    assert list(report.metrics) == [*USUAL, "spro"]
+    pixels = PixelTally()
+    for sample in saturating.test:
+        found = model.predict(sample)
+        heat = map_at(pixels_at, found, model.preprocess)
+        assert heat is not None
+        masks = [image.read_mask(file) for file in mask_files(sample.mask)]
+        shares = []
+        for file, mask in zip(mask_files(sample.mask), masks, strict=True):
+            n = np.count_nonzero(mask)
+            shares.append(min(40, n) / n if file.stem.endswith("255") else max(1, int(0.25 * n)) / n)
+        whole = np.stack(masks) if masks else np.zeros((192, 192), np.bool_)
+        pixels.add(heat, mask_at(pixels_at, whole, model.preprocess), shares)
+    expected = pixels.metrics()
+    assert report.metrics["spro"] == expected.spro
+    assert expected.n_saturating == expected.n_regions == report.counts["regions"]
+    assert 0 < report.metrics["spro"] <= 1
+
+
+def test_a_mask_of_a_value_nobody_told_of_is_named(model: Model, saturating: DataSet) -> None:
+    strange = [dataclasses.replace(one, saturations=one.saturations[:1]) for one in saturating.test]
+    with pytest.raises(DataError, match=r"_250\.png: a mask of one of the values 255 was needed, .*; its value is 250"):
+        evaluate_dataset(dataclasses.replace(saturating, test=strange), model)
+
+
+def test_objects_are_ranked_where_several_pictures_show_one(model: Model, plates: DataSet) -> None:
+    named = [dataclasses.replace(one, object_name=f"object {i // 3}") for i, one in enumerate(plates.test)]
+    report = evaluate_dataset(dataclasses.replace(plates, test=named), model)[0]
+    scores = [max(row.score for row in report.rows[at : at + 3]) for at in range(0, len(named), 3)]
+    labels = [max(int(one.label or 0) for one in named[at : at + 3]) for at in range(0, len(named), 3)]
+    assert report.metrics["object_auroc"] == pytest.approx(roc_auc_score(labels, scores))
+    alone = [dataclasses.replace(one, object_name="x" if i == 0 else "") for i, one in enumerate(plates.test)]
+    single = evaluate_dataset(dataclasses.replace(plates, test=alone), model)[0].metrics
+    assert single["object_auroc"] == single["image_auroc"]  # whoever has no name stands for itself
+    assert "object_auroc" not in evaluate_dataset(plates, model)[0].metrics

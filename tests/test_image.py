@@ -570,3 +570,18 @@ def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
     for read in (image.read, image.read_mask, image.size_hw):
         with pytest.raises(PictureError, match=r"pipe\.png: is a pipe or a device"):
             read(tmp_path / "pipe.png")
+
+
+@pytest.mark.parametrize("mode", ["grey", "colour", "16 bits", "palette"])
+def test_the_value_of_a_mask_is_its_largest(mode: str, tmp_path: Path) -> None:
+    value = 40_000 if mode == "16 bits" else 237
+    levels = (BLOB * value).astype(np.uint16 if mode == "16 bits" else np.uint8)
+    if mode == "palette":
+        picture = Image.fromarray(levels).convert("L").convert("P")
+        picture.putdata(levels.ravel().tolist())
+    else:
+        picture = Image.fromarray(np.repeat(levels[:, :, None], 3, 2) if mode == "colour" else levels)
+    (tmp_path / "mask.png").write_bytes(saved(picture))
+    assert image.mask_value(tmp_path / "mask.png") == value
+    with pytest.raises(PictureError, match="there is no such file"):
+        image.mask_value(tmp_path / "other.png")

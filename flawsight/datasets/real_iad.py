@@ -4,8 +4,8 @@
     realiad_jsons/<category>.json, or realiad_jsons/realiad_jsons/…: lists "train" and "test" of image_path, mask_path and
     anomaly_class, "OK" where this side shows no defect
 
-Which side is C1 to C5 in a file's name. Wang et al., "Real-IAD", CVPR 2024; the data are CC BY-NC-SA 4.0, on request, from
-Hugging Face.
+Which side is C1 to C5 in a file's name; the pictures in one folder S0001 show one object. Wang et al., "Real-IAD", CVPR 2024; the
+data are CC BY-NC-SA 4.0, on request, from Hugging Face.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def _sample(root: Path, entry: dict[str, Any], use_masks: bool) -> Sample:
     good, mask = entry["anomaly_class"] == "OK", entry["mask_path"]
     kind = "good" if good else str(entry["anomaly_class"])
     where = root / mask if mask and use_masks and not good else None
-    return Sample(root / entry["image_path"], name_of(entry["image_path"]), int(not good), kind, where)
+    name = name_of(entry["image_path"])
+    return Sample(root / entry["image_path"], name, int(not good), kind, where, object_name=name.rpartition("/")[0])
 
 
 def _is_size(root: Path) -> bool:

@@ -7,9 +7,9 @@ score: the sum over the levels of the Mahalanobis distances of a picture's avera
 
 Symbols: N good pictures, L levels, d channels of a level, r ≤ min(N, d) axes in which the averages differ.
 
-The published row is the mean over five folds of the good pictures: each of five models learns from four fifths and judges the
-whole test set. `folds=5` fits and keeps the five; a picture's score is then the mean of its five, or with `fold` that of one of
-them alone, so that a table can average the five results as the paper does. For use `folds=1` learns from all pictures.
+The published row is the mean of what five models reach: each learns from four fifths of the good pictures and judges the whole test
+set. `folds=5` fits and keeps the five; `flawsight tables` judges with each of them alone (`fold` 1 to 5) and averages the five
+results. Elsewhere a picture's score is the mean of its five. For use `folds=1` learns from all pictures.
 
 A held-out score is exact: what the same fit without the picture's group would give, by a formula in `parts/gaussian.py`.
 

@@ -49,8 +49,8 @@ BLOCK = 1 << 20  # numbers of float64 in each thread's work, of which there are 
 
 @dataclass(frozen=True)
 class PaDiMParams:
-    """dims: dimensions kept of all levels together, drawn at random by seed; 0 for all. epsilon: ε. blur_sigma: of the map, in
-    pixels of the network's input.
+    """dims: dimensions kept of all levels together, drawn at random; 0 for all. seed: of that draw. epsilon: ε. blur_sigma: of the
+    map, in pixels of the network's input.
     """
 
     dims: int = 100

@@ -53,12 +53,12 @@ class PatchCoreParams:
     level_dims, target_dims: dimensions to which each level, then all together are averaged as in the paper's code, see
     parts.mapper; 0 to concatenate the levels instead.
 
-    coreset: "greedy", "random" or "identity". coreset_ratio: share of all patches kept; bank_limit: but at most so many, 0 for any
-    number. projection_dims: dimensions in which the greedy selection measures, 0 for all. random_starts: start it as the paper's
+    coreset: "greedy", "random" or "identity". coreset_ratio: share of all patches kept. bank_limit: most rows kept, 0 for any
+    number. projection_dims: dimensions in which the greedy selection measures, 0 for all. random_starts: start that as the paper's
     code does. neighbours: k, the distances averaged into a patch's score. distance: "euclidean" or "sqeuclidean". image_score:
-    "top" (mean of the highest `top_share` of all patches, blurred by half of `blur_sigma`), "map" (maximum of the blurred map) or
-    "patch" (of the raw patches). reweight: eq. 7, over b = `reweight_neighbours`. blur_sigma: of the map, in pixels of the
-    network's input.
+    "top" (mean of the highest patches, blurred by half of `blur_sigma`), "map" (maximum of the blurred map) or "patch" (of the raw
+    patches). top_share: share of all patches that "top" takes. reweight: weight the picture's score by eq. 7.
+    reweight_neighbours: b in that. blur_sigma: of the map, in pixels of the network's input. seed: of all that is drawn at random.
     """
 
     where: ClassVar[str] = "patchcore"  # whose params they are, for errors

@@ -49,7 +49,7 @@ Index = NDArray[np.int64]
 class SPADEParams:
     """neighbours: K, of all good pictures at most. patch_neighbours: κ. pyramid: "per_level" or "concat". pyramid_levels: L, the
     first of those that the network gives; the last one it gives is averaged. distance: "sqeuclidean" as in the paper, or
-    "euclidean". blur_sigma: of the map, in pixels of the network's input.
+    "euclidean". blur_sigma: of the map, in pixels of the network's input. seed: taken as by any method; nothing is drawn at random.
     """
 
     neighbours: int = 50

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flawsight.metrics.pixels import PixelMetrics, PixelTally, pro_of_picture
-from flawsight.metrics.ranking import auroc, average_precision, f1max, roc_curve
+from flawsight.metrics.ranking import auroc, average_precision, f1max, object_auroc, roc_curve
 
 __all__ = [
     "METRICS",
@@ -25,25 +25,35 @@ __all__ = [
     "auroc",
     "average_precision",
     "f1max",
+    "object_auroc",
     "roc_curve",
 ]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric by name. label: what people call it. level: what is ranked. on_request: only worked out where asked for."""
+    """A metric by name. label: what people call it. level: what is ranked. usual: worked out of any labelled pictures, or of any
+    masks; others where they are asked for or a data set has what they take.
+    """
 
     name: str
     label: str
     description: str
     level: Literal["image", "pixel"]
-    on_request: bool = False
+    usual: bool = True
 
 
 _ALL = (
     Metric("image_auroc", "Image AUROC", "Chance that a defective picture scores above a good one.", "image"),
     Metric("image_ap", "Image AP", "Precision over pictures, averaged over recall.", "image"),
     Metric("image_f1max", "Image F1max", "Best F1 over pictures at any threshold.", "image"),
+    Metric(
+        "object_auroc",
+        "Object AUROC",
+        "Chance that a defective object scores above a good one, each by the highest score of its pictures.",
+        "image",
+        usual=False,
+    ),
     Metric("pixel_auroc", "Pixel AUROC", "Chance that a defective pixel scores above a good one, over all pictures.", "pixel"),
     Metric("pixel_ap", "Pixel AP", "Precision over the pixels of all pictures, averaged over recall.", "pixel"),
     Metric("pixel_f1max", "Pixel F1max", "Best F1 over the pixels of all pictures at any threshold.", "pixel"),
@@ -53,25 +63,39 @@ _ALL = (
         "PRO by picture",
         "PRO of each defective picture by itself, averaged over pictures.",
         "pixel",
-        on_request=True,
+        usual=False,
+    ),
+    Metric(
+        "spro",
+        "sPRO",
+        "As PRO up to a false-positive rate of 0.05, a defect being found once as much of it is as the data set asks for.",
+        "pixel",
+        usual=False,
     ),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
 
 def measure(
-    scores: ArrayLike, labels: ArrayLike, pixels: PixelTally | None = None, pro_each: Sequence[float] | None = None
+    scores: ArrayLike,
+    labels: ArrayLike,
+    pixels: PixelTally | None = None,
+    pro_each: Sequence[float] | None = None,
+    objects: Sequence[str] | None = None,
 ) -> tuple[dict[str, float], PixelMetrics | None]:
     """Name → value in the order of METRICS, and the pixels' metrics in full.
 
     scores: [n], one per picture. labels: [n] of 0 good, 1 defective. Without pixels, only the image metrics, and None. pro_each:
-    `pro_of_picture` of each, NaN of those without a defect; without, pro_imagewise is left out.
+    `pro_of_picture` of each, NaN of those without a defect; without, pro_imagewise is left out. objects: [n], what each picture
+    shows; without, object_auroc is left out. spro is left out unless the pixels were told what suffices of a region.
     """
     values = {
         "image_auroc": auroc(scores, labels),
         "image_ap": average_precision(scores, labels),
         "image_f1max": f1max(scores, labels)[0],
     }
+    if objects is not None:
+        values["object_auroc"] = object_auroc(scores, labels, objects)
     if pixels is None:
         return values, None
     found = pixels.metrics()
@@ -79,4 +103,6 @@ def measure(
     if pro_each is not None:
         finite = [value for value in pro_each if not np.isnan(value)]
         values["pro_imagewise"] = sum(finite) / len(finite) if finite else float("nan")
+    if found.n_saturating:
+        values["spro"] = found.spro
     return values, found

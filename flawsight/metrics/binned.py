@@ -50,11 +50,17 @@ class Bins:
             self._defective += np.bincount(bins[bad], minlength=len(self._good))
             self._overlap += np.bincount(bins[bad], shares[bad], len(self._good))
 
-    def ends(self) -> Ends:
-        """The cumulated counts."""
-        filled = np.flatnonzero(self._good + self._defective)
+    @property
+    def good(self) -> Counts:
+        """Good pixels a bin."""
+        return self._good
+
+    def ends(self, good: Counts | None = None) -> Ends:
+        """The cumulated counts; of good pixels those given, where another has counted them."""
+        good = self._good if good is None else good
+        filled = np.flatnonzero(good + self._defective)
         codes = ((filled + 1 << (CODE_BITS - BIN_BITS)) - 1).astype(np.uint32)
-        tp, fp = (np.append(0, np.cumsum(counts[filled])) for counts in (self._defective, self._good))
+        tp, fp = (np.append(0, np.cumsum(counts[filled])) for counts in (self._defective, good))
         return Ends(codes, tp, fp, np.append(0, np.cumsum(self._overlap[filled])))
 
 
@@ -63,7 +69,7 @@ def largest_error(ends: Ends, max_fpr: float) -> float:
     tp, fp = ends.tp.astype(np.float64), ends.fp.astype(np.float64)
     more_tp, more_fp = np.diff(tp), np.diff(fp)
     auroc = 0.5 * (more_tp @ more_fp) / (tp[-1] * fp[-1])
-    return float(max(auroc, _ap_error(tp, fp), _f1_error(tp, fp), _pro_error(fp, ends.overlap, max_fpr)))
+    return float(max(auroc, _ap_error(tp, fp), _f1_error(tp, fp), pro_error(fp, ends.overlap, max_fpr)))
 
 
 def _ap_error(tp: Reals, fp: Reals) -> float:
@@ -80,7 +86,7 @@ def _f1_error(tp: Reals, fp: Reals) -> float:
     return float((2 * tp[1:] / (tp[1:] + fp[:-1] + tp[-1])).max() - best)
 
 
-def _pro_error(fp: Reals, overlap: Reals, max_fpr: float) -> float:
+def pro_error(fp: Reals, overlap: Reals, max_fpr: float) -> float:
     """The curve rises from a bin's lower to its upper end anyhow: the straight line is off by half the rectangle between them.
 
     Of the bin in which the false-positive rate reaches its limit, by the whole of what lies before it.

@@ -22,22 +22,22 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from flawsight.errors import UsageError
 from flawsight.metrics.binned import Bins, Codes, largest_error
+from flawsight.metrics.cuts import Cuts, Keys, area_to, split, walk_cuts
 from flawsight.metrics.ranking import NAN, Counts, best_f1, precision_sum, twice_area
+from flawsight.metrics.saturated import SPRO_FPR, Saturated
 from flawsight.types import Float, Mask
 
 EXACT_PX = 400_000_000  # Pixels up to which every one is kept: 1.6 GB, where few are defective.
 PART_PX = 1 << 24  # Good pixels that are sorted together.
 BLOCK_PX = 1 << 18  # Pixels walked at a time. Larger ones are no faster and cost memory, some 70 bytes a pixel.
 CURVE_POINTS = 500
-
-Keys = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class PixelMetrics:
     defective; an oracle's, chosen on the masks. n_pixels: pixels compared; n_unseen: pixels left out, their map being NaN.
     n_regions: regions that PRO averages over; n_regions_unseen: regions left out, none of their pixels having been seen.
     pro_curve: false-positive rate, mean overlap; float32 [n] each, n ≤ 500, from (0,0) to max_fpr, thinned out for drawing.
-    error: how far auroc, ap, f1max and pro can be off: 0 where every pixel was kept, a proven bound where they were binned.
+    error: how far auroc, ap, f1max, pro and spro can be off: 0 where every pixel was kept, a proven bound where they were binned.
+    spro: see saturated; NaN unless it was told of some regions how much of them suffices. n_saturating: regions it averages over.
     """
 
     auroc: float
@@ -62,6 +63,8 @@ class PixelMetrics:
     n_pixels: int
     pro_curve: tuple[Float, Float]
     error: float = 0.0
+    spro: float = NAN
+    n_saturating: int = 0
 
 
 class PixelTally:
@@ -84,15 +87,18 @@ class PixelTally:
         self._n_unseen = 0
         self._n_seen = 0
         self._bins: Bins | None = None
+        self._saturated = Saturated()
         self._apart = True  # Pictures' pixels are still kept one picture after another.
 
-    def add(self, score_map: Float, mask: Mask) -> None:
+    def add(self, score_map: Float, mask: Mask, saturations: ArrayLike = ()) -> None:
         """Count one picture in. score_map: float32 [H,W], higher is worse, NaN where nobody looked.
 
         mask: bool [H,W], or [n,H,W] where the regions are told, one in each. Regions are of the whole mask, so an unseen strip
-        cuts none in two; only seen pixels count to its size.
+        cuts none in two; only seen pixels count to its size. saturations: of regions that are told, [n] in (0,1], the share of each
+        that suffices for sPRO.
         """
         _check(score_map, mask)
+        shares_enough = _checked_saturations(saturations, mask)
         seen = ~np.isnan(score_map)
         numbers, shares, sizes_px = _patches(mask, seen)
         codes, bad = _codes(score_map[seen]), numbers > 0
@@ -105,6 +111,8 @@ class PixelTally:
         self._defective.append(codes[bad].astype(np.uint64) << np.uint64(32) | ids)
         self._n_seen += codes.size
         self._n_unseen += seen.size - codes.size
+        if shares_enough.size:
+            self._saturated.add(codes, mask[:, seen], shares_enough)
         if self._n_seen > self._exact_px:
             self._bin()
 
@@ -121,8 +129,8 @@ class PixelTally:
         if self._bins is not None or len(self._good) != len(self._defective) or not self._apart:
             return []
         shares = np.append(0, self._shares)
-        split = [_split(keys) for keys in self._defective]
-        return [(good, codes, shares[ids]) for good, (codes, ids) in zip(self._good, split, strict=True)]
+        parts = [split(keys) for keys in self._defective]
+        return [(good, codes, shares[ids]) for good, (codes, ids) in zip(self._good, parts, strict=True)]
 
     def _bin(self) -> None:
         """Move what was gathered into bins."""
@@ -132,13 +140,15 @@ class PixelTally:
             good = self._good.pop()
             self._bins.add(good, np.zeros(good.size))
         while self._defective:
-            codes, ids = _split(self._defective.pop())
+            codes, ids = split(self._defective.pop())
             self._bins.add(codes, shares[ids])
+        self._saturated.bin()
 
-    def metrics(self, max_fpr: float = 0.3) -> PixelMetrics:
-        """Every pixel metric of the pictures added so far. max_fpr: where PRO stops, in (0,1]."""
-        if not 0 < max_fpr <= 1:
-            raise UsageError(f"metrics.pixels: max_fpr in (0,1] was needed; came {max_fpr}. Leave it at 0.3.")
+    def metrics(self, max_fpr: float = 0.3, spro_fpr: float = SPRO_FPR) -> PixelMetrics:
+        """Every pixel metric of the pictures added so far. max_fpr, spro_fpr: where PRO and sPRO stop, in (0,1]."""
+        for name, limit, usual in (("max_fpr", max_fpr, 0.3), ("spro_fpr", spro_fpr, SPRO_FPR)):
+            if not 0 < limit <= 1:
+                raise UsageError(f"metrics.pixels: {name} in (0,1] was needed; came {limit}. Leave it at {usual}.")
         undefined = PixelMetrics(
             auroc=NAN,
             ap=NAN,
@@ -150,17 +160,21 @@ class PixelTally:
             n_unseen=self._n_unseen,
             n_pixels=self._n_seen,
             pro_curve=(np.empty(0, np.float32), np.empty(0, np.float32)),
+            n_saturating=self._saturated.n_regions,
         )
         n_defective, n_good = self._n_defective, self._n_seen - self._n_defective
         if not (n_defective and n_good):
             return undefined
         if self._bins is None:
-            cuts = _cuts(*self._sorted(), np.append(0, self._shares) / self._n_regions, self._block_px)
-            return replace(undefined, **_walk(cuts, n_defective, n_good, max_fpr)._asdict())
+            keys, good = self._sorted()
+            cuts = walk_cuts(keys, good, np.append(0, self._shares) / self._n_regions, self._block_px)
+            spro = self._saturated.measure(good, spro_fpr, self._block_px)
+            return replace(undefined, **_walk(cuts, n_defective, n_good, max_fpr)._asdict(), spro=spro)
         ends = self._bins.ends()
-        cut = _Cuts(ends.codes, ends.tp, ends.fp, ends.overlap / self._n_regions)
+        cut = Cuts(ends.codes, ends.tp, ends.fp, ends.overlap / self._n_regions)
         found = _walk([cut], n_defective, n_good, max_fpr)
-        return replace(undefined, **found._asdict(), error=largest_error(ends, max_fpr))
+        spro, error = self._saturated.measure_binned(self._bins.good, spro_fpr)
+        return replace(undefined, **found._asdict(), error=max(error, largest_error(ends, max_fpr)), spro=spro)
 
     def _sorted(self) -> tuple[Keys, list[Codes]]:
         """The defective pixels, highest score first, and the good ones likewise, in parts that replace what was gathered."""
@@ -182,15 +196,6 @@ class PixelTally:
             yield self._good.pop()
 
 
-class _Cuts(NamedTuple):
-    """The cuts that end in one block of pixels. codes: scores [n]. tp, fp, overlap: [n+1], first those of the cut before."""
-
-    codes: Codes
-    tp: Counts
-    fp: Counts
-    overlap: NDArray[np.float64]
-
-
 class _Sums(NamedTuple):
     auroc: float
     ap: float
@@ -200,7 +205,7 @@ class _Sums(NamedTuple):
     pro_curve: tuple[Float, Float]
 
 
-def _walk(cuts: Iterable[_Cuts], n_defective: int, n_good: int, max_fpr: float) -> _Sums:
+def _walk(cuts: Iterable[Cuts], n_defective: int, n_good: int, max_fpr: float) -> _Sums:
     limit = max_fpr * n_good  # The x axis of PRO stays in pixels until the end.
     grid = np.linspace(0, limit, CURVE_POINTS - 1)
     height = np.zeros(grid.size)
@@ -208,7 +213,7 @@ def _walk(cuts: Iterable[_Cuts], n_defective: int, n_good: int, max_fpr: float) 
     for codes, tp, fp, overlap in cuts:
         roc += twice_area(tp, fp)
         precision += precision_sum(tp, fp)
-        pro += _area_to(limit, fp, overlap)
+        pro += area_to(limit, fp, overlap)
         f1, at = best_f1(tp[1:], fp[1:], n_defective)
         if f1 > best:
             best, best_code = f1, codes[at : at + 1]
@@ -222,64 +227,6 @@ def _walk(cuts: Iterable[_Cuts], n_defective: int, n_good: int, max_fpr: float) 
         pro=pro / limit,
         pro_curve=(np.append(0, grid / n_good).astype(np.float32), np.append(0, height).astype(np.float32)),
     )
-
-
-def _cuts(keys: Keys, good: list[Codes], weights: NDArray[np.float64], block_px: int) -> Iterator[_Cuts]:
-    """The cuts at the scores of the sorted defective pixels, block by block, each block with the last cut before it.
-
-    Just before each of these scores comes the last of the cuts between it and the one before, where there are any: between the two
-    only good pixels pass. The last block holds the cut below all pixels. Blocks where no cut ends give none.
-    """
-    tp, overlap = 0, 0.0  # Of all pixels before the block.
-    before = (0, 0, 0.0)  # tp, fp and overlap of the last cut: less, where tied scores run across the border.
-    for start in range(0, keys.size, block_px):
-        codes, ids = _split(keys[start : start + block_px])
-        # Only the last of a group of tied scores is a cut, so the block's last pixel is compared with the next block's first.
-        after = keys[start + block_px : start + block_px + 1] >> np.uint64(32)
-        ends_here = not after.size or codes[-1] != after[0]
-        last = np.flatnonzero(np.append(codes[1:] != codes[:-1], ends_here))
-        all_overlap = overlap + np.cumsum(weights[ids])
-        if last.size:
-            cuts = _with_good(before, codes[last], tp + last + 1, all_overlap[last], good)
-            before = int(cuts.tp[-1]), int(cuts.fp[-1]), float(cuts.overlap[-1])
-            yield cuts
-        tp, overlap = tp + codes.size, float(all_overlap[-1])
-    n_good = sum(part.size for part in good)
-    if before[1] < n_good:
-        ends = np.array([before, (before[0], n_good, before[2])])
-        yield _Cuts(codes[-1:], ends[:, 0].astype(np.int64), ends[:, 1].astype(np.int64), ends[:, 2])
-
-
-def _with_good(before: tuple[int, int, float], codes: Codes, tp: Counts, overlap: NDArray[np.float64], good: list[Codes]) -> _Cuts:
-    """These cuts at distinct scores, each after that which the good pixels above its score make."""
-    fp = np.zeros((len(codes), 2), np.int64)
-    for part in good:
-        fp[:, 0] += np.searchsorted(part, codes, "left")
-        fp[:, 1] += np.searchsorted(part, codes, "right")
-    fps = np.append(before[1], fp)
-    tps, overlaps = _before_and_after(before[0], tp), _before_and_after(before[2], overlap)
-    keep = np.ones(len(fps), np.bool_)
-    keep[1::2] = fps[1::2] > fps[:-1:2]  # Else no good pixel lies between.
-    return _Cuts(np.repeat(codes, 2)[keep[1:]], tps[keep], fps[keep], overlaps[keep])
-
-
-def _before_and_after(first: float, values: NDArray[Any]) -> NDArray[Any]:
-    """The first, then for each value the one before it and itself: [2n+1]."""
-    steps = np.append(values.dtype.type(first), values)
-    return np.append(steps[0], np.stack([steps[:-1], steps[1:]], 1))
-
-
-def _split(keys: Keys) -> tuple[Codes, NDArray[np.intp]]:
-    """Codes of scores and numbers of patches, each [n]."""
-    return (keys >> np.uint64(32)).astype(np.uint32), (keys & np.uint64(0xFFFFFFFF)).astype(np.intp)
-
-
-def _area_to(limit: float, x: Counts, y: NDArray[np.float64]) -> float:
-    """Area under y over x, rising, from x[0] to the limit if that comes before x[-1]; y is linear between its points."""
-    if x[-1] <= limit:
-        return float(np.trapezoid(y, x))
-    within = x <= limit
-    return float(np.trapezoid(np.append(y[within], np.interp(limit, x, y)), np.append(x[within], limit)))
 
 
 def _patches(mask: Mask, seen: Mask) -> tuple[NDArray[np.int64], NDArray[np.float64], Counts]:
@@ -343,3 +290,14 @@ def _check(score_map: Float, mask: Mask) -> None:
             f"came {score_map.dtype} {score_map.shape} and {mask.dtype} {mask.shape}. "
             "Bring both to one frame; compare a picture of a mask with a grey level to make it bool."
         )
+
+
+def _checked_saturations(saturations: ArrayLike, mask: Mask) -> NDArray[np.float64]:
+    shares = np.asarray(saturations, np.float64)
+    told = shares.shape == (len(mask),) if mask.ndim == 3 else False
+    if shares.size and not (told and ((shares > 0) & (shares <= 1)).all()):
+        raise UsageError(
+            f"metrics.pixels: saturations in (0,1], one for each region of a mask bool [n,H,W], were needed; came "
+            f"{shares.tolist()} and a mask {mask.shape}. Tell one of each region, or none."
+        )
+    return shares

@@ -6,6 +6,8 @@ scores, counted in whole numbers: tp and fp, the positives and negatives at or a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -23,6 +25,24 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     """
     _, tp, fp = _cuts(*_checked(scores, labels))
     return twice_area(tp, fp) / (2 * int(tp[-1]) * int(fp[-1])) if tp[-1] and fp[-1] else NAN
+
+
+def object_auroc(scores: ArrayLike, labels: ArrayLike, objects: Sequence[str]) -> float:
+    """AUROC over objects, each of which scores the highest of its pictures and is defective where any of them is.
+
+    scores, labels: [n] as `auroc` takes them. objects: [n], what each picture shows.
+    """
+    values, truth = _checked(scores, labels)
+    if len(objects) != values.size:
+        raise UsageError(
+            f"metrics.ranking: one object a picture was needed; came {len(objects)} for {values.size} scores. "
+            "Name what each of them shows."
+        )
+    _, number = np.unique(np.asarray(objects), return_inverse=True)
+    highest, defective = np.full(number.max(initial=-1) + 1, -np.inf), np.zeros(number.max(initial=-1) + 1, np.int64)
+    np.maximum.at(highest, number, values)
+    np.maximum.at(defective, number, truth)
+    return auroc(highest, defective)
 
 
 def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:

@@ -264,6 +264,8 @@ def _key(request: Request, row: TableRow, plan: Plan, judging: Judging, rest: tu
         "recipe": request.recipe,
         "rest": rest,
     }
+    if row.by_fold:
+        facts["by_fold"] = True
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

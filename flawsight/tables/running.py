@@ -24,12 +24,20 @@ from flawsight.frames import FULL
 from flawsight.methods.base import Progress
 from flawsight.model import Model, now
 from flawsight.record import forget_peak_rss
+from flawsight.tables import by_fold
 from flawsight.tables.keeping import keeping
 from flawsight.tables.planning import Cell, Group, Request, drawn, make_work, why_no_reproduction
 from flawsight.tables.rows import get_row
 from flawsight.types import Report
 
-METRIC_IDS = {"image_auroc": "auroc_img", "pixel_auroc": "auroc_px", "pro": "aupro", "pro_imagewise": "aupro_imagewise"}
+METRIC_IDS = {
+    "image_auroc": "auroc_img",
+    "pixel_auroc": "auroc_px",
+    "pro": "aupro",
+    "pro_imagewise": "aupro_imagewise",
+    "object_auroc": "auroc_object",
+    "spro": "au_spro",
+}
 POLL_S = 0.5
 ENDED = (
     "tables: processes that run to their end were needed; one was ended from outside, as systems do when memory runs out. "
@@ -209,6 +217,8 @@ def _measure(
     model = fit(train, cell.plan, progress, network)
     fitted = time.perf_counter() - started
     report = evaluate(model, dataset.test, f"{cell.name}", cell.judging, progress=progress)
+    if get_row(cell.row).by_fold:
+        report = by_fold.averaged(report, model, dataset.test, cell.judging.resamples, progress)
     return _result(request, cell, model, report, fitted, [sample.name for sample in train] if cell.shots else [])
 
 

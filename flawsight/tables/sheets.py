@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from flawsight.metrics import METRICS
@@ -79,15 +79,17 @@ class Notes:
         return self.texts.index(text) + 1 if text else 0
 
 
-def published_sheets(names: Sequence[str]) -> list[Sheet]:
-    """The published tables alone."""
+def published_sheets(names: Sequence[str], rows: Collection[str] | None = None) -> list[Sheet]:
+    """The published tables alone, or what they print of some rows."""
     made = []
     for table in (published.get_table(name) for name in names):
         for metric in table.metrics:
             notes = Notes()
             columns = [*CATEGORIES, ALL_TEXTURES, ALL_OBJECTS, AVERAGE]
-            lines = [_published(table, get_row(row), metric, columns, notes) for row in table.rows if _figures(table, row, metric)]
-            made.append(Sheet(table.name, _title(table, metric), metric, columns, lines, notes.texts))
+            shown = [row for row in table.rows if _figures(table, row, metric) and (rows is None or row in rows)]
+            lines = [_published(table, get_row(row), metric, columns, notes) for row in shown]
+            if lines:
+                made.append(Sheet(table.name, _title(table, metric), metric, columns, lines, notes.texts))
     return made
 
 

@@ -88,24 +88,25 @@ def _numbers(line: Line) -> list[tuple[str, Callable[[Any], str]]]:
 
 def to_markdown(sheets: Sequence[Sheet], run: Run | None = None) -> str:
     """A heading, a table and footnotes for each sheet; of a run also what was not run."""
-    parts = []
-    for sheet in sheets:
-        lines = [
-            f"## {sheet.title}",
-            "",
-            "| " + " | ".join(["method", "", *map(column_title, sheet.columns)]) + " |",
-            "|---|---|" + "---:|" * len(sheet.columns),
-        ]
-        before = ""
-        for line in sheet.lines:
-            texts = [with_note(entry_text(line, column, _starred), _note(line, column)) for column in sheet.columns]
-            lines.append("| " + " | ".join([*head(line, before), *texts]) + " |")
-            before = line.title
-        lines += ["", *(f"[{number}] {text}  " for number, text in enumerate(sheet.footnotes, 1))]
-        parts.append("\n".join(lines).rstrip())
+    parts = [f"## {sheet.title}\n\n{sheet_markdown(sheet)}" for sheet in sheets]
     if run is not None and run.not_run:
         parts.append("\n".join(["## Not run", "", *(f"- {who(row, category)}: {why}" for row, category, why in run.not_run)]))
     return "\n\n".join([*parts, LEGEND]) + "\n"
+
+
+def sheet_markdown(sheet: Sheet) -> str:
+    """The table of a sheet and its footnotes."""
+    lines = [
+        "| " + " | ".join(["method", "", *map(column_title, sheet.columns)]) + " |",
+        "|---|---|" + "---:|" * len(sheet.columns),
+    ]
+    before = ""
+    for line in sheet.lines:
+        texts = [with_note(entry_text(line, column, _starred), _note(line, column)) for column in sheet.columns]
+        lines.append("| " + " | ".join([*head(line, before), *texts]) + " |")
+        before = line.title
+    lines += ["", *(f"[{number}] {text}  " for number, text in enumerate(sheet.footnotes, 1))]
+    return "\n".join(lines).rstrip()
 
 
 def to_latex(sheets: Sequence[Sheet]) -> str:

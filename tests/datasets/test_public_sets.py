@@ -14,7 +14,7 @@ from flawsight import image
 from flawsight.datasets import DATASETS, DataSet, open_dataset
 from flawsight.datasets.base import held_back, mask_name
 from flawsight.errors import DataError
-from flawsight.types import mask_files
+from flawsight.types import Saturation, mask_files
 
 SIZE = (6, 8)
 PARTS = [f"kos{i:02}/Part{j}.jpg kos{i:02}/Part{j}_label.bmp={int(i == 1 and j == 0)}" for i in range(1, 6) for j in (0, 1)]
@@ -26,7 +26,8 @@ TREES = {
     "mvtec_loco": "pushpins/train/good/000.png pushpins/train/good/001.png pushpins/validation/good/000.png "
     "pushpins/test/good/000.png pushpins/test/logical_anomalies/000.png "
     "pushpins/ground_truth/logical_anomalies/000/000.png=255 pushpins/ground_truth/logical_anomalies/000/001.png=250 "
-    "pushpins/test/structural_anomalies/000.png pushpins/ground_truth/structural_anomalies/000/000.png=253",
+    "pushpins/test/structural_anomalies/000.png pushpins/ground_truth/structural_anomalies/000/000.png=253 "
+    "pushpins/defects_config.json",
     "mvtec_ad2": "can/train/good/000_regular.png can/train/good/001_regular.png can/validation/good/000_regular.png "
     "can/test_public/good/000_overexposed.png can/test_public/bad/000_shift_1.png can/test_private/000_regular.png "
     "can/test_public/ground_truth/bad/000_shift_1_mask.png=255",
@@ -69,6 +70,11 @@ REAL_IAD_LIST = {
         entry("NG/QS/S0002/usb_0002_NG_QS_C1_1.jpg", "QS", "NG/QS/S0002/usb_0002_NG_QS_C1_1_mask.png"),
     ],
 }
+LOCO_CONFIG = [
+    {"defect_name": "missing_pin", "pixel_value": 255, "saturation_threshold": 3, "relative_saturation": False},
+    {"defect_name": "two_pins", "pixel_value": 250, "saturation_threshold": 0.5, "relative_saturation": True},
+    {"defect_name": "bent", "pixel_value": 253, "saturation_threshold": 1.0, "relative_saturation": True},
+]
 CATEGORIES = {
     "mvtec": "screw",
     "mvtec_loco": "pushpins",
@@ -108,7 +114,8 @@ TRAIN = {"mtd": 4, "kolektor": 7}  # the others have two
 def write(path: Path, told: str = "") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() not in image.EXTENSIONS:
-        path.write_text(VISA_LIST if path.suffix == ".csv" else json.dumps(REAL_IAD_LIST), encoding="utf-8")
+        content = {".csv": VISA_LIST, ".json": json.dumps(LOCO_CONFIG if path.stem == "defects_config" else REAL_IAD_LIST)}
+        path.write_text(content.get(path.suffix, ""), encoding="utf-8")
         return
     values = np.full(SIZE, 90, np.uint8)
     if told:
@@ -278,15 +285,59 @@ def test_a_lost_mask_is_an_error_and_shifts_no_other(name: str, root: Path) -> N
         ("real_iad", "realiad_jsons/usb.json", "{"),
         ("real_iad", "realiad_jsons/usb.json", "[]"),
         ("real_iad", "realiad_jsons/usb.json", '{"train": [], "test": [{"image_path": "x.jpg"}]}'),
+        ("mvtec_loco", "pushpins/defects_config.json", "{"),
+        ("mvtec_loco", "pushpins/defects_config.json", "[]"),
+        ("mvtec_loco", "pushpins/defects_config.json", '[{"pixel_value": 255, "saturation_threshold": 3}]'),
+        ("mvtec_loco", "pushpins/defects_config.json", json.dumps([{**LOCO_CONFIG[0], "saturation_threshold": 0}])),
+        ("mvtec_loco", "pushpins/defects_config.json", json.dumps([{**LOCO_CONFIG[1], "saturation_threshold": 1.5}])),
     ],
 )
 def test_a_damaged_list_is_told(name: str, file: str, content: str, root: Path) -> None:
     (root / file).write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=r"(columns object, split|lists train and test).*; came something else|needs split_csv"):
+    told = r"(columns object, split|lists train and test).*; came something else|needs split_csv|a list of pixel_value.*; came "
+    with pytest.raises(DataError, match=told):
         opened(root, name)
 
 
 # What is particular to one
+
+
+def test_loco_says_how_much_of_each_region_suffices(trees: dict[str, Path], tmp_path: Path) -> None:
+    data = opened(trees["mvtec_loco"], "mvtec_loco")
+    told = {(one.value, one.area, one.relative) for sample in data.test if sample.label for one in sample.saturations}
+    assert told == {(255, 3, False), (250, 0.5, True), (253, 1, True)}
+    assert not any(sample.saturations for sample in (*data.train, *data.test) if not sample.label)
+    bare = opened(trees["mvtec_loco"], "mvtec_loco", use_masks=False)
+    assert not any(sample.saturations for sample in bare.test)
+    assert bare.notes == data.notes
+    root = shutil.copytree(trees["mvtec_loco"], tmp_path / "set")
+    (root / "pushpins/defects_config.json").unlink()
+    without = opened(root, "mvtec_loco")
+    assert not any(sample.saturations for sample in without.test)
+    assert [note for note in without.notes if note not in data.notes] == ["defects_config.json is not there: no sPRO."]
+
+
+@pytest.mark.parametrize(
+    ("area", "relative", "region_px", "expected"),
+    [
+        (3, False, 12, 3 / 12),
+        (30, False, 12, 1),  # no region has more than all of its pixels
+        (0.5, True, 12, 6 / 12),
+        (0.5, True, 5, 2 / 5),  # whole pixels, rounded down
+        (0.01, True, 5, 1 / 5),  # at least one
+        (1.0, True, 7, 1),
+    ],
+)
+def test_the_share_that_suffices_is_of_whole_pixels(area: float, relative: bool, region_px: int, expected: float) -> None:
+    assert Saturation(255, area, relative).share(region_px) == pytest.approx(expected)
+
+
+def test_the_sides_of_one_object_of_real_iad_are_known(trees: dict[str, Path]) -> None:
+    data = opened(trees["real_iad"], "real_iad")
+    assert {sample.object_name for sample in data.train} == {"OK/S0001"}
+    assert {(sample.label, sample.object_name) for sample in data.test} == {(0, "NG/QS/S0002"), (1, "NG/QS/S0002")}
+    others = [sample for name in TREES if name != "real_iad" for sample in opened(trees[name], name).test]
+    assert {sample.object_name for sample in others} == {""}
 
 
 def test_real_iad_of_several_sizes_needs_one_to_be_named(trees: dict[str, Path], tmp_path: Path) -> None:

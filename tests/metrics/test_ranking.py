@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from flawsight import metrics
 from flawsight.errors import UsageError
-from flawsight.metrics.ranking import auroc, average_precision, f1max, roc_curve
+from flawsight.metrics.ranking import auroc, average_precision, f1max, object_auroc, roc_curve
 
 # Few distinct values, so that most examples have ties, across the classes too. Both classes are always there.
 SCORES = st.sampled_from([-math.inf, -2.5, -0.0, 0.0, 1e-30, 1.0, 3.0, math.inf])
@@ -166,9 +166,17 @@ def test_a_curve_of_one_point_is_refused() -> None:
 def test_measure_gives_every_metric_of_the_table_in_its_order() -> None:
     pixels = metrics.PixelTally()
     pixels.add(np.array([[3, 1, 2, 2, 0]], np.float32), np.array([[1, 1, 0, 0, 0]], np.bool_))
-    values, found = metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels, [float("nan"), 0.5, 0.25])
+    pixels.add(np.array([[3, 1, 2]], np.float32), np.array([[[1, 1, 0]]], np.bool_), [0.5])
+    values, found = metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels, [float("nan"), 0.5, 0.25], ["a", "a", "b"])
     assert list(values) == list(metrics.METRICS)
     assert values.pop("pro_imagewise") == 0.375
+    assert math.isnan(values.pop("object_auroc"))  # both are defective
+    assert found is not None
+    assert values.pop("spro") == found.spro > 0
+    assert list(values) == [name for name, metric in metrics.METRICS.items() if metric.usual]
+    pixels = metrics.PixelTally()
+    pixels.add(np.array([[3, 1, 2, 2, 0]], np.float32), np.array([[1, 1, 0, 0, 0]], np.bool_))
+    values, found = metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels)
     assert list(metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels)[0]) == list(values)
     assert found is not None
     assert [values[name] for name in values if metrics.METRICS[name].level == "pixel"] == [
@@ -184,7 +192,25 @@ def test_measure_gives_every_metric_of_the_table_in_its_order() -> None:
 def test_measure_without_pixels_gives_the_image_metrics() -> None:
     values, found = metrics.measure([0.1, 0.9], [0, 1])
     assert found is None
-    assert list(values) == [name for name, metric in metrics.METRICS.items() if metric.level == "image"]
+    assert list(values) == [name for name, metric in metrics.METRICS.items() if metric.level == "image" and metric.usual]
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 1), st.sampled_from("abcd")), max_size=12))
+def test_an_object_scores_as_its_worst_picture(pictures: list[tuple[float, int, str]]) -> None:
+    scores, labels, objects = ([one[at] for one in pictures] for at in range(3))
+    highest = {name: max(score for score, _, other in pictures if other == name) for name in objects}
+    defective = {name: any(label for _, label, other in pictures if other == name) for name in objects}
+    pairs = [(highest[a], highest[b]) for a in highest for b in highest if defective[a] and not defective[b]]
+    found = object_auroc(scores, labels, objects)
+    if not pairs:
+        assert math.isnan(found)
+        return
+    assert found == pytest.approx(np.mean([1.0 if bad > good else 0.5 if bad == good else 0.0 for bad, good in pairs]))
+
+
+def test_each_picture_must_show_something() -> None:
+    with pytest.raises(UsageError, match="one object a picture was needed; came 1 for 2 scores"):
+        object_auroc([0.1, 0.2], [0, 1], ["a"])
 
 
 def test_importing_the_metrics_does_not_import_scipy() -> None:

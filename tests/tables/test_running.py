@@ -54,7 +54,8 @@ def test_a_cell_is_what_fit_and_evaluate_give(make_request: MakeRequest, tmp_pat
     data = open_dataset(request.data)
     model = fit(data.train, cell.plan)
     report = evaluate(model, data.test, "plates", cell.judging)
-    assert result.metrics == {name: report.metrics[name] for name in running.METRIC_IDS}
+    assert result.metrics == {name: value for name, value in report.metrics.items() if name in running.METRIC_IDS}
+    assert list(result.metrics) == ["image_auroc", "pixel_auroc", "pro", "pro_imagewise"]
     assert result.intervals == {name: list(ends) for name, ends in report.intervals.items()}
     assert (result.pixels_at, result.size_hw, result.mask_rule) == ("crop", [64, 64], "trunc")
     assert result.network["name"] == "efficientnet_lite0"
