@@ -80,6 +80,18 @@ def maximum() -> onnx.ModelProto:
     return model("maximum", nodes, inputs, [helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q"])])
 
 
+def group_maxima() -> onnx.ModelProto:
+    """queries [Q,D], columns [D,N], groups: 0, −1 and a number n that divides N → the maximum of q·c over each n columns: [Q,G]."""
+    nodes = [
+        helper.make_node("MatMul", ["queries", "columns"], ["closeness"]),
+        helper.make_node("Reshape", ["closeness", "groups"], ["grouped"]),
+        helper.make_node("ReduceMax", ["grouped"], ["maxima"], axes=[2], keepdims=0),
+    ]
+    inputs: Sizes = {"queries": ["Q", "D"], "columns": ["D", "N"], "groups": [3]}
+    maxima = helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q", "G"])
+    return model("group_maxima", nodes, inputs, [maxima], kinds={"groups": TensorProto.INT64})
+
+
 def distances() -> onnx.ModelProto:
     """rows [N,D], norms [N,1] squared → squared distances between all rows: [N,N]."""
     nodes = [
@@ -124,7 +136,7 @@ def model(
 def main() -> None:
     default = Path(__file__).parents[1] / "flawsight" / "parts" / "graphs"
     out_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else default
-    for build in (block_maxima, sketches, closest, maximum, distances, both_sides):
+    for build in (block_maxima, sketches, closest, maximum, group_maxima, distances, both_sides):
         (out_dir / f"{build.__name__}.onnx").write_bytes(build().SerializeToString(deterministic=True))
 
 

@@ -19,7 +19,10 @@ tool = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(tool)
 
 
-@pytest.mark.parametrize("build", [tool.block_maxima, tool.sketches, tool.closest, tool.maximum, tool.distances, tool.both_sides])
+@pytest.mark.parametrize(
+    "build",
+    [tool.block_maxima, tool.sketches, tool.closest, tool.maximum, tool.group_maxima, tool.distances, tool.both_sides],
+)
 def test_the_package_holds_what_the_tool_builds(build) -> None:
     packaged = Path(graphs.__file__).parent / f"{build.__name__}.onnx"
     assert packaged.read_bytes() == build().SerializeToString(deterministic=True)
