@@ -23,7 +23,9 @@ HELPERS = ("pip", "setuptools", "onnx", "ml_dtypes", "protobuf")  # of the envir
 
 
 class Flawsight:
-    """Its library: `fit`, `predict`, `predict_batch`. The answer to `predict` is score, map at the picture's size, and evidence."""
+    """Its library: `fit`, `predict`, `predict_batch`. The answer to `predict` is score, evidence and, as from the peers, a map of
+    the network's input; one of the picture's own size is made when asked for.
+    """
 
     ways = ("predict",)
     helpers = ("pip", "setuptools")

@@ -7,6 +7,7 @@
     │   └── PictureError      one picture cannot be read
     ├── ModelFileError        the model file, or a network's weights, are damaged, tampered with, missing or of a newer schema
     ├── MissingExtra          an optional library is not installed
+    ├── LearningFailed        a method that learns by gradient learned nothing that can be used
     └── NotFitted             a method was asked to score before it was fitted
 
 Every message reads: where: what was needed; what came. What to do.
@@ -59,6 +60,10 @@ class MissingExtra(FlawsightError):
 
     def __init__(self, where: str, library: str, extra: str) -> None:
         super().__init__(f"{where}: needs {library}, which is not installed. Run: pip install 'flawsight[{extra}]'")
+
+
+class LearningFailed(FlawsightError):
+    """A method that learns by gradient learned nothing that can be used."""
 
 
 class NotFitted(FlawsightError):

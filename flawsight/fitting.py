@@ -19,7 +19,7 @@ from flawsight.datasets.base import samples
 from flawsight.errors import DataError, PictureError, UsageError
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
-from flawsight.methods.base import BankMethod, Method, Progress
+from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
 from flawsight.model import Model, Training, now
 from flawsight.preprocess import Preprocess
 from flawsight.presets import get_preset
@@ -35,13 +35,15 @@ COARSE = 4  # pixels of the picture, on a side, for each that the network sees, 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to fit and how. method, backbone: the preset's if None. options: of the method's params, over those of the preset.
+    """What to fit and how. method: the preset's if None; backbone: the preset's, or the method's own if that is another than the
+    preset's. options: of the method's params, over those of the preset.
 
     levels: of the backbone; if none are named the preset's, or where method or backbone are not, those that the method wants.
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
     skip_bad: leave unreadable pictures out instead of stopping. runtime, weights, device: see open_backbone. memory: that this
     process may hold while it fits, such as "1GB" or a number of bytes; if None, what it holds and half of what is free.
     needs_threshold: without, one good picture serves too, of which there is no held-out score; nothing is rejected then.
+    checkpoints: a folder, made if need be, where a method that learns by gradient keeps what it reached, and takes it up again.
     """
 
     method: str | None = None
@@ -58,6 +60,7 @@ class Plan:
     device: str = "cpu"
     memory: str | int | None = None
     needs_threshold: bool = True
+    checkpoints: Path | None = None
 
     @property
     def method_name(self) -> str:
@@ -66,8 +69,11 @@ class Plan:
 
     @property
     def backbone_name(self) -> str:
-        """The backbone named, or the preset's."""
-        return get_preset(self.preset).backbone if self.backbone is None else self.backbone
+        """The backbone named, the preset's, or the method's own."""
+        if self.backbone is not None:
+            return self.backbone
+        preset = get_preset(self.preset)
+        return preset.backbone if self.method_name == preset.method else get_method(self.method_name).default_backbone
 
     def backbone_levels(self) -> tuple[str, ...]:
         """The levels to take of the backbone, finest first. Raises UnknownName and UsageError."""
@@ -116,7 +122,7 @@ def fit(
     """
     plan = plan or Plan()
     preprocess, backbone, method, chosen = _opened(pictures, plan, backbone)
-    threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)  # refuses what cannot be promised
+    _check_promise(plan, method, len(chosen))
     budget = memory.budget(plan.memory)
     left = budget - memory.resident()
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
@@ -124,7 +130,7 @@ def fit(
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace)
     groups, notes = _groups([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
     notes += [*backbone.origin.notes, *_coarseness(preprocess, inspections)]
-    threshold.most_rejected(len(set(groups)), plan.max_false_rejects, plan.confidence)  # copies do not count
+    _check_promise(plan, method, len(set(groups)))  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
     images = _Images(preprocess, readable, inspections, pace, progress)
     if isinstance(method, BankMethod):
@@ -132,6 +138,10 @@ def fit(
         room.check()
         held_out, told = method.fit_within(images, groups, room.left, progress)
         notes += told
+    elif isinstance(method, LearnedMethod):
+        held_out = method.fit_kept(images, groups, plan.checkpoints, progress)
+        n_learned = int(np.count_nonzero(np.isnan(held_out)))
+        notes.append(f"{n_learned} of {len(held_out)} good pictures were learned from; the others are held out for the threshold.")
     else:
         held_out = method.fit(images, groups, progress)
     training = Training(
@@ -159,7 +169,7 @@ def estimate(
     """
     plan = plan or Plan()
     preprocess, _, method, chosen = _opened(pictures, plan)
-    threshold.most_rejected(len(chosen), plan.max_false_rejects, plan.confidence)
+    _check_promise(plan, method, len(chosen))
     if not isinstance(method, BankMethod):
         return None
     return forecast.estimate(method, preprocess, chosen, plan.memory)
@@ -176,7 +186,20 @@ def _opened(
         memory.parse(plan.memory)
         if not isinstance(method, BankMethod):
             raise UsageError(f"fit: {method.name} cannot keep to a given memory. Leave out --memory, or choose patchcore.")
+    if plan.checkpoints is not None and not isinstance(method, LearnedMethod):
+        raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out --checkpoints.")
     return preprocess, backbone, method, good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
+
+
+def _check_promise(plan: Plan, method: Method, n: int) -> None:
+    """Raise UsageError unless so many different good pictures can give the threshold that is wanted."""
+    unseen = method.n_held_out(n) if isinstance(method, LearnedMethod) else n
+    if plan.needs_threshold and isinstance(method, LearnedMethod) and unseen < 2:
+        raise UsageError(
+            f"fit: {method.name} would hold {unseen} of {n} different good pictures out of what it learns from; a threshold needs "
+            "at least 2. Add good pictures, or set held_out higher."
+        )
+    threshold.most_rejected(unseen, plan.max_false_rejects, plan.confidence)
 
 
 def _pace(left: int, preprocess: Preprocess, sizes_hw: Sequence[tuple[int, int]]) -> forecast.Pace:
@@ -314,19 +337,3 @@ def _counted(items: Iterable[Any], total: int, progress: Progress | None, what: 
         if progress:
             progress(what, done, total)
         yield item
-
-
-def parse_options(texts: Iterable[str]) -> dict[str, Any]:
-    """Options from "name=value" texts; values are read as JSON where they can be, else as text. Raises UsageError."""
-    import json
-
-    options: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"options: name=value was needed; got '{text}'.")
-        try:
-            options[name.strip()] = json.loads(value)
-        except ValueError:
-            options[name.strip()] = value.strip()
-    return options

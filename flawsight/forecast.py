@@ -29,6 +29,7 @@ SET_UP_BYTES = 256 << 20  # more than that takes
 SPARE = 1.05  # times the memory that just does, named as what would
 PROBED = 3  # pictures that are tried out
 PROBE_BYTES = 12 << 20  # of patches that the choice is tried out on
+GROWTH = 0.7  # exponent of rows × picks in a choice's time, for rows too near to matter are left out: measured 0.6 to 0.75
 JITTER = 0.05  # standard deviations by which copies of patches are moved apart for that
 
 
@@ -157,14 +158,18 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Tried:
-    """Seconds that were measured: of reading, preparing, embedding and scoring a picture, and of one row against one pick."""
+    """Seconds that were measured: of reading, preparing, embedding and scoring a picture, and of a choice.
+
+    pairs: rows times picks of that choice.
+    """
 
     read: float
     prepare: float
     embed: float
     score: float
     bank_rows: int
-    pick: float
+    choice: float
+    pairs: int
 
 
 def estimate(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any], asked: int | str | None) -> Estimate | None:
@@ -219,9 +224,15 @@ def _seconds(tried: _Tried, space: Room, n: int, blocks: int, kept: float) -> di
     return {
         "checking pictures": n * (tried.read + tried.prepare) / cores,
         "looking at pictures": n * looking,
-        "choosing patches": (tried.pick * passed * chosen if space.need.measured else 0.0) + n * looking * space.in_passes,
+        "choosing patches": (_choice(tried, passed * chosen) if space.need.measured else 0.0) + n * looking * space.in_passes,
         "scoring good pictures": n * (_search(tried, chosen) + again),
     }
+
+
+def _choice(tried: _Tried, pairs: int) -> float:
+    """Seconds of a choice of so many rows times picks."""
+    more = pairs / tried.pairs
+    return tried.choice * (more**GROWTH if more > 1 else more)
 
 
 def _search(tried: _Tried, bank_rows: int) -> float:
@@ -247,13 +258,13 @@ def _try(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any], sp
             times[name].append(seconds)
     if not images:
         return None
-    pick, score, bank_rows = _try_bank(method, images, space)
+    choice, pairs, score, bank_rows = _try_bank(method, images, space)
     read, prepare, embed = (float(np.median(of_step)) for of_step in times.values())
-    return _Tried(read, prepare, embed, score, bank_rows, pick)
+    return _Tried(read, prepare, embed, score, bank_rows, choice, pairs)
 
 
-def _try_bank(method: BankMethod, images: list[Float], space: Room) -> tuple[float, float, int]:
-    """Seconds a row and pick of a choice, seconds of scoring a picture, and the rows of the bank it was scored with."""
+def _try_bank(method: BankMethod, images: list[Float], space: Room) -> tuple[float, int, float, int]:
+    """Seconds of a choice, its rows times picks, seconds of scoring a picture, and the rows of the bank it was scored with."""
     found = [method.embed(one) for one in images]
     rows, rng = np.concatenate([patches[0] for patches, _, _ in found]), np.random.default_rng(0)
     n = max(1, min(space.patches, PROBE_BYTES // rows[0].nbytes))
@@ -265,7 +276,7 @@ def _try_bank(method: BankMethod, images: list[Float], space: Room) -> tuple[flo
     method.build(bank, np.zeros((len(bank), 3), np.int32), scales, np.array([found[0][1]], np.int32), 0.0)
     method.score(images[0])
     scoring = [_timed(method.score, one)[0] for one in images]
-    return choosing / (n * picks), float(np.median(scoring)), len(bank)
+    return choosing, n * picks, float(np.median(scoring)), len(bank)
 
 
 def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:

@@ -36,7 +36,8 @@ class Training:
     """What a model was fitted on.
 
     names, fingerprints: of each good picture, the latter a sha256 of its pixels. sizes_hw: int32 [N,2]. held_out: float32 [N],
-    the score of each had it not been learned from. skipped: name → why it was left out. notes: what a reader must know.
+    the score of each had it not been learned from, NaN where that is not known. skipped: name → why it was left out. notes: what
+    a reader must know.
     """
 
     names: list[str]
@@ -48,9 +49,10 @@ class Training:
 
     @property
     def independent(self) -> Float:
-        """The held-out scores, one of each different picture: a copy says nothing new of the next good part. float32 [≤N]."""
+        """The held-out scores that are known, one of each different picture: a copy says nothing new of the next good part."""
         _, first = np.unique(self.fingerprints, return_index=True)
-        return self.held_out[np.sort(first)]
+        scores = self.held_out[np.sort(first)]
+        return scores[np.isfinite(scores)]
 
 
 @dataclass(frozen=True)
@@ -130,13 +132,7 @@ class Model:
             "promise": self.threshold.promise,
             "rule": self.threshold.rule,
             "earlier_thresholds": [before["value"] for before in self.history],
-            "held_out_scores": dict(
-                zip(
-                    ("lowest", "median", "highest"),
-                    np.nanquantile(training.held_out, (0, 0.5, 1)).astype(float).tolist(),
-                    strict=True,
-                )
-            ),
+            "held_out_scores": _range(training.held_out[np.isfinite(training.held_out)]),
             "params": dataclasses.asdict(self.method.params),
             "preprocess": dataclasses.asdict(self.preprocess),
             "created": self.created,
@@ -191,11 +187,11 @@ class Model:
             name=name,
             score=float(scores.image[0]),
             threshold=self.threshold.value,
-            map=None if scores.map is None else self.preprocess.restore(scores.map[0], picture_hw),
             size_hw=picture_hw,
             seen_xyxy=self.preprocess.seen_xyxy(picture_hw),
-            evidence=self._evidence(scores, picture_hw),
             input_map=None if scores.map is None else scores.map[0],
+            preprocess=self.preprocess,
+            evidence=self._evidence(scores, picture_hw),
         )
 
     def _evidence(self, scores: Scores, picture_hw: tuple[int, int]) -> Evidence | None:
@@ -257,6 +253,13 @@ def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
         threshold_set=threshold_set,
         history=tuple(manifest["threshold_history"]),
     )
+
+
+def _range(scores: Float) -> dict[str, float]:
+    """Of scores in words; nothing of none."""
+    if not scores.size:
+        return {}
+    return dict(zip(("lowest", "median", "highest"), np.quantile(scores, (0, 0.5, 1)).astype(float).tolist(), strict=True))
 
 
 def now() -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from flawsight.errors import UsageError
 
 if TYPE_CHECKING:
     from flawsight.fitting import Plan
@@ -51,6 +54,10 @@ Memory = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Memory to fit in, such as 1GB or 512MiB; half of what is free if not told."),
 ]
+Checkpoints = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where a method that learns by gradient keeps what it reached, and takes it up again."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what the fit will need of time and memory.")]
 
 
@@ -74,6 +81,7 @@ OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default
     "weights": (Weights, None),
     "device": (Device, "cpu"),
     "memory": (Memory, None),
+    "checkpoints": (Checkpoints, None),
 }
 
 
@@ -98,12 +106,26 @@ def with_plan(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def parse_options(texts: Iterable[str]) -> dict[str, Any]:
+    """Options from "name=value" texts; values are read as JSON where they can be, else as text. Raises UsageError."""
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"options: name=value was needed; got '{text}'.")
+        try:
+            options[name.strip()] = json.loads(value)
+        except ValueError:
+            options[name.strip()] = value.strip()
+    return options
+
+
 def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
 def _plan(options: dict[str, Any]) -> Plan:
-    from flawsight.fitting import Plan, parse_options
+    from flawsight.fitting import Plan
     from flawsight.threshold import parse_share
 
     of_method = parse_options(options.pop("options") or [])

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from flawsight.preprocess import Preprocess
+
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+DETAIL = " · "  # in what progress says is being done, before that which changes from step to step: "training · loss 0.0123"
 MaskFiles = Path | tuple[Path, ...]  # of one picture; of several files each shows one region
 
 
@@ -96,19 +101,27 @@ class Prediction:
     """One picture judged.
 
     score: raw, higher is worse. threshold: the model's. is_defective: score > threshold.
-    map: float32 [H,W], the picture's own pixels, same scale as the score; NaN where nobody looked. None where there is no map.
     size_hw: the picture's own pixels. seen_xyxy: the part that was looked at, in those. name: path or position of the picture.
-    input_map: float32 [h,w], the same map at the network's input, as the method gave it.
+    input_map: float32 [h,w], on the scale of the score, at the network's input; None where the method gives no map. preprocess:
+    what brings it to the picture's pixels.
     """
 
     name: str
     score: float
     threshold: float
-    map: Float | None
     size_hw: tuple[int, int]
     seen_xyxy: tuple[int, int, int, int]
+    input_map: Float | None
+    preprocess: Preprocess
     evidence: Evidence | None = None
-    input_map: Float | None = None
+
+    @cached_property
+    def map(self) -> Float | None:
+        """The map at the picture's own pixels, float32 [H,W]; NaN where nobody looked, None where the method gives no map.
+
+        It is worked out when it is first asked for: of a large picture that takes as long as a fifth of all the rest.
+        """
+        return None if self.input_map is None else self.preprocess.restore(self.input_map, self.size_hw)
 
     @property
     def is_defective(self) -> bool:

@@ -30,9 +30,11 @@ def rows(text: str) -> list[list[str]]:
 
 def test_coreset() -> None:
     pytest.importorskip("torch", reason="needs torch, for the way of the paper's code")
-    text = run("coreset", "--rows", "400", "--dims", "8", "--compared", "20", "--rounds", "1")
-    assert [row[0] for row in rows(text)] == ["way", "flawsight", "naive, in place", "one pass and concatenation a pick"]
-    assert "Picks equal to the naive ones: 20 of the first 20" in text
+    text = run("coreset", "--good", "1", "--rows", "400", "--dims", "8", "--compared", "20", "--rounds", "1")
+    ways = ["flawsight", "naive, in place", "one pass and concatenation a pick"]
+    assert [row[0] for row in rows(text)] == ["way", *ways] * 2
+    assert "784 rows × 8, 78 picks" in text
+    assert text.count("Picks equal to the naive ones: 20 of the first 20") == 2
 
 
 def test_neighbours() -> None:

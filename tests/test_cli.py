@@ -218,6 +218,8 @@ WRONG = {
     "--levels stage5,stage3": "finest first",
     "--memory much": "error: memory: a size such as 1GB, 512MiB or a number of bytes was needed; got 'much'.",
     "--memory 20MB": "need at least",
+    "--checkpoints kept": "patchcore does not learn by gradient and needs no checkpoints",
+    "--method ae_ssim --backbone resnet18": "ae_ssim: it learns from the picture itself; the network resnet18 came",
     "--size 7": "error: preprocess: size must be 64 to 4096 pixels; got 7.",
     "--size 100000": "error: preprocess: size must be 64 to 4096 pixels; got 100000.",
     "--size big": "Invalid value for '--size'",

@@ -20,9 +20,7 @@ def square(high: int, wide: int, top: int, left: int, side: int) -> np.ndarray:
 
 
 def prediction(preprocess: Preprocess, heat: np.ndarray, picture_hw: tuple[int, int]) -> Prediction:
-    return Prediction(
-        "x", 1.0, 1.0, preprocess.restore(heat, picture_hw), picture_hw, preprocess.seen_xyxy(picture_hw), input_map=heat
-    )
+    return Prediction("x", 1.0, 1.0, picture_hw, preprocess.seen_xyxy(picture_hw), heat, preprocess)
 
 
 @pytest.mark.parametrize("side", [900, 1024])

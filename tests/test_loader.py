@@ -195,6 +195,13 @@ def test_the_same_pixels_have_the_same_fingerprint_whatever_the_file(tmp_path):
     assert prints == {loader.fingerprint(np.asfortranarray(pixels))}
 
 
+def test_a_grey_picture_has_the_fingerprint_of_the_same_in_three_channels():
+    grey = picture()[:, :, 0]
+    read = image.read(grey)
+    assert image.is_grey(read)
+    assert loader.fingerprint(read) == loader.fingerprint(np.repeat(grey[:, :, None], 3, 2))
+
+
 def test_other_pixels_or_another_size_have_another_fingerprint():
     changed = picture()
     changed[-1, -1, -1] ^= 1

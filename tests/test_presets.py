@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from flawsight.backbones import get_card
+from flawsight.backbones import PIXELS, get_card
 from flawsight.errors import UnknownName
 from flawsight.fitting import Plan
-from flawsight.methods import make
+from flawsight.methods import METHODS, make
+from flawsight.methods.base import make_params
 from flawsight.parts import mapper
 from flawsight.parts.coreset import n_kept
 from flawsight.presets import PRESETS, get_preset
@@ -48,6 +49,11 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "padim_star_19": ("efficientnet_b5", ("block7", "block19", "block26"), "bicubic", 256, 224, {"dims": 0, "epsilon": 0.01}),
     "mahalanobis_ad": ("efficientnet_b4", NINE, "bilinear", None, 384, {"folds": 5}),
     "ocsvm": ("alexnet", ("features",), "bilinear", None, 448, {"nu": 0.1, "gamma": 0.0, "scales": 3}),
+}
+# of methods that learn from the picture itself: size, what is published of their params
+FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
+    "ae_ssim": (256, {"crop": 256, "latent": 100, "width": 32, "steps": 200 * 10_000 // 128, "batch": 128, "lr": 2e-4}),
+    "ae_ssim_textures": (512, {"crop": 128, "latent": 100, "width": 32, "steps": 200 * 10_000 // 128, "batch": 128, "lr": 2e-4}),
 }
 LEARNED = {  # from so many pictures: what is kept and in which shape; "spade" keeps the same and takes long
     "spade_per_level": (2, "maps.2", (2 * 14 * 14 * 1024,)),
@@ -88,7 +94,18 @@ class Joined:
 
 
 def test_every_published_configuration_is_there() -> None:
-    assert PRESETS.keys() == {"default", "paper", *PUBLISHED, *OTHERS}
+    assert PRESETS.keys() == {"default", "paper", *PUBLISHED, *OTHERS, *FROM_PIXELS}
+
+
+@pytest.mark.parametrize("name", FROM_PIXELS)
+def test_presets_of_methods_that_learn_from_the_picture_itself(name: str) -> None:
+    size, options = FROM_PIXELS[name]
+    preset = get_preset(name)
+    assert (preset.backbone, preset.levels, preset.weights) == (PIXELS, (), "")
+    assert preset.preprocess == {"size": size, "filter": "bilinear"}
+    assert options.items() <= preset.options.items()
+    params = make_params(METHODS[preset.method].Params, preset.options, name)
+    assert params.crop <= size
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -1,7 +1,8 @@
-"""Build the small graphs that run beside the network: products with the bank and the coreset, and the resampling of maps.
+"""Build the small graphs that run beside the network: products with the bank and the coreset, and the resampling of maps; and the
+network `pixels`, which is none.
 
     pip install onnx
-    python tools/build_graphs.py [OUT_DIR]
+    python tools/build_graphs.py
 
 One runtime then does all the heavy arithmetic, and no second library's threads wait on the cores that it needs.
 The result is the same bytes on every run.
@@ -9,7 +10,6 @@ The result is the same bytes on every run.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,23 +25,29 @@ Sizes = dict[str, list[str | int]]
 
 
 def block_maxima() -> onnx.ModelProto:
-    """queries uint8 [Q,D], zero the byte that stands for 0 in them, rows int8 [D,N], N a multiple of GROUP, scale, bias [N] → the
-    maximum of scale · (q − zero)·b + bias over each group of rows: [Q,G]. The product is onnxruntime's own, of bytes.
+    """queries uint8 [Q,D], zero the byte that stands for 0 in them, scale, rows int8 [B,D,N], N a multiple of GROUP, bias [B,N] →
+    the maximum of scale · (q − zero)·b + bias over each group of rows: [B,Q,N/GROUP]. The product is onnxruntime's own, of bytes;
+    one block's lies in memory at a time, and the threads that share them all are called once.
     """
-    product = ["queries", "rows", "scale", "one", "zero", "", "bias"]
+    product = ["queries", "block", "scale", "one", "zero", "", "block_bias"]
     nodes = [
         helper.make_node("MatMulIntegerToFloat", product, ["closeness"], domain=OWN_DOMAIN),
         helper.make_node("Reshape", ["closeness", "groups"], ["grouped"]),
-        helper.make_node("ReduceMax", ["grouped"], ["maxima"], axes=[2], keepdims=0),
+        helper.make_node("ReduceMax", ["grouped"], ["block_maxima"], axes=[2], keepdims=0),
     ]
-    inputs: Sizes = {"queries": ["Q", "D"], "zero": [], "rows": ["D", "N"], "scale": [], "bias": ["N"]}
+    block = helper.make_tensor_value_info("block", TensorProto.INT8, ["D", "N"])
+    block_bias = helper.make_tensor_value_info("block_bias", TensorProto.FLOAT, ["N"])
+    block_maxima = helper.make_tensor_value_info("block_maxima", TensorProto.FLOAT, ["Q", "G"])
+    each = helper.make_graph(nodes, "each", [block, block_bias], [block_maxima])
+    scan = helper.make_node("Scan", ["rows", "bias"], ["maxima"], body=each, num_scan_inputs=2)
+    inputs: Sizes = {"queries": ["Q", "D"], "zero": [], "scale": [], "rows": ["B", "D", "N"], "bias": ["B", "N"]}
     kinds = {"queries": TensorProto.UINT8, "zero": TensorProto.UINT8, "rows": TensorProto.INT8}
     constants = [
         numpy_helper.from_array(np.array([0, -1, GROUP], np.int64), "groups"),
         numpy_helper.from_array(np.array(1, np.float32), "one"),
     ]
-    maxima = helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q", "G"])
-    return model("block_maxima", nodes, inputs, [maxima], constants, kinds)
+    maxima = helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["B", "Q", "G"])
+    return model("block_maxima", [scan], inputs, [maxima], constants, kinds, [OWN_DOMAIN])
 
 
 def sketches() -> onnx.ModelProto:
@@ -68,6 +74,23 @@ def closest() -> onnx.ModelProto:
     inputs: Sizes = {"queries": ["Q", "D"], "rows": ["N", "D"], "bias": ["N"]}
     index = helper.make_tensor_value_info("index", TensorProto.INT64, ["Q"])
     return model("closest", nodes, inputs, [index, helper.make_tensor_value_info("maximum", TensorProto.FLOAT, ["Q"])])
+
+
+def closest_each() -> onnx.ModelProto:
+    """The same inputs, N a multiple of GROUP → of each group of rows the row in it at which q·b + bias is largest, the first of
+    equals, int64 [Q,G]; and that maximum, [Q,G].
+    """
+    nodes = [
+        helper.make_node("Gemm", ["queries", "rows", "bias"], ["closeness"], transB=1),
+        helper.make_node("Reshape", ["closeness", "groups"], ["grouped"]),
+        helper.make_node("ArgMax", ["grouped"], ["index"], axis=2, keepdims=0),
+        helper.make_node("ReduceMax", ["grouped"], ["maxima"], axes=[2], keepdims=0),
+    ]
+    inputs: Sizes = {"queries": ["Q", "D"], "rows": ["N", "D"], "bias": ["N"]}
+    index = helper.make_tensor_value_info("index", TensorProto.INT64, ["Q", "G"])
+    maxima = helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q", "G"])
+    groups = numpy_helper.from_array(np.array([0, -1, GROUP], np.int64), "groups")
+    return model("closest_each", nodes, inputs, [index, maxima], [groups])
 
 
 def maximum() -> onnx.ModelProto:
@@ -114,6 +137,13 @@ def both_sides() -> onnx.ModelProto:
     return model("both_sides", nodes, inputs, [helper.make_tensor_value_info("resampled", TensorProto.FLOAT, ["C", "H", "W"])])
 
 
+def pixels() -> onnx.ModelProto:
+    """image [B,3,H,W] → the same: the network of whoever looks at the picture itself."""
+    sizes = ["batch", 3, "height", "width"]
+    output = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, sizes)
+    return model("pixels", [helper.make_node("Identity", ["image"], ["pixels"])], {"image": sizes}, [output])
+
+
 def model(
     name: str,
     nodes: Sequence[NodeProto],
@@ -121,23 +151,28 @@ def model(
     outputs: list[onnx.ValueInfoProto],
     constants: Sequence[TensorProto] = (),
     kinds: Mapping[str, int] | None = None,
+    domains: Sequence[str] = (),
 ) -> onnx.ModelProto:
-    """The checked model of one graph; kinds: of the inputs that are not float32."""
+    """The checked model of one graph; kinds: of the inputs that are not float32. domains: of operators that are not ONNX's."""
     values = [helper.make_tensor_value_info(one, (kinds or {}).get(one, TensorProto.FLOAT), size) for one, size in inputs.items()]
     graph = helper.make_graph(nodes, name, values, outputs, constants)
-    opsets = [helper.make_opsetid("", OPSET)]
-    if any(node.domain == OWN_DOMAIN for node in nodes):
-        opsets.append(helper.make_opsetid(OWN_DOMAIN, 1))
+    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in domains)]
     made = helper.make_model(graph, producer_name="flawsight", opset_imports=opsets, ir_version=IR_VERSION)
     onnx.checker.check_model(made, full_check=True)
     return made
 
 
+GRAPHS = (block_maxima, sketches, closest, closest_each, maximum, group_maxima, distances, both_sides)
+
+
 def main() -> None:
-    default = Path(__file__).parents[1] / "flawsight" / "parts" / "graphs"
-    out_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else default
-    for build in (block_maxima, sketches, closest, maximum, group_maxima, distances, both_sides):
-        (out_dir / f"{build.__name__}.onnx").write_bytes(build().SerializeToString(deterministic=True))
+    package = Path(__file__).parents[1] / "flawsight"
+    for folder, builds in (
+        (package / "parts" / "graphs", GRAPHS),
+        (package / "backbones" / "weights", (pixels,)),
+    ):
+        for build in builds:
+            (folder / f"{build.__name__}.onnx").write_bytes(build().SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flawsight.backbones import BACKBONES
+from flawsight.backbones import BACKBONES, PIXELS
 from flawsight.methods import METHODS
 from flawsight.methods.base import Method
 from flawsight.presets import PRESETS, Preset
@@ -77,8 +77,6 @@ def page(method: type[Method]) -> str:
             "",
             "## Levels",
             "",
-            "What it takes of each network, finest first, unless a preset or `--levels` names others:",
-            "",
             *levels(method),
             *presets(method),
             *figures(method),
@@ -92,7 +90,7 @@ def card(doc: str) -> list[str]:
     for paragraph in doc.split("\n\n"):
         for part in re.split(r"\n(?=\S+:\s{1,3}\S|- )", paragraph):
             words = " ".join(part.split()).replace("*", r"\*")
-            steps = re.fullmatch(r"(fit|score): (.*)", words)
+            steps = re.fullmatch(r"(fit|score|map): (.*)", words)
             opened = re.sub(r"^(Symbols|Expected|Where this differs[^:]*):", r"**\1:**", words)
             lines.append(f"- **{steps[1]}**: {steps[2]}" if steps else opened)
         lines.append("")
@@ -133,11 +131,16 @@ def words(params: type[Any]) -> dict[str, str]:
 
 
 def levels(method: type[Method]) -> list[str]:
-    """The levels of each network, networks with the same ones together."""
+    """The levels of each network, networks with the same ones together; of a method without a network, that it has none."""
+    if method.default_backbone == PIXELS:
+        return ["It learns from the picture itself, without a network learned elsewhere."]
     together: dict[tuple[str, ...], list[str]] = {}
     for name, network in BACKBONES.items():
+        if name == PIXELS:
+            continue
         together.setdefault(method.default_levels(network), []).append(name)
-    return table(["networks", "levels"], ([listed(names), listed(taken)] for taken, names in together.items()))
+    told = "What it takes of each network, finest first, unless a preset or `--levels` names others:"
+    return [told, "", *table(["networks", "levels"], ([listed(names), listed(taken)] for taken, names in together.items()))]
 
 
 def presets(method: type[Method]) -> list[str]:

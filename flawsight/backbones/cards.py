@@ -1,9 +1,10 @@
 """BACKBONES, the table of networks: every row describes itself.
 
-Two kinds: networks embedded in flawsight as ONNX files, and networks of the papers, built by torchvision or timm (extra `torch`)
-from weights that their authors publish. Of several weights a row names those that the papers used: torchvision's first ones
-(IMAGENET1K_V1), not the later recipes, whose features differ. EfficientNet-B4 and B5 were used through efficientnet_pytorch, whose
-weights are the AutoAugment checkpoints of TensorFlow's repository; timm's `aa_in1k` files are the same checkpoints.
+Three kinds: networks embedded in flawsight as ONNX files; networks of the papers, built by torchvision or timm (extra `torch`)
+from weights that their authors publish; and `pixels`, the picture itself with values from 0 to 1, for methods that learn from it.
+Of several weights a row names those that the papers used: torchvision's first ones (IMAGENET1K_V1), not the later recipes, whose
+features differ. EfficientNet-B4 and B5 were used through efficientnet_pytorch, whose weights are the AutoAugment checkpoints of
+TensorFlow's repository; timm's `aa_in1k` files are the same checkpoints.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from flawsight.backbones.joined import JOINT, OF
 from flawsight.errors import ModelFileError, UnknownName, UsageError
 
 WEIGHTS = Path(__file__).parent / "weights"
+PIXELS, SMALLEST = "pixels", "efficientnet_lite0"
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 Levels = dict[str, tuple[int, int]]
@@ -133,6 +135,16 @@ BACKBONES: dict[str, BackboneCard] = {
     for card in (
         _efficientnet_lite(0, (24, 40, 80, 112), "7ff85a8e67efed8410751ae64a60f82d9b8a8c913205ef832b47ed84781bbe56"),
         _efficientnet_lite(2, (24, 48, 88, 120), "bb41f38faa3e38af06dc95acd29e6be77c04b4090f06823b176a06803c3b4652"),
+        BackboneCard(
+            name=PIXELS,
+            levels={PIXELS: (3, 1)},
+            default_levels=(PIXELS,),
+            mean=(0.0, 0.0, 0.0),
+            std=(255.0, 255.0, 255.0),
+            sha256="cf4a9a929d003314e89ecbe3e01075a26ad1db6dd87fe7c87d6f5d0f8f0af7bf",
+            licence="Apache-2.0",
+            source="no network: the picture itself, values 0 to 1",
+        ),
         _resnet("resnet18-f37072fd.pth", (64, 128, 256, 512)),
         _resnet("resnet50-0676ba61.pth", (256, 512, 1024, 2048)),
         _resnet("resnet101-63fe2227.pth", (256, 512, 1024, 2048)),

@@ -20,12 +20,15 @@ SEED = 0
 def network_file(card: BackboneCard, levels: Sequence[str], weights: str | None = None) -> tuple[bytes, Origin]:
     """The ONNX file of a network that gives at least these levels, and where its weights are from.
 
-    weights: None for the published ones; "random"; or a file: one of weights as the network's library reads them, or an ONNX file
-    as `flawsight backbones export` writes it. What torch made once is kept, and found again without torch.
+    weights: None for the published ones; "random", which changes nothing where there are none; or a file: one of weights as the
+    network's library reads them, or an ONNX file as `flawsight backbones export` writes it. What torch made once is kept, and found
+    again without torch.
     Raises ModelFileError for weights that are missing or damaged, UsageError, MissingExtra.
     """
     if weights == RANDOM:
         data = proto.randomised(card.onnx(), SEED) if card.embedded else _torch(card).random(card, levels, SEED)
+        if card.embedded and data == card.onnx():
+            return data, Origin(card.sha256, card.licence, card.source)
         return data, Origin(hashlib.sha256(data).hexdigest(), "", f"drawn at random, seed {SEED}", RANDOM)
     if weights is not None:
         return _from_file(card, levels, Path(weights))

@@ -6,6 +6,7 @@ from typing import Any
 
 from flawsight.backbones import Backbone
 from flawsight.errors import UnknownName
+from flawsight.methods.ae_ssim import AESSIM
 from flawsight.methods.base import Method, make_params
 from flawsight.methods.ensemble import Ensemble
 from flawsight.methods.mahalanobis_ad import MahalanobisAD
@@ -14,7 +15,9 @@ from flawsight.methods.padim import PaDiM
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.spade import SPADE
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM)}
+METHODS: dict[str, type[Method]] = {
+    method.name: method for method in (PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM, AESSIM)
+}
 
 
 def get_method(name: str) -> type[Method]:

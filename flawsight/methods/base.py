@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
@@ -16,7 +17,7 @@ from flawsight.types import Float, Scores
 
 Arrays = dict[str, NDArray[Any]]
 P = TypeVar("P")
-Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all; see types.DETAIL
 
 
 class Scorer(Protocol):
@@ -29,11 +30,13 @@ class Method(Scorer, Protocol):
     """A scorer that learns from good pictures alone.
 
     Params are one frozen dataclass, checked in its `__post_init__`; what is learned is plain arrays. any_size: whether pictures of
-    different sizes can be learned from and judged; where not, DataError is raised for the first that differs.
+    different sizes can be learned from and judged; where not, DataError is raised for the first that differs. default_backbone: the
+    network to learn on unless another is named; PIXELS where it is the picture itself.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    default_backbone: ClassVar[str]
     Params: ClassVar[type[Any]]
     any_size: ClassVar[bool]
     params: Any
@@ -42,13 +45,17 @@ class Method(Scorer, Protocol):
 
     @classmethod
     def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:
-        """The levels of that network to learn from unless others are named, finest first."""
+        """The levels of that network to learn from unless others are named, finest first.
+
+        Raises UsageError for a network that it cannot learn on.
+        """
         ...
 
     def fit(self, images: Iterable[Float], groups: list[int], progress: Progress | None = None) -> Float:
         """Learn from pictures float32 [3,h,w] and return a held-out score of each, float32 [N].
 
-        A held-out score is what the picture would score had it and all pictures of its group not been learned from. groups: one
+        A held-out score is what the picture would score had it and all pictures of its group not been learned from; NaN where
+        that cannot be told, as of pictures that were learned from where a fit is too long to be done again. groups: one
         number a picture; pictures that are the same, or were taken together, share it. A second fit forgets the first.
         """
         ...
@@ -98,6 +105,24 @@ class BankMethod(Method, Protocol):
         ...
 
 
+@runtime_checkable
+class LearnedMethod(Method, Protocol):
+    """A method that learns by gradient. Some of the good pictures are kept from it, and they alone have held-out scores."""
+
+    def n_held_out(self, n: int) -> int:
+        """Of so many different good pictures, how many will have a held-out score."""
+        ...
+
+    def fit_kept(
+        self, images: Iterable[Float], groups: list[int], checkpoints: Path | None, progress: Progress | None = None
+    ) -> Float:
+        """As `fit`, with what was reached kept in a folder of checkpoints now and then, and taken up there.
+
+        Raises DataError for checkpoints that cannot be used, LearningFailed.
+        """
+        ...
+
+
 def make_params(cls: type[P], options: Mapping[str, Any], where: str) -> P:
     """The method's params with these options set; UnknownName for an option it does not have, UsageError for a wrong type."""
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -129,9 +154,9 @@ def check_types(params: Any, where: str) -> None:
 
 
 def last_at_strides(card: BackboneCard, strides: Sequence[int]) -> tuple[str, ...]:
-    """The last level of each of these strides that the network has."""
+    """The last level of each of these strides that the network has; its default ones if it has none."""
     last = {stride: level for level, (_, stride) in card.levels.items()}
-    return tuple(last[stride] for stride in strides if stride in last)
+    return tuple(last[stride] for stride in strides if stride in last) or card.default_levels
 
 
 def averages(backbone: Backbone, image: Float) -> list[Float]:

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight.backbones import Backbone, BackboneCard
+from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import NotFitted
 from flawsight.methods.base import Arrays, Progress
 from flawsight.methods.patchcore import PatchCore, PatchCoreParams
@@ -46,6 +46,7 @@ class Ensemble:
     title: ClassVar[str] = "Several PatchCores, one on each network of a backbone a+b: the mean of their scores and maps"
     Params: ClassVar[type[EnsembleParams]] = EnsembleParams
     any_size: ClassVar[bool] = True
+    default_backbone: ClassVar[str] = SMALLEST
 
     def __init__(self, params: EnsembleParams, backbone: Backbone) -> None:
         self.params = params

@@ -29,7 +29,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight.backbones import Backbone, BackboneCard
+from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted
 from flawsight.methods.base import Arrays, Progress, averages, check, check_types
 from flawsight.parts.folds import dealt
@@ -64,6 +64,7 @@ class MahalanobisAD:
     )
     Params: ClassVar[type[MahalanobisADParams]] = MahalanobisADParams
     any_size: ClassVar[bool] = True
+    default_backbone: ClassVar[str] = SMALLEST
 
     @classmethod
     def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight.backbones import Backbone, BackboneCard
+from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, MissingExtra, NotFitted
 from flawsight.methods.base import Arrays, Progress, averages, check, check_types
 from flawsight.parts.folds import dealt
@@ -92,6 +92,7 @@ class OCSVM:
     )
     Params: ClassVar[type[OCSVMParams]] = OCSVMParams
     any_size: ClassVar[bool] = True
+    default_backbone: ClassVar[str] = SMALLEST
 
     @classmethod
     def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight.backbones import Backbone, BackboneCard
+from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted
 from flawsight.methods.base import Arrays, Progress, check, check_types, last_at_strides
 from flawsight.parts import gaussian, resample
@@ -76,6 +76,7 @@ class PaDiM:
     )
     Params: ClassVar[type[PaDiMParams]] = PaDiMParams
     any_size: ClassVar[bool] = False
+    default_backbone: ClassVar[str] = SMALLEST
 
     @classmethod
     def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:

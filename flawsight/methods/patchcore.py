@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight import memory
-from flawsight.backbones import Backbone, BackboneCard
+from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted, UsageError
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, stack
 from flawsight.parts import coreset, mapper, resample
@@ -111,6 +111,7 @@ class PatchCore:
     title: ClassVar[str] = "PatchCore (Roth et al., CVPR 2022): distance of each patch to its nearest in a bank of good ones"
     Params: ClassVar[type[PatchCoreParams]] = PatchCoreParams
     any_size: ClassVar[bool] = True
+    default_backbone: ClassVar[str] = SMALLEST
 
     @classmethod
     def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight.backbones import Backbone, BackboneCard
+from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import NotFitted
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, last_at_strides, stack
 from flawsight.parts import galleries, resample
@@ -94,6 +94,7 @@ class SPADE:
     title: ClassVar[str] = "SPADE (Cohen and Hoshen, 2020): distance to the nearest good pictures, and of each place to any in them"
     Params: ClassVar[type[SPADEParams]] = SPADEParams
     any_size: ClassVar[bool] = True
+    default_backbone: ClassVar[str] = SMALLEST
 
     @classmethod
     def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:

@@ -15,7 +15,10 @@ row. Here the picks are the same, for far less work:
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +26,7 @@ from numpy.typing import NDArray
 
 from flawsight.parts import graphs
 from flawsight.parts.groups import Groups
-from flawsight.parts.sketches import Sketched, principal_axes, sketched
+from flawsight.parts.sketches import BLOCK_ROWS, Sketched, principal_axes, sketched
 from flawsight.types import Float
 
 TABLE_ROWS = 2048  # of the innermost active set: its table of distances is 16 MiB
@@ -32,7 +35,7 @@ MIN_BLOCK_ROWS = 256
 MAX_BLOCK_ROWS = 1 << 15  # of which a copy is made at once
 BLOCK_CELLS = 1 << 20  # of the product of rows and new picks that is made at once: 4 MiB, which an outer cache holds
 GROUPED_PICKS = 1024  # new picks from which on they are searched in groups
-GROUPED_BLOCK_ROWS = 1024  # compared with them at once
+GROUPED_BLOCK_ROWS = 2048  # compared with them at once by each thread
 PICKED = np.float32(-1)  # stands for the distance of a row that is picked: below that of any other row
 SLACK = np.float32(1 - 1e-3)  # on the squared radius, so that rounding never leaves out a row that could change
 
@@ -53,7 +56,9 @@ def working_bytes(n: int, picks: int, dims: int) -> int:
     """
     row = 5 * dims + 57  # with its sketch, norms, distances, places, and what is made on the way of the last two
     active = (n // (SHRINK - 1)) * row  # all of them, each taken from the one before
-    products = 8 * max(BLOCK_CELLS, MIN_BLOCK_ROWS * picks)  # the runtime's regions grow by doubling
+    bounds = GROUPED_BLOCK_ROWS * min(picks, BLOCK_ROWS) if picks >= GROUPED_PICKS else 0
+    cells = (os.cpu_count() or 1) * max(BLOCK_CELLS, MIN_BLOCK_ROWS * picks if picks < GROUPED_PICKS else bounds)
+    products = 8 * cells  # the runtime's regions grow by doubling
     return n * row + active + (min(n, MAX_BLOCK_ROWS) + 4 * picks) * 4 * dims + products  # new picks are copied into groups
 
 
@@ -135,13 +140,17 @@ class _Active:
         """
         where = np.flatnonzero(~inside & (~self.covered | (self.distance > radius * SLACK / 4)))
         picks = _NewPicks(every, new)
-        for start in range(0, len(where) if len(new) else 0, picks.block_rows):
+
+        def lower(start: int) -> None:
             block = where[start : start + picks.block_rows]
             closeness = picks.closeness(self, block)
             distance = np.maximum(self.norms[block] - 2 * closeness, 0)
             nearer = distance < self.distance[block]
             self.distance[block[nearer]] = distance[nearer]
             self.covered[block[nearer]] = True
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            deque(pool.map(lower, range(0, len(where) if len(new) else 0, picks.block_rows)), maxlen=0)
         picked = np.searchsorted(self.index, new)
         picked = picked[picked < len(self.index)]
         mine = picked[np.isin(self.index[picked], new)]

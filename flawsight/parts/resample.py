@@ -44,11 +44,11 @@ def bilinear(n: int, size: int) -> Float:
 
 
 @lru_cache(maxsize=64)
-def gaussian(n: int, sigma: float) -> Float:
+def gaussian(n: int, sigma: float, truncate: float = TRUNCATE) -> Float:
     """Gaussian blur, float32 [n,n], mirrored at the borders (the border cell twice); equals scipy.ndimage.gaussian_filter1d."""
     if sigma <= 0:
         return _frozen(np.eye(n))
-    reach = int(TRUNCATE * sigma + 0.5)
+    reach = int(truncate * sigma + 0.5)
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     weights /= weights.sum()
     at = (np.arange(n)[:, None] + np.arange(-reach, reach + 1)) % (2 * n)

@@ -62,7 +62,11 @@ class Sketches:
         along = _along(rows, axes)
         self._step = _step(along, WIDE)
         whole = _rounded(along, self._step)
-        self._blocks = [np.ascontiguousarray(whole[block].T.astype(np.int8)) for block in blocks(len(rows))]
+        n_blocks = -(-len(rows) // BLOCK_ROWS)
+        block_rows = -(-(len(rows) // GROUP) // n_blocks) * GROUP  # blocks of one size, the last with some empty rows
+        padded = np.zeros((n_blocks * block_rows, whole.shape[1]), np.int8)
+        padded[: len(rows)] = whole
+        self._blocks = np.ascontiguousarray(padded.reshape(n_blocks, block_rows, -1).transpose(0, 2, 1))  # [blocks,d+1,rows]
         self._longest = _norms(along[:, :-1]).reshape(-1, GROUP).max(1)
         self._coarsest = _norms(along[:, :-1] - whole[:, :-1] * np.float32(self._step)).reshape(-1, GROUP).max(1)
 
@@ -72,11 +76,10 @@ class Sketches:
         bias: float32 [N], −‖b‖²/2, or −inf for a row that does not count.
         """
         zero, scale = np.array(_zero(), np.uint8), np.array(queries.step * self._step, np.float32)
-        found = [
-            graphs.run("block_maxima", _inputs(queries.whole, zero, rows, scale, bias[i * BLOCK_ROWS : (i + 1) * BLOCK_ROWS]))
-            for i, rows in enumerate(self._blocks)
-        ]
-        bounds: Float = np.concatenate(found, 1)
+        padded = np.append(bias, np.zeros(self._blocks.size // self._blocks.shape[1] - len(bias), np.float32))
+        per_block = padded.reshape(len(self._blocks), -1)
+        found = graphs.run("block_maxima", _inputs(queries.whole, zero, self._blocks, scale, per_block))  # [blocks,Q,groups]
+        bounds: Float = found.transpose(1, 0, 2).reshape(len(queries.whole), -1)[:, : len(bias) // GROUP]
         bounds += queries.lost[:, None] * self._longest
         bounds += queries.kept[:, None] * self._coarsest
         return bounds
@@ -84,13 +87,15 @@ class Sketches:
 
 def sketched(queries: Float, axes: Float) -> Sketched:
     """The queries' sketches along the axes."""
-    step = max(_step(_along(queries[block], axes), query_steps()) for block in blocks(len(queries)))
+    parts = list(blocks(len(queries)))
+    along = [_along(queries[block], axes) for block in parts] if len(parts) == 1 else []  # of many, twice is better than kept
+    step = max(_step(one, query_steps()) for one in along or (_along(queries[block], axes) for block in parts))
     whole = np.empty((len(queries), axes.shape[1] + 1), np.uint8)
     lost, kept = np.empty(len(queries), np.float32), np.empty(len(queries), np.float32)
-    for block in blocks(len(queries)):
-        along = _along(queries[block], axes)
-        rounded = _rounded(along, step)
-        lost[block] = _norms(along[:, :-1] - rounded[:, :-1] * np.float32(step))
+    for i, block in enumerate(parts):
+        here = along[i] if along else _along(queries[block], axes)
+        rounded = _rounded(here, step)
+        lost[block] = _norms(here[:, :-1] - rounded[:, :-1] * np.float32(step))
         kept[block] = step * _norms(rounded[:, :-1])
         whole[block] = rounded + _zero()
     return Sketched(whole, step, lost, kept, axes)
@@ -117,8 +122,8 @@ def query_steps() -> int:
     product of the largest is tried.
     """
     n = 64
-    queries, rows = np.full((2, n), 2 * WIDE + 1, np.uint8), np.full((n, GROUP), WIDE, np.int8)
-    zero, one, bias = np.array(WIDE + 1, np.uint8), np.array(1, np.float32), np.zeros(GROUP, np.float32)
+    queries, rows = np.full((2, n), 2 * WIDE + 1, np.uint8), np.full((1, n, GROUP), WIDE, np.int8)
+    zero, one, bias = np.array(WIDE + 1, np.uint8), np.array(1, np.float32), np.zeros((1, GROUP), np.float32)
     tried = graphs.run("block_maxima", _inputs(queries, zero, rows, one, bias))
     return WIDE if (tried == n * WIDE * WIDE).all() else NARROW
 

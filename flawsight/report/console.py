@@ -26,7 +26,7 @@ from flawsight.methods.base import Progress
 from flawsight.metrics import METRICS
 from flawsight.report import results, tables
 from flawsight.report.figures import trade_off
-from flawsight.types import Report, Row
+from flawsight.types import DETAIL, Report, Row
 
 STDOUT = Path("-")
 BRIEF = ("good_pictures", "left_out", "picture_sizes", "network_sees", "threshold", "promise", "earlier_thresholds")
@@ -221,9 +221,10 @@ def meter() -> Iterator[Progress]:
         tasks: dict[str, bars.TaskID] = {}
 
         def progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = shown.add_task(what, total=total)
-            shown.update(tasks[what], completed=done, total=total)
+            thing = what.partition(DETAIL)[0]
+            if thing not in tasks:
+                tasks[thing] = shown.add_task(what, total=total)
+            shown.update(tasks[thing], description=what, completed=done, total=total)
 
         yield progress
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import flawsight
-from flawsight.backbones import get_card
+from flawsight.backbones import PIXELS, get_card
 from flawsight.datasets import DATASETS, DataSet, open_dataset
 from flawsight.errors import DataError, FlawsightError, UnknownName, UsageError
 from flawsight.evaluation import Judging
@@ -20,6 +20,7 @@ from flawsight.fitting import Plan
 from flawsight.frames import PIXELS_AT
 from flawsight.methods import METHODS
 from flawsight.methods.base import make_params
+from flawsight.methods.learned import Learned
 from flawsight.preprocess import Preprocess
 from flawsight.presets import PRESETS
 from flawsight.tables import published
@@ -28,6 +29,7 @@ from flawsight.types import Sample, mask_files
 
 SCHEMA = 1  # of a cell's file; a new one makes all cells anew
 RESAMPLES = 1000
+_HELD_OUT = {"held_out": 0.0}  # tables want scores alone, and of methods that learn by gradient all good pictures learned from
 PUBLISHED = ("S1", "S2", "S3", "S4")  # the paper's own tables
 RANDOM = "random"
 
@@ -131,10 +133,11 @@ class Work:
 def make_work(request: Request) -> Work:
     """The cells of a request in groups, and what cannot run. Raises DataError and UnknownName for the data set."""
     not_run: list[tuple[str, str, str]] = []
-    runnable: list[tuple[TableRow, Plan]] = []
+    runnable: list[TableRow] = []
     for row in request.rows:
         try:
-            runnable.append((row, _plan(request, row)))
+            _plan(request, row, "")
+            runnable.append(row)
         except FlawsightError as error:
             not_run.append((row.name, "", str(error)))
     groups: dict[tuple[Any, ...], list[Cell]] = {}
@@ -145,7 +148,8 @@ def make_work(request: Request) -> Work:
             not_run.append(("", category, str(error)))
             continue
         content = _content(dataset)
-        for row, plan in runnable:
+        for row in runnable:
+            plan = _plan(request, row, category)
             shared = (category, plan.backbone_name, plan.backbone_levels(), plan.preprocess())
             groups.setdefault(shared, []).extend(_cells(request, row, plan, category, dataset, content, not_run))
     made = [Group(request.data, key[0], tuple(cells)) for key, cells in groups.items() if cells]
@@ -179,28 +183,29 @@ def why_no_reproduction(request: Request, plan: Plan) -> str:
     why = []
     if request.recipe == "smoke":
         why.append("tiny pictures")
-    if request.recipe != "row" or request.backbone is not None:
+    if plan.backbone_name != PIXELS and (request.recipe != "row" or request.backbone is not None):
         why.append(f"network {plan.backbone_name}")
     if plan.weights is not None:
         why.append("random weights" if plan.weights == RANDOM else "weights from a file")
     return ", ".join(why)
 
 
-def _plan(request: Request, row: TableRow) -> Plan:
+def _plan(request: Request, row: TableRow, category: str) -> Plan:
     """How the row is fitted, but for the seed. Raises FlawsightError with the reason why it cannot be."""
     if row.method not in METHODS:
         raise UsageError(f"there is no method '{row.method}' in this flawsight")
-    recipe = row.run_as(request.recipe)
+    recipe = row.run_as(request.recipe, category)
     if recipe.preset not in PRESETS:
         raise UsageError(f"there is no preset '{recipe.preset}' in this flawsight")
-    named = request.backbone is None  # the recipe's levels are those of its own network
+    asked = None if recipe.backbone == PIXELS else request.backbone  # what learns from the picture itself knows no other network
+    named = asked is None  # the recipe's levels are those of its own network
     plan = Plan(
         preset=recipe.preset,
-        backbone=request.backbone or recipe.backbone,
+        backbone=asked or recipe.backbone,
         size=recipe.size,
         levels=recipe.levels if named else (),
-        options=recipe.options,
-        weights=request.weights,
+        options={**recipe.options, **_HELD_OUT} if issubclass(METHODS[row.method], Learned) else recipe.options,
+        weights=None if recipe.backbone == PIXELS else request.weights,
         device=request.device,
         memory=request.memory if _keeps_a_bank(row) else None,
         needs_threshold=False,

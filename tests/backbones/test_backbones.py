@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flawsight.backbones import BACKBONES, BackboneCard, cards, get_card, open_backbone
+from flawsight.backbones import BACKBONES, PIXELS, BackboneCard, cards, get_card, open_backbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.errors import ModelFileError, UnknownName, UsageError
+from flawsight.preprocess import Preprocess
 from flawsight.types import Float
 
 TOOL = Path(__file__).parents[2] / "tools" / "build_embedded_backbones.py"
-EMBEDDED = [card.name for card in BACKBONES.values() if card.embedded]
+EMBEDDED = [card.name for card in BACKBONES.values() if card.embedded and card.name != PIXELS]
 SIZES_HW = [(64, 64), (96, 128), (208, 80), (32, 336)]
 
 
@@ -99,6 +100,18 @@ def test_the_files_compute_what_the_published_network_does(name: str, hw: tuple[
     found = OnnxBackbone(card.onnx(), tuple(card.levels)).features(draw(*hw))
     for level, expected in zip(found, stages[2:6], strict=True):
         np.testing.assert_allclose(level, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_picture_itself_is_a_network_with_nothing_to_draw_at_random() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 80, 3), np.uint8)
+    card = get_card(PIXELS)
+    picture = Preprocess(64, mean=card.mean, std=card.std).normalise(pixels)
+    np.testing.assert_allclose(picture, pixels.transpose(2, 0, 1) / 255, atol=1e-7)
+    for weights in (None, "random"):
+        network = open_backbone(PIXELS, weights=weights)
+        np.testing.assert_array_equal(network.features(picture[None])[0][0], picture)
+        assert network.origin.notes == []
+        assert network.origin.sha256 == card.sha256
 
 
 @pytest.fixture

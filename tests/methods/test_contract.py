@@ -7,6 +7,7 @@ import inspect
 import json
 import pickle
 import random
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -16,27 +17,40 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from flawsight.backbones import BACKBONES, Backbone, get_card
+from flawsight.backbones import BACKBONES, PIXELS, Backbone, get_card
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, NotFitted, UnknownName, UsageError
 from flawsight.evaluation import evaluate_dataset
 from flawsight.fitting import Plan
 from flawsight.methods import METHODS, make
-from flawsight.methods.base import Arrays, Method, make_params
+from flawsight.methods.base import Arrays, LearnedMethod, Method, make_params
+from flawsight.methods.learned import Learned
 from flawsight.metrics import METRICS, auroc
-from flawsight.types import Float, Scores
+from flawsight.types import DETAIL, Float, Scores
 
 EXPECTED = json.loads((Path(__file__).parents[1] / "expected.json").read_text(encoding="utf-8"))
-CARD = get_card("efficientnet_lite0")
 N_GOOD, FITTED_HW = 6, (96, 128)
+HASTY = 3  # steps
 SQUARE = slice(40, 72), slice(32, 64)  # rows, columns
 
 pytestmark = pytest.mark.parametrize("name", METHODS)
 
 
-def good(seed: int, n: int = N_GOOD, high: int = 96, wide: int = 128) -> list[Float]:
-    """Pictures of one texture, each lit a little differently and with noise of its own: float32 [3,h,w] each."""
+class Drawn:
+    """Pictures as the method's own network takes them: values up to 1, from −1, or from 0 where the method learns from pixels."""
+
+    def __init__(self, name: str) -> None:
+        card = get_card(METHODS[name].default_backbone)
+        self.half = 127.5 / card.std[0]  # of the range from the lowest value to 1
+
+    def __call__(self, seed: int, n: int = N_GOOD, high: int = 96, wide: int = 128) -> list[Float]:
+        """Good ones: see `textures`."""
+        return [picture * np.float32(self.half) + np.float32(1 - self.half) for picture in textures(seed, n, high, wide)]
+
+
+def textures(seed: int, n: int, high: int, wide: int) -> list[Float]:
+    """Pictures of one texture, each lit a little differently and with noise of its own: float32 [3,h,w] each, values −1 to 1."""
     texture = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(3, high, wide)), (0, 2, 2)) * 4
     rng = np.random.default_rng(seed)
     pictures = texture * rng.uniform(0.9, 1.1, (n, 1, 1, 1)) + rng.normal(0, 0.05, (n, 3, high, wide))
@@ -51,23 +65,53 @@ def pasted(picture: Float) -> Float:
 
 
 @cache
-def network(levels: tuple[str, ...]) -> OnnxBackbone:
-    return OnnxBackbone(CARD.onnx(), levels)
+def network(name: str) -> OnnxBackbone:
+    """The method's own network with the levels that it wants of it."""
+    card = get_card(METHODS[name].default_backbone)
+    return OnnxBackbone(card.onnx(), METHODS[name].default_levels(card))
 
 
 @pytest.fixture
 def backbone(name: str) -> Backbone:
-    """The network with the levels that the method wants of it."""
-    return network(METHODS[name].default_levels(CARD))
+    return network(name)
 
 
-@pytest.fixture(scope="module")
-def fitted() -> dict[str, Method]:
-    """Every method, fitted on the good pictures; tests only score with it."""
-    methods = {name: make(name, {}, network(method.default_levels(CARD))) for name, method in METHODS.items()}
-    for method in methods.values():
-        method.fit(good(1), list(range(N_GOOD)))
-    return methods
+@pytest.fixture
+def good(name: str) -> Drawn:
+    return Drawn(name)
+
+
+def options(name: str, **changed: Any) -> dict[str, Any]:
+    """What methods that learn by gradient are made with here: the few steps, on small cuts, that this texture takes."""
+    return {**EXPECTED[name].get("options", {}), **changed}
+
+
+def unfitted(name: str, **changed: Any) -> Method:
+    return make(name, options(name, **changed), network(name))
+
+
+def hasty(name: str, **changed: Any) -> Method:
+    """The method; one that learns by gradient with a few steps, for what does not depend on how well it has learned."""
+    steps = {"steps": HASTY} if issubclass(METHODS[name], Learned) else {}
+    return unfitted(name, **steps, **changed)
+
+
+@cache
+def fit_once(name: str) -> Method:
+    method = unfitted(name)
+    method.fit(Drawn(name)(1), list(range(N_GOOD)))
+    return method
+
+
+@pytest.fixture
+def fitted(name: str) -> Method:
+    """The method, fitted on the good pictures; tests only score with it."""
+    return fit_once(name)
+
+
+def random_states() -> bytes:
+    torch = sys.modules.get("torch")
+    return pickle.dumps((np.random.get_state(), random.getstate(), torch and torch.get_rng_state().numpy()))  # noqa: NPY002
 
 
 def assert_same(one: Scores, other: Scores) -> None:
@@ -90,13 +134,18 @@ def test_identity(name: str) -> None:
     assert method.name == name
     assert method.title
     assert isinstance(method.any_size, bool)
+    assert get_card(method.default_backbone).embedded
     for card in BACKBONES.values():
-        card.check_levels(method.default_levels(card))
+        if method.default_backbone == PIXELS and card.name != PIXELS:
+            with pytest.raises(UsageError, match=f"{name}: .* the network {card.name} came"):
+                method.default_levels(card)
+        else:
+            card.check_levels(method.default_levels(card))
     assert list(inspect.signature(method.fit).parameters) == ["self", "images", "groups", "progress"]  # no labels, no masks
 
 
-def test_not_fitted(name: str, backbone: Backbone) -> None:
-    method = make(name, {}, backbone)
+def test_not_fitted(name: str, good: Drawn) -> None:
+    method = hasty(name)
     with pytest.raises(NotFitted, match=f"{name}: it has not been fitted"):
         method.score(np.stack(good(2, 1)))
     with pytest.raises(NotFitted, match=f"{name}: it has not been fitted"):
@@ -104,11 +153,11 @@ def test_not_fitted(name: str, backbone: Backbone) -> None:
 
 
 @pytest.mark.parametrize("hw", [FITTED_HW, (128, 96), (64, 64), (64, 208)])
-def test_what_comes_back(name: str, hw: tuple[int, int], fitted: dict[str, Method]) -> None:
+def test_what_comes_back(name: str, hw: tuple[int, int], fitted: Method, good: Drawn) -> None:
     if hw != FITTED_HW and not METHODS[name].any_size:
         pytest.skip("it judges pictures of the size that it learned from")
     images = np.stack(good(2, 3, *hw))
-    scores = fitted[name].score(images)
+    scores = fitted.score(images)
     assert (scores.image.shape, scores.image.dtype) == ((3,), np.float32)
     assert np.isfinite(scores.image).all()
     if scores.map is not None:
@@ -126,8 +175,8 @@ def test_what_comes_back(name: str, hw: tuple[int, int], fitted: dict[str, Metho
         assert (boxes[:, :2] < boxes[:, 2:]).all()
 
 
-def test_a_picture_scores_the_same_alone_in_any_batch_and_in_any_order(name: str, fitted: dict[str, Method]) -> None:
-    method = fitted[name]
+def test_a_picture_scores_the_same_alone_in_any_batch_and_in_any_order(name: str, fitted: Method, good: Drawn) -> None:
+    method = fitted
     images = np.stack([*good(2, 3), pasted(good(2, 1)[0])])
     together = method.score(images)
     for batch in ([0], [1], [2], [3], [3, 1], [2, 3, 0, 1], [0, 0, 0]):
@@ -139,24 +188,24 @@ def test_a_picture_scores_the_same_alone_in_any_batch_and_in_any_order(name: str
                 np.testing.assert_array_equal(part, whole[batch], err_msg=f"{field.name} {batch}")
 
 
-def test_scoring_leaves_the_pictures_as_they_were(name: str, fitted: dict[str, Method]) -> None:
+def test_scoring_leaves_the_pictures_as_they_were(name: str, fitted: Method, good: Drawn) -> None:
     images = np.stack(good(2, 2))
     before = images.copy()
-    fitted[name].score(images)
+    fitted.score(images)
     np.testing.assert_array_equal(images, before)
 
 
-def test_threads_give_the_same(name: str, fitted: dict[str, Method]) -> None:
+def test_threads_give_the_same(name: str, fitted: Method, good: Drawn) -> None:
     batches = [np.stack(good(seed, 1 + seed % 2)) for seed in range(8)]
-    expected = [fitted[name].score(batch) for batch in batches]
+    expected = [fitted.score(batch) for batch in batches]
     with ThreadPoolExecutor(4) as pool:
-        for found, one in zip(pool.map(fitted[name].score, batches), expected, strict=True):
+        for found, one in zip(pool.map(fitted.score, batches), expected, strict=True):
             assert_same(found, one)
 
 
-def test_a_pasted_square_raises_the_score_and_the_map_peaks_inside_it(name: str, fitted: dict[str, Method]) -> None:
+def test_a_pasted_square_raises_the_score_and_the_map_peaks_inside_it(name: str, fitted: Method, good: Drawn) -> None:
     clean = good(2, 3)
-    before, after = fitted[name].score(np.stack(clean)), fitted[name].score(np.stack([pasted(picture) for picture in clean]))
+    before, after = fitted.score(np.stack(clean)), fitted.score(np.stack([pasted(picture) for picture in clean]))
     assert after.image.min() > before.image.max()
     for heat in [] if after.map is None else after.map:
         row, column = np.unravel_index(int(heat.argmax()), heat.shape)
@@ -164,8 +213,8 @@ def test_a_pasted_square_raises_the_score_and_the_map_peaks_inside_it(name: str,
         assert SQUARE[1].start <= column < SQUARE[1].stop
 
 
-def test_a_second_fit_forgets_the_first(name: str, backbone: Backbone) -> None:
-    fresh, used = make(name, {}, backbone), make(name, {}, backbone)
+def test_a_second_fit_forgets_the_first(name: str, good: Drawn) -> None:
+    fresh, used = hasty(name), hasty(name)
     used.fit(good(3, 4, 64, 96), [0, 1, 2, 3])  # of another size too
     held_out = used.fit(good(1), list(range(N_GOOD)))
     np.testing.assert_array_equal(held_out, fresh.fit(good(1), list(range(N_GOOD))))
@@ -173,66 +222,88 @@ def test_a_second_fit_forgets_the_first(name: str, backbone: Backbone) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_the_same_seed_gives_the_same_result(name: str, seed: int, backbone: Backbone) -> None:
-    one, other = (make(name, {"seed": seed}, backbone) for _ in range(2))
+def test_the_same_seed_gives_the_same_result(name: str, seed: int, good: Drawn) -> None:
+    one, other = (hasty(name, seed=seed) for _ in range(2))
     np.testing.assert_array_equal(one.fit(good(1), list(range(N_GOOD))), other.fit(good(1), list(range(N_GOOD))))
     assert_same_state(one.state(), other.state())
     assert_same(one.score(np.stack(good(2, 2))), other.score(np.stack(good(2, 2))))
 
 
-def test_random_numbers_of_others_are_left_alone(name: str, backbone: Backbone) -> None:
-    before = pickle.dumps((np.random.get_state(), random.getstate()))  # noqa: NPY002
-    method = make(name, {}, backbone)
+def test_random_numbers_of_others_are_left_alone(name: str, good: Drawn) -> None:
+    before = random_states()
+    method = hasty(name)
     method.fit(good(1), list(range(N_GOOD)))
     method.score(np.stack(good(2, 1)))
-    assert pickle.dumps((np.random.get_state(), random.getstate())) == before  # noqa: NPY002
+    assert random_states() == before
 
 
-def test_what_was_learned_can_be_taken_over(name: str, fitted: dict[str, Method], backbone: Backbone) -> None:
-    state = {key: array.copy() for key, array in fitted[name].state().items()}
+def test_what_was_learned_can_be_taken_over(name: str, fitted: Method, backbone: Backbone, good: Drawn) -> None:
+    state = {key: array.copy() for key, array in fitted.state().items()}
     assert all(array.dtype.kind in "fiub" for array in state.values())
-    other = make(name, dataclasses.asdict(fitted[name].params), backbone)
+    other = make(name, dataclasses.asdict(fitted.params), backbone)
     assert other.with_state(state) is other
-    assert_same_state(other.state(), fitted[name].state())
+    assert_same_state(other.state(), fitted.state())
     images = np.stack([*good(2, 2), pasted(good(2, 1)[0])])
-    assert_same(other.score(images), fitted[name].score(images))
+    assert_same(other.score(images), fitted.score(images))
 
 
-def test_held_out_scores(name: str, backbone: Backbone) -> None:
-    method = make(name, {}, backbone)
+def test_held_out_scores(name: str, good: Drawn) -> None:
+    method = unfitted(name)
     held_out = method.fit(good(1), list(range(N_GOOD)))
     assert (held_out.shape, held_out.dtype) == ((N_GOOD,), np.float32)
-    assert np.isfinite(held_out).all()
+    known = held_out[np.isfinite(held_out)]
+    assert len(known) == (method.n_held_out(N_GOOD) if isinstance(method, LearnedMethod) else N_GOOD) >= 2
     unseen = method.score(np.stack(good(2))).image
-    assert 0.5 < np.median(held_out) / np.median(unseen) < 2  # like pictures that were really never seen
+    assert 0.5 < np.median(known) / np.median(unseen) < 2  # like pictures that were really never seen
 
 
-def test_held_out_scores_leave_out_the_whole_group(name: str, backbone: Backbone) -> None:
+def test_held_out_scores_leave_out_the_whole_group(name: str, good: Drawn) -> None:
+    if issubclass(METHODS[name], Learned):
+        pytest.skip("it is not fitted again for a held-out score")
     pictures = good(1)
     pictures.append(pictures[-1])
-    apart = make(name, {}, backbone).fit(pictures, [0, 1, 2, 3, 4, 5, 6])
-    together = make(name, {}, backbone).fit(pictures, [0, 1, 2, 3, 4, 5, 5])
+    apart = unfitted(name).fit(pictures, [0, 1, 2, 3, 4, 5, 6])
+    together = unfitted(name).fit(pictures, [0, 1, 2, 3, 4, 5, 5])
     np.testing.assert_array_equal(apart[:5], together[:5])
     # a method that averages over many pictures, or counts few of them, has bounds of its own
     assert apart[5:].min() < EXPECTED[name].get("twin_below", 0.8) * together[5:].min()  # its twin was learned from
     assert together[5:].min() > EXPECTED[name].get("alone_above", 0.6) * np.median(together[:5])
 
 
-def test_without_a_second_group_there_is_no_held_out_score(name: str, backbone: Backbone) -> None:
-    assert np.isnan(make(name, {}, backbone).fit(good(1, 3), [4, 4, 4])).all()
+def test_what_is_held_out_is_not_learned_from(name: str, good: Drawn) -> None:
+    if not issubclass(METHODS[name], Learned):
+        pytest.skip("it is fitted again for a held-out score")
+    method = hasty(name, held_out=0.5)
+    assert isinstance(method, LearnedMethod)
+    groups = [0, 0, 0, 1, 2, 3]
+    held_out = method.fit(good(1), groups)
+    unseen = np.isfinite(held_out)
+    assert len(set(unseen[:3])) == 1  # a group is learned from as a whole, or not at all
+    assert len({group for group, left_out in zip(groups, unseen, strict=True) if left_out}) == method.n_held_out(4) == 2
+    scores = method.score(np.stack(good(1))).image
+    np.testing.assert_array_equal(scores[unseen], held_out[unseen])
+    learned = [picture for picture, left_out in zip(good(1), unseen, strict=True) if not left_out]
+    other = hasty(name, held_out=0.0)
+    assert np.isnan(other.fit(learned, list(range(len(learned))))).all()
+    np.testing.assert_array_equal(other.score(np.stack(good(1))).image, scores)
 
 
-def test_any_iterable_of_pictures_is_taken_and_gone_through_once(name: str, fitted: dict[str, Method], backbone: Backbone) -> None:
-    method = make(name, {}, backbone)
+def test_without_a_second_group_there_is_no_held_out_score(name: str, good: Drawn) -> None:
+    assert np.isnan(hasty(name).fit(good(1, 3), [4, 4, 4])).all()
+
+
+def test_any_iterable_of_pictures_is_taken_and_gone_through_once(name: str, good: Drawn) -> None:
+    one, other = hasty(name), hasty(name)
     pictures = iter(good(1))
-    method.fit(pictures, list(range(N_GOOD)))
+    one.fit(pictures, list(range(N_GOOD)))
     assert next(pictures, None) is None
-    assert_same_state(method.state(), fitted[name].state())
+    other.fit(good(1), list(range(N_GOOD)))
+    assert_same_state(one.state(), other.state())
 
 
-def test_pictures_of_different_sizes(name: str, backbone: Backbone) -> None:
+def test_pictures_of_different_sizes(name: str, good: Drawn) -> None:
     pictures = [*good(1, 2), *good(1, 2, 128, 96), *good(1, 1, 64, 208)]
-    method = make(name, {}, backbone)
+    method = hasty(name)
     if not method.any_size:
         with pytest.raises(DataError, match=rf"{name}: .*128×96.*96×128"):
             method.fit(pictures, list(range(5)))
@@ -240,18 +311,19 @@ def test_pictures_of_different_sizes(name: str, backbone: Backbone) -> None:
         with pytest.raises(DataError, match=rf"{name}: .*128×96.*208×64"):
             method.score(np.stack(good(1, 1, 64, 208)))
         return
-    assert np.isfinite(method.fit(pictures, list(range(5)))).all()
-    assert_same_state(make(name, {}, backbone).with_state(method.state()).state(), method.state())
+    expected = method.n_held_out(5) if isinstance(method, LearnedMethod) else 5
+    assert np.isfinite(method.fit(pictures, list(range(5)))).sum() == expected
+    assert_same_state(hasty(name).with_state(method.state()).state(), method.state())
     for hw in ((96, 128), (128, 96)):
         clean = good(2, 1, *hw)[0]
         before, after = method.score(np.stack([clean, pasted(clean)])).image
-        assert after > before
+        assert after > before or issubclass(METHODS[name], Learned)  # so soon it tells nothing apart
 
 
-def test_progress_is_told(name: str, backbone: Backbone) -> None:
+def test_progress_is_told(name: str, good: Drawn) -> None:
     calls: list[tuple[str, int, int]] = []
-    make(name, {}, backbone).fit(good(1), list(range(N_GOOD)), lambda *call: calls.append(call))
-    last = {what: (done, total) for what, done, total in calls}
+    hasty(name).fit(good(1), list(range(N_GOOD)), lambda *call: calls.append(call))
+    last = {what.partition(DETAIL)[0]: (done, total) for what, done, total in calls}
     assert last
     assert all(done == total for done, total in last.values())
     assert all(0 < done <= total for _, done, total in calls)
@@ -296,8 +368,10 @@ def test_an_unknown_method_is_answered_with_the_nearest(name: str, backbone: Bac
         make(f"{name}s", {}, backbone)
 
 
-def test_faint_squares_are_found(name: str, backbone: Backbone) -> None:
-    method = make(name, {}, backbone)
+def test_faint_squares_are_found(name: str, good: Drawn) -> None:
+    if "faint_auroc" not in EXPECTED[name]:
+        pytest.skip("in the few steps that it gets here it learns no texture so exactly")
+    method = unfitted(name)
     method.fit(good(1, 20), list(range(20)))
     clean = good(2, 20)
     faint = [0.85 * picture + 0.15 * pasted(picture) for picture in good(3, 20)]
@@ -309,6 +383,6 @@ def test_defects_of_the_drawn_plates_are_found(name: str, plates: DataSet) -> No
     expected = {metric: least for metric, least in EXPECTED[name].items() if metric in METRICS}
     if not expected:
         pytest.skip("it judges pictures as wholes, which defects as small as these hardly change")
-    report, _ = evaluate_dataset(plates, plan=Plan(method=name, size=256))
+    report, _ = evaluate_dataset(plates, plan=Plan(method=name, size=EXPECTED[name].get("size", 256), options=options(name)))
     for metric, least in expected.items():
         assert report.metrics[metric] >= least

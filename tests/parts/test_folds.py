@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flawsight.parts.folds import dealt
+from flawsight.parts.folds import dealt, held_back, n_held_back
 
 
 @pytest.mark.parametrize(("n", "n_folds"), [(10, 5), (11, 5), (3, 3), (7, 1)])
@@ -26,3 +26,22 @@ def test_the_seed_deals() -> None:
     one, same, other = (dealt(list(range(40)), 5, np.random.default_rng(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("n", "share", "expected"), [(100, 0.2, 20), (6, 0.2, 2), (3, 0.2, 2), (3, 0.9, 2), (2, 0.5, 0), (1, 0.5, 0), (100, 0.0, 0)]
+)
+def test_a_share_is_held_back_but_some_are_always_left(n: int, share: float, expected: int) -> None:
+    assert n_held_back(n, share) == expected
+    assert held_back(list(range(n)), share, np.random.default_rng(0)).sum() == expected
+
+
+def test_whole_groups_are_held_back_and_the_seed_draws_them() -> None:
+    groups = [0, 0, 2, 3, 4, 4, 4, 7]
+    found = [held_back(groups, 0.4, np.random.default_rng(seed)) for seed in range(20)]
+    for one in found:
+        assert one[0] == one[1]
+        assert one[4] == one[5] == one[6]
+        assert len({group for group, left_out in zip(groups, one, strict=True) if left_out}) == 2
+    np.testing.assert_array_equal(found[3], held_back(groups, 0.4, np.random.default_rng(3)))
+    assert len({one.tobytes() for one in found}) > 3

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flawsight.backbones import PIXELS, get_card
 from flawsight.parts import graphs, sketches
 
 pytest.importorskip("onnx")
@@ -19,13 +20,19 @@ tool = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(tool)
 
 
-@pytest.mark.parametrize(
-    "build",
-    [tool.block_maxima, tool.sketches, tool.closest, tool.maximum, tool.group_maxima, tool.distances, tool.both_sides],
-)
+@pytest.mark.parametrize("build", tool.GRAPHS)
 def test_the_package_holds_what_the_tool_builds(build) -> None:
     packaged = Path(graphs.__file__).parent / f"{build.__name__}.onnx"
     assert packaged.read_bytes() == build().SerializeToString(deterministic=True)
+
+
+def test_the_package_holds_no_other() -> None:
+    packaged = {path.stem for path in Path(graphs.__file__).parent.glob("*.onnx")}
+    assert packaged == {build.__name__ for build in tool.GRAPHS}
+
+
+def test_the_network_that_is_none_is_the_one_that_the_tool_builds() -> None:
+    assert get_card(PIXELS).onnx() == tool.pixels().SerializeToString(deterministic=True)
 
 
 def test_both_know_the_same_group() -> None:

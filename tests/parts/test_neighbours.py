@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from flawsight.errors import DataError
-from flawsight.parts import sketches
+from flawsight.parts import graphs, sketches
 from flawsight.parts.neighbours import Bank, Index
 from flawsight.types import Float
 
@@ -82,6 +82,23 @@ def test_equal_rows(k: int, n_queries: int, monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(index % 3, np.repeat(nearest[:, None], k, 1))
     assert all(len(set(found)) == k for found in index.tolist())
     assert (distance == distance[:, :1]).all()
+
+
+@pytest.mark.parametrize("block_rows", [512, 4096])
+@pytest.mark.parametrize("exclude_some", [False, True])
+def test_rows_that_no_bound_tells_apart(block_rows: int, exclude_some: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole numbers of which float32 holds every distance, all of them twice: the first is found, in whatever group it lies."""
+    monkeypatch.setattr(sketches, "BLOCK_ROWS", block_rows)
+    rng = np.random.default_rng(8)
+    half = rng.integers(-9, 10, (1000, 40)).astype(np.float32)
+    rows, queries = np.concatenate([half, -half, half, -half]), rng.integers(-9, 10, (60, 40)).astype(np.float32)
+    exclude = np.arange(4000) % 3 == 0 if exclude_some else None
+    asked: list[str] = []
+    one = graphs.run_all
+    monkeypatch.setattr(graphs, "run_all", lambda name, inputs: (asked.append(name), one(name, inputs))[1])
+    found = Bank(rows).nearest(queries, 1, exclude)
+    assert "closest_each" in asked
+    np.testing.assert_array_equal(found[1], slow(rows, queries, 1, exclude)[1])
 
 
 @st.composite

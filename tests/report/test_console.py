@@ -171,8 +171,13 @@ def test_progress_is_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys
         for done in range(5):
             progress("looking", done + 1, 5)
         progress("scoring", 1, 3)
+        for done in range(2):
+            progress(f"training · loss 0.{done + 5}", done + 1, 2)
     out, err = capsys.readouterr()
     assert out == ""
     assert "looking" in err
     assert "5/5" in err
     assert "1/3" in err
+    last = err[err.rindex("looking") :]
+    assert "training · loss 0.6" in last  # one bar, which tells the newest
+    assert "loss 0.5" not in last

@@ -1,0 +1,215 @@
+"""The one loop in which networks learn by gradient (extra `torch`): step by step, with progress, checkpoints and exact resuming.
+
+What determines a training is its seed, its pictures and its settings: random numbers come from generators of its own, and torch's
+are put back as they were. A checkpoint is one safetensors file: the network's weights, what its optimisers keep, and as JSON the
+step and the states of the random numbers. A training that takes it up ends bit for bit where it would have ended without a stop
+(on the same machine: another number of threads adds up in another order).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from flawsight.errors import DataError, LearningFailed, UsageError
+from flawsight.files import atomic_write
+from flawsight.types import DETAIL
+
+KEEP_EVERY_S = 60.0
+MEMORY = 0.98  # of the loss that is told: how much of the step before stays in it
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a step does with its batch, once: a loss, and the optimiser that follows its gradient. A GAN's step has two of these.
+
+    loss: of what `draw` gave; the network is in training mode. schedule: of the learning rate, advanced after each step.
+    """
+
+    optimiser: Any
+    loss: Callable[[Any], torch.Tensor]
+    schedule: Any = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to train. where: the method, as errors name it. device: "cpu" or "cuda". folder: of checkpoints, none without.
+
+    key: of all that determines the training; checkpoints of another are refused. tell: see methods.base.Progress. keep_every_s:
+    seconds between checkpoints.
+    """
+
+    where: str
+    seed: int
+    device: str = "cpu"
+    folder: Path | None = None
+    key: str = ""
+    tell: Callable[[str, int, int], None] | None = None
+    keep_every_s: float = KEEP_EVERY_S
+
+    @contextlib.contextmanager
+    def seeded(self) -> Iterator[None]:
+        """Inside, torch's random numbers come from this run's seed, for making networks and for training; outside they stay."""
+        on_gpu = torch.device(self.device).type == "cuda"
+        with torch.random.fork_rng(devices=[torch.device(self.device)] if on_gpu else []):
+            torch.random.default_generator.manual_seed(self.seed)
+            if on_gpu:
+                torch.cuda.manual_seed(self.seed)
+            yield
+
+    @contextlib.contextmanager
+    def mixed(self) -> Iterator[None]:
+        """On a GPU, products in bfloat16 inside; on a CPU nothing changes. For networks: losses want float32, outside."""
+        if torch.device(self.device).type == "cuda":
+            with torch.autocast("cuda", torch.bfloat16):
+                yield
+        else:
+            yield
+
+    def descend(
+        self,
+        network: nn.Module,
+        phases: Sequence[Phase],
+        draw: Callable[[np.random.Generator], Any],
+        steps: int,
+        what: str = "training",
+    ) -> float:
+        """Train for so many steps, and return what the loss of the first phase came to. The network is in eval mode then.
+
+        network: holds all that is trained, and all that a step changes besides, as buffers. draw: a batch, from random numbers that
+        it is given. what: is trained; names the checkpoint too. Raises LearningFailed for a loss that is not a number.
+        """
+        state = _State(self, network, phases, what, steps, np.random.default_rng(self.seed))
+        state.take_up()
+        network.train()
+        kept = time.monotonic()
+        while state.done < steps:
+            losses = [self._follow(phase, batch) for batch in [draw(state.rng)] for phase in phases]
+            state.step(losses[0])
+            if self.tell:
+                self.tell(f"{what}{DETAIL}loss {state.loss:.4g}", state.done, steps)
+            if state.done < steps and time.monotonic() - kept >= self.keep_every_s:
+                state.keep()
+                kept = time.monotonic()
+        network.eval()
+        state.keep()
+        return state.loss
+
+    def _follow(self, phase: Phase, batch: Any) -> float:
+        phase.optimiser.zero_grad(set_to_none=True)
+        loss = phase.loss(batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise LearningFailed(
+                f"{self.where}: training needs a loss that is a number; it became {value}. Set lr lower, or another seed."
+            )
+        loss.backward()
+        phase.optimiser.step()
+        if phase.schedule is not None:
+            phase.schedule.step()
+        return value
+
+
+@dataclass
+class _State:
+    """How far a training is, and its checkpoint."""
+
+    run: Run
+    network: nn.Module
+    phases: Sequence[Phase]
+    what: str
+    steps: int
+    rng: np.random.Generator
+    done: int = 0
+    loss: float = field(default=math.nan)
+
+    def step(self, loss: float) -> None:
+        self.done += 1
+        self.loss = loss if math.isnan(self.loss) else MEMORY * self.loss + (1 - MEMORY) * loss
+
+    @property
+    def _path(self) -> Path | None:
+        return self.run.folder and self.run.folder / f"{self.run.where}-{self.what.replace(' ', '-')}.safetensors"
+
+    def keep(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        if self._path is None:
+            return
+        from safetensors.torch import save
+
+        tensors = {f"network.{name}": one for name, one in self.network.state_dict().items()}
+        tensors["random.cpu"] = torch.random.get_rng_state()
+        if torch.device(self.run.device).type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.run.device)
+        rest: dict[str, Any] = {"key": self._key, "done": self.done, "loss": self.loss, "numpy": self.rng.bit_generator.state}
+        for i, phase in enumerate(self.phases):
+            saved = phase.optimiser.state_dict()
+            rest[f"{i}.groups"] = saved["param_groups"]
+            rest[f"{i}.schedule"] = None if phase.schedule is None else _plain(phase.schedule.state_dict())
+            for param, about in saved["state"].items():
+                for name, value in about.items():
+                    if isinstance(value, torch.Tensor):
+                        tensors[f"{i}.{param}.{name}"] = value
+                    else:
+                        rest[f"{i}.{param}.{name}"] = value
+        whole = {name: one.detach().cpu().contiguous().clone() for name, one in tensors.items()}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(self._path, save(whole, {"training": json.dumps(rest)}))
+
+    def take_up(self) -> None:
+        """Go on from the checkpoint, if there is one. Raises DataError for a damaged one, UsageError for another training's."""
+        if self._path is None or not self._path.exists():
+            return
+        from safetensors import safe_open
+
+        try:
+            with safe_open(self._path, "pt") as file:
+                rest = json.loads(file.metadata()["training"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dictionary
+        except Exception as error:  # what is no such file can raise anything
+            raise DataError(f"{self._path}: a checkpoint was needed; it cannot be read ({error}). Delete it.") from error
+        if rest["key"] != self._key:
+            raise UsageError(
+                f"{self._path}: a checkpoint of this training was needed; it is of other pictures, settings or versions. "
+                "Name another folder with --checkpoints, or delete it."
+            )
+        prefix = "network."
+        self.network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        for i, phase in enumerate(self.phases):
+            phase.optimiser.load_state_dict({"state": _of_optimiser(i, tensors, rest), "param_groups": rest[f"{i}.groups"]})
+            if phase.schedule is not None:
+                phase.schedule.load_state_dict(rest[f"{i}.schedule"])
+        torch.random.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.run.device)
+        self.rng.bit_generator.state = rest["numpy"]
+        self.done, self.loss = rest["done"], rest["loss"]
+
+    @property
+    def _key(self) -> str:
+        return f"{self.run.key} {self.steps} {self.run.seed} {self.run.device} {torch.__version__}"
+
+
+def _of_optimiser(number: int, tensors: dict[str, torch.Tensor], rest: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """What an optimiser keeps of each of its parameters."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in (*tensors.items(), *rest.items()):
+        parts = name.split(".")
+        if len(parts) == 3 and parts[0] == str(number):
+            state.setdefault(int(parts[1]), {})[parts[2]] = value
+    return state
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    """What of a schedule's state is plain values: all but the functions in it."""
+    return {name: value for name, value in state.items() if not callable(value) and name != "lr_lambdas"}
