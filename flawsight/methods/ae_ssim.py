@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy import ndimage
 
 from flawsight.backbones.onnx import Graph
 from flawsight.methods.base import Arrays, check
@@ -99,5 +98,7 @@ class AESSIM(Learned):
         self._network = Graph(self._state["network"].tobytes())
 
     def _judge(self, image: Float) -> tuple[float, Float]:
+        from scipy import ndimage
+
         heat = windows.mean_map(image, self.params.crop, self.params.stride, lambda cuts: self._network({"pictures": cuts})[0])
         return float(ndimage.uniform_filter(heat, SMOOTHED).max()), heat
