@@ -51,9 +51,14 @@ TORCH = {
     "flawsight.parts.autoencoder",
     "flawsight.parts.descend",
     "flawsight.parts.export",
+    "flawsight.parts.projection",
     "flawsight.parts.ssim",
+    "flawsight.parts.variational",
 }  # the only rooms where it is, entered by functions alone
-LEARNERS = {"flawsight.methods.ae_ssim"}  # methods that learn by gradient: torch inside their functions
+LEARNERS = {
+    "flawsight.methods.ae_ssim",
+    "flawsight.methods.gamma_vae_grad",
+}  # methods that learn by gradient: torch inside their functions
 
 each_module = pytest.mark.parametrize("module", MODULES)
 
