@@ -47,6 +47,7 @@ TORCH = {
     "flawsight.backbones.torch",
     "flawsight.backbones.gpu",
     "flawsight.parts.gpu",
+    "flawsight.parts.attention",
     "flawsight.parts.augment",
     "flawsight.parts.autoencoder",
     "flawsight.parts.descend",
@@ -57,6 +58,7 @@ TORCH = {
 }  # the only rooms where it is, entered by functions alone
 LEARNERS = {
     "flawsight.methods.ae_ssim",
+    "flawsight.methods.expvae",
     "flawsight.methods.gamma_vae_grad",
 }  # methods that learn by gradient: torch inside their functions
 

@@ -55,6 +55,7 @@ FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
     "ae_ssim": (256, {"crop": 256, "latent": 100, "width": 32, "steps": 200 * 10_000 // 128, "batch": 128, "lr": 2e-4}),
     "ae_ssim_textures": (512, {"crop": 128, "latent": 100, "width": 32, "steps": 200 * 10_000 // 128, "batch": 128, "lr": 2e-4}),
 }
+FROM_PIXELS["expvae"] = 256, {"crop": 256, "latent": 32, "width": 64, "steps": 512 * 240 // 8, "batch": 8, "lr": 1e-4}
 for textures in ("", "_textures"):
     size, options = FROM_PIXELS[f"ae_ssim{textures}"]
     own = {"steps": 300 * 10_000 // 128, "lr": 1e-4, "alpha": 0.5, "weight": 0.05, "iterations": 100}

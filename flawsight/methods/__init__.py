@@ -9,6 +9,7 @@ from flawsight.errors import UnknownName
 from flawsight.methods.ae_ssim import AESSIM
 from flawsight.methods.base import Method, make_params
 from flawsight.methods.ensemble import Ensemble
+from flawsight.methods.expvae import ExpVAE
 from flawsight.methods.gamma_vae_grad import GammaVAE
 from flawsight.methods.mahalanobis_ad import MahalanobisAD
 from flawsight.methods.ocsvm import OCSVM
@@ -17,7 +18,7 @@ from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.spade import SPADE
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM, AESSIM, GammaVAE)
+    method.name: method for method in (PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM, AESSIM, GammaVAE, ExpVAE)
 }
 
 

@@ -236,10 +236,14 @@ _ALL = (
         "seg320_wr50", "WideResNet-50 at 320 px, for segmentation", 0.01, size=320, options={"neighbourhood": 5, "neighbours": 3}
     ),
     _ensemble("seg320_ens", "three networks at 320 px, for segmentation", 320),
-    _whole(
+    TableRow(
         "expvae",
         "vis. expl. VAE",
+        "expvae",
+        Recipe("expvae", PIXELS),
         "From its own paper, whose code for these pictures was never released; an attempt to repeat it fell short.",
+        pixels_at="full256",
+        smoke=Recipe("expvae", PIXELS, SMOKE_SIZE, (), {**_SMOKE_CUTS, "latent": 32, "steps": 400, "batch": 8}),
     ),
     _autoencoder(
         "ae_ssim",
