@@ -59,6 +59,12 @@ def test_pixels() -> None:
         assert abs(float(one) - float(other)) <= float(bins[-1]) + 1e-6
 
 
+def test_accuracy_of_whole_pictures_alone(plate: Path) -> None:
+    _, row = rows(run("accuracy", plate, "--only", "default", "--size", "64", "--no-masks"))
+    assert 0 <= float(row[1]) <= 100
+    assert row[2:4] == ["–", "–"]
+
+
 @pytest.mark.parametrize("seeds", [0, 2])
 def test_accuracy(plate: Path, seeds: int) -> None:
     heads, row = rows(run("accuracy", plate, "--only", "default", "--size", "64", "--seeds", str(seeds)))
