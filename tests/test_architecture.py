@@ -51,9 +51,13 @@ TORCH = {
     "flawsight.parts.autoencoder",
     "flawsight.parts.descend",
     "flawsight.parts.export",
+    "flawsight.parts.flows",
     "flawsight.parts.ssim",
 }  # the only rooms where it is, entered by functions alone
-LEARNERS = {"flawsight.methods.ae_ssim"}  # methods that learn by gradient: torch inside their functions
+LEARNERS = {
+    "flawsight.methods.ae_ssim",
+    "flawsight.methods.differnet",
+}  # methods that learn by gradient: torch inside their functions
 
 each_module = pytest.mark.parametrize("module", MODULES)
 
