@@ -188,6 +188,18 @@ PRESETS: dict[str, Preset] = {
         preprocess={"size": 448, "filter": "bilinear"},
         options={"nu": 0.1, "gamma": 0.0, "scales": 3, "pca": 0.0},
     ),
+    # 192 epochs of the 240 pictures or so that a category has, 24 at once.
+    "differnet": Preset(
+        "DifferNet of table S1: the whole picture at 448, 224 and 112 pixels, turned all the way",
+        method="differnet",
+        backbone="alexnet",
+        levels=("features",),
+        preprocess={"size": 448, "filter": "bilinear"},
+        options={
+            **{"blocks": 8, "width": 2048, "scales": 3, "turns": 4, "kept_turns": 64, "judged_turns": 64, "angle": 180.0},
+            **{"dark": 2.0, "standardise": False, "steps": 192 * 10, "batch": 24, "lr": 2e-4},
+        },
+    ),
     "ae_ssim": _autoencoder("AE_SSIM of tables S2 and S3, objects", "ae_ssim", {**_AE_SSIM, **_OBJECTS}, 256),
     "gamma_vae_grad": _autoencoder("γ-VAE + grad. of table S2, objects", "gamma_vae_grad", {**_GAMMA_VAE, **_OBJECTS}, 256),
     "gamma_vae_grad_textures": _autoencoder(

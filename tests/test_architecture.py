@@ -52,12 +52,14 @@ TORCH = {
     "flawsight.parts.autoencoder",
     "flawsight.parts.descend",
     "flawsight.parts.export",
+    "flawsight.parts.flows",
     "flawsight.parts.projection",
     "flawsight.parts.ssim",
     "flawsight.parts.variational",
 }  # the only rooms where it is, entered by functions alone
 LEARNERS = {
     "flawsight.methods.ae_ssim",
+    "flawsight.methods.differnet",
     "flawsight.methods.expvae",
     "flawsight.methods.gamma_vae_grad",
 }  # methods that learn by gradient: torch inside their functions

@@ -66,9 +66,11 @@ class TableRow:
         """The recipe of that name, for a category or for any. Raises UnknownName."""
         if recipe not in RECIPES:
             raise UnknownName("tables: presets", recipe, RECIPES)
+        if recipe == "smoke" and self.smoke:
+            return self.smoke
         own = self.categories.get(category, self.recipe)
         if recipe == "row" or own.backbone == PIXELS:
-            return self.smoke if recipe == "smoke" and self.smoke else own
+            return own
         chosen = self.embedded or own
         joint = chosen.backbone if chosen.backbone and "+" in chosen.backbone else None
         if recipe == "smoke":
@@ -155,6 +157,14 @@ def _autoencoder(name: str, title: str, gap: str, smoke: Mapping[str, Any], many
     )
 
 
+# So few steps because, of few pictures, more of them learn what each looks like rather than what they share; parts that lie alike
+# need not be turned all the way.
+_DIFFERNET_SMOKE = {
+    **{"blocks": 4, "width": 128, "scales": 1, "turns": 4, "kept_turns": 32, "judged_turns": 8, "angle": 5.0, "dark": 1.0},
+    **{"standardise": True, "steps": 100, "batch": 32, "lr": 1e-3},
+}
+
+
 _ALL = (
     _whole(
         "geotrans",
@@ -187,11 +197,16 @@ _ALL = (
         "rather than AUROC.",
     ),
     _whole("patch_svdd", "PatchSVDD", "From its own paper, with a loss weight chosen for each category and the best epoch kept."),
-    _whole(
+    TableRow(
         "differnet",
         "DifferNet",
+        "differnet",
+        Recipe("differnet"),
         "From its own paper, whose code keeps the best epoch as judged on the test pictures.",
+        Recipe("differnet", options={"width": 512, "dark": 1.0, "standardise": True, "kept_turns": 16, "judged_turns": 16}),
+        "full256",
         {"image_auroc": 2.0},
+        smoke=Recipe("differnet", SMALLEST, 192, ("stage5",), _DIFFERNET_SMOKE),
     ),
     TableRow(
         "padim",
