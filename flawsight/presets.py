@@ -117,7 +117,21 @@ def _padim(what: str, backbone: str, levels: tuple[str, ...], dims: int) -> Pres
 
 # 10,000 cuts seen 200 times, 128 at once; see tables/rows.py for what differs between categories.
 _AE_SSIM = {"latent": 100, "width": 32, "steps": 15625, "batch": 128, "lr": 2e-4, "flips": True}
+_GAMMA_VAE = {**_AE_SSIM, "steps": 23437, "lr": 1e-4, "alpha": 0.5, "weight": 0.05, "iterations": 100}  # 300 times
 _TEXTURES, _OBJECTS = {"crop": 128, "stride": 32, "angle": 180.0}, {"crop": 256, "stride": 256, "angle": 10.0, "shift": 0.02}
+
+# 512 times 240 pictures, 8 at once; turned and mirrored as the replication does.
+_EXPVAE = {
+    "crop": 256,
+    "stride": 256,
+    "latent": 32,
+    "width": 64,
+    "steps": 15360,
+    "batch": 8,
+    "lr": 1e-4,
+    "angle": 10.0,
+    "flips": True,
+}
 
 
 def _autoencoder(what: str, method: str, options: Mapping[str, Any], size: int) -> Preset:
@@ -187,6 +201,11 @@ PRESETS: dict[str, Preset] = {
         },
     ),
     "ae_ssim": _autoencoder("AE_SSIM of tables S2 and S3, objects", "ae_ssim", {**_AE_SSIM, **_OBJECTS}, 256),
+    "gamma_vae_grad": _autoencoder("γ-VAE + grad. of table S2, objects", "gamma_vae_grad", {**_GAMMA_VAE, **_OBJECTS}, 256),
+    "gamma_vae_grad_textures": _autoencoder(
+        "γ-VAE + grad. of table S2, textures", "gamma_vae_grad", {**_GAMMA_VAE, **_TEXTURES}, 512
+    ),
+    "expvae": _autoencoder("vis. expl. VAE of table S2", "expvae", _EXPVAE, 256),
     "ae_ssim_textures": _autoencoder("AE_SSIM of tables S2 and S3, textures", "ae_ssim", {**_AE_SSIM, **_TEXTURES}, 512),
 }
 

@@ -47,16 +47,21 @@ TORCH = {
     "flawsight.backbones.torch",
     "flawsight.backbones.gpu",
     "flawsight.parts.gpu",
+    "flawsight.parts.attention",
     "flawsight.parts.augment",
     "flawsight.parts.autoencoder",
     "flawsight.parts.descend",
     "flawsight.parts.export",
     "flawsight.parts.flows",
+    "flawsight.parts.projection",
     "flawsight.parts.ssim",
+    "flawsight.parts.variational",
 }  # the only rooms where it is, entered by functions alone
 LEARNERS = {
     "flawsight.methods.ae_ssim",
     "flawsight.methods.differnet",
+    "flawsight.methods.expvae",
+    "flawsight.methods.gamma_vae_grad",
 }  # methods that learn by gradient: torch inside their functions
 
 each_module = pytest.mark.parametrize("module", MODULES)

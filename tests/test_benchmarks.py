@@ -45,6 +45,12 @@ def test_neighbours() -> None:
     assert "7056 of 7056 nearest rows are the same" in text
 
 
+def test_jpeg() -> None:
+    text = run("jpeg", "--good", "4", "--size", "128", "--rounds", "1")
+    assert [row[0] for row in rows(text)] == ["way", "whole", "halved"]
+    assert "the score by" in text
+
+
 def test_pixels() -> None:
     _, sort, bins, *loops = rows(run("pixels", "--pictures", "4", "--size", "64", "--timed", "1"))
     assert len(loops) == 2

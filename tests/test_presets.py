@@ -58,6 +58,11 @@ FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
     "ae_ssim": (256, {"crop": 256, "latent": 100, "width": 32, "steps": 200 * 10_000 // 128, "batch": 128, "lr": 2e-4}),
     "ae_ssim_textures": (512, {"crop": 128, "latent": 100, "width": 32, "steps": 200 * 10_000 // 128, "batch": 128, "lr": 2e-4}),
 }
+FROM_PIXELS["expvae"] = 256, {"crop": 256, "latent": 32, "width": 64, "steps": 512 * 240 // 8, "batch": 8, "lr": 1e-4}
+for textures in ("", "_textures"):
+    size, options = FROM_PIXELS[f"ae_ssim{textures}"]
+    own = {"steps": 300 * 10_000 // 128, "lr": 1e-4, "alpha": 0.5, "weight": 0.05, "iterations": 100}
+    FROM_PIXELS[f"gamma_vae_grad{textures}"] = size, {**options, **own}
 LEARNED = {  # from so many pictures: what is kept and in which shape; "spade" keeps the same and takes long
     "spade_per_level": (2, "maps.2", (2 * 14 * 14 * 1024,)),
     "padim": (4, "factors", (56 * 56, 4, 550)),

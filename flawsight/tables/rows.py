@@ -121,6 +121,10 @@ _ANY_WAY = ("hazelnut", "metal_nut", "screw")
 _NOT_MIRRORED = ("cable", "capsule", "pill", "transistor")
 _MANY_NUMBERS = ("cable", "capsule", "hazelnut", "metal_nut", "pill", "screw", "transistor")
 _LATENT = 500
+_SMOKE_CUTS: dict[str, Any] = {
+    **{"crop": SMOKE_SIZE, "stride": SMOKE_SIZE, "width": 16, "latent": 64, "steps": 600, "batch": 16, "lr": 1e-3},
+    **{"angle": 0.0, "shift": 0.0, "flips": False},
+}
 
 
 def _autoencoder(name: str, title: str, gap: str, smoke: Mapping[str, Any], many_numbers: bool) -> TableRow:
@@ -247,20 +251,29 @@ _ALL = (
         "seg320_wr50", "WideResNet-50 at 320 px, for segmentation", 0.01, size=320, options={"neighbourhood": 5, "neighbours": 3}
     ),
     _ensemble("seg320_ens", "three networks at 320 px, for segmentation", 320),
-    _whole(
+    TableRow(
         "expvae",
         "vis. expl. VAE",
+        "expvae",
+        Recipe("expvae", PIXELS),
         "From its own paper, whose code for these pictures was never released; an attempt to repeat it fell short.",
+        pixels_at="full256",
+        smoke=Recipe("expvae", PIXELS, SMOKE_SIZE, (), {**_SMOKE_CUTS, "latent": 32, "steps": 400, "batch": 8}),
     ),
     _autoencoder(
         "ae_ssim",
         "AE_SSIM",
         "From the papers of MVTec AD (pixels) and of Student (PRO), prepared differently for each category.",
-        {"crop": 64, "stride": 64, "width": 16, "latent": 64, "steps": 600, "batch": 16, "lr": 1e-3, "shift": 0.0, "angle": 0.0}
-        | {"flips": False},
+        _SMOKE_CUTS,
         many_numbers=True,
     ),
-    _whole("gamma_vae_grad", "γ-VAE + grad.", "From its own paper, with pictures prepared as for AE_SSIM."),
+    _autoencoder(
+        "gamma_vae_grad",
+        "γ-VAE + grad.",
+        "From its own paper, with pictures prepared as for AE_SSIM.",
+        {**_SMOKE_CUTS, "steps": 1200, "iterations": 25},
+        many_numbers=False,
+    ),
     _whole("student", "Student", "From its own paper: the variant of one scale, 65 px; that of several scales has 91.4."),
 )
 ROWS: dict[str, TableRow] = {row.name: row for row in _ALL}
