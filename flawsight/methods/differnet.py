@@ -41,9 +41,9 @@ BETAS, EPSILON, WEIGHT_DECAY = (0.8, 0.8), 1e-4, 1e-5  # of Adam
 @dataclass(frozen=True)
 class DifferNetParams(LearnedParams):
     """blocks, width: of the flow, and of its hidden layers. scales: sizes at which a picture is looked at, each half the one
-    before. turns: of each picture of a batch. kept_turns: of each good picture, to draw from. judged_turns: of a picture that is judged.
-    angle: degrees that a picture may be turned by, either way. dark: of what turning uncovers, standard deviations below the
-    network's mean. standardise: whether each average is divided by its spread over the good pictures, after its mean was
+    before. turns: of each picture of a batch. kept_turns: of each good picture, to draw from. judged_turns: of a picture that is
+    judged. angle: degrees that a picture may be turned by, either way. dark: of what turning uncovers, standard deviations below
+    the network's mean. standardise: whether each average is divided by its spread over the good pictures, after its mean was
     subtracted. The others: see LearnedParams.
     """
 

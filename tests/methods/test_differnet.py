@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ torch = pytest.importorskip("torch")
 
 from flawsight.errors import DataError, UsageError  # noqa: E402
 from flawsight.methods import make  # noqa: E402
-from flawsight.methods.base import Method  # noqa: E402
+from flawsight.methods.base import Method, make_params  # noqa: E402
+from flawsight.methods.differnet import DifferNet, DifferNetParams  # noqa: E402
 from flawsight.metrics import auroc  # noqa: E402
 from flawsight.parts import flows  # noqa: E402
 from flawsight.types import Float  # noqa: E402
@@ -94,6 +96,24 @@ def test_the_score_is_the_mean_square_of_what_the_flow_makes_of_turned_pictures(
         with torch.no_grad():
             z.append(made[0](torch.from_numpy(seen[None].astype(np.float32)))[0].numpy())
     np.testing.assert_allclose(fitted.score(picture[None]).image[0], np.square(z).mean(), rtol=2e-4)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    """The pictures are the same, but not what it learns of them."""
+
+    class Darker(Cells):
+        def features(self, images: Float) -> list[Float]:
+            return [images / 2]
+
+    pictures = plain(bent(4, 0))
+    first, other = (
+        DifferNet(make_params(DifferNetParams, {**SMALL, "steps": 2}, "differnet"), one)  # type: ignore[arg-type]
+        for one in (Cells(), Darker())
+    )
+    first.fit_kept(pictures, [0, 1, 2, 3], tmp_path)
+    first.fit_kept(pictures, [0, 1, 2, 3], tmp_path)
+    with pytest.raises(UsageError, match="a checkpoint of this training was needed"):
+        other.fit_kept(pictures, [0, 1, 2, 3], tmp_path)
 
 
 def test_a_picture_too_small_for_its_scales_is_refused() -> None:

@@ -12,8 +12,11 @@ torch = pytest.importorskip("torch")
 from flawsight.parts import flows  # noqa: E402
 
 
-def flow(dims: int, grown: float = 3.0) -> Any:
-    """Of three blocks whose weights are larger than at first, so that factors and shifts are far from none."""
+def flow(dims: int, grown: float = 2.0) -> Any:
+    """Of three blocks whose weights are larger than at first, so that factors and shifts are far from none.
+
+    Larger still, the derivatives' own determinant loses its digits: they are then nearly singular.
+    """
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
         made = flows.Flow(dims, 3, 32)
