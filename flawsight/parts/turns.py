@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 from flawsight.types import Float
 
 
 def turned(image: Float, degrees: float, beyond: float) -> Float:
     """The picture [C,h,w] turned counterclockwise, of the same size: float32 [C,h,w]. beyond: the value of what was outside it."""
+    from PIL import Image
+
     return np.stack(
         [
             np.asarray(Image.fromarray(channel).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=beyond), np.float32)
