@@ -50,10 +50,16 @@ TORCH = {
     "flawsight.parts.augment",
     "flawsight.parts.autoencoder",
     "flawsight.parts.descend",
+    "flawsight.parts.energy",
     "flawsight.parts.export",
     "flawsight.parts.ssim",
+    "flawsight.parts.wide_resnet",
 }  # the only rooms where it is, entered by functions alone
-LEARNERS = {"flawsight.methods.ae_ssim"}  # methods that learn by gradient: torch inside their functions
+LEARNERS = {
+    "flawsight.methods.ae_ssim",
+    "flawsight.methods.dsebm",
+    "flawsight.methods.geotrans",
+}  # methods that learn by gradient: torch inside their functions
 
 each_module = pytest.mark.parametrize("module", MODULES)
 

@@ -8,7 +8,9 @@ from flawsight.backbones import Backbone
 from flawsight.errors import UnknownName
 from flawsight.methods.ae_ssim import AESSIM
 from flawsight.methods.base import Method, make_params
+from flawsight.methods.dsebm import DSEBM
 from flawsight.methods.ensemble import Ensemble
+from flawsight.methods.geotrans import GeoTrans
 from flawsight.methods.mahalanobis_ad import MahalanobisAD
 from flawsight.methods.ocsvm import OCSVM
 from flawsight.methods.padim import PaDiM
@@ -16,7 +18,7 @@ from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.spade import SPADE
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM, AESSIM)
+    method.name: method for method in (PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM, AESSIM, DSEBM, GeoTrans)
 }
 
 
