@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flawsight import cli
+from flawsight.methods import METHODS
 from flawsight.metrics import METRICS
 from flawsight.report import grids
 from flawsight.tables.planning import Request
@@ -111,11 +112,15 @@ def test_measured_beside_published(plate: Path, tmp_path: Path) -> None:
     assert again.stdout == result.stdout
 
 
-def test_rows_that_cannot_run_are_listed_and_nothing_at_all_exits_with_1(plate: Path, tmp_path: Path) -> None:
-    result = run("--data", plate, "--out", tmp_path, "--methods", "geotrans", "ganomaly")
+def test_rows_that_cannot_run_are_listed_and_nothing_at_all_exits_with_1(
+    plate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ocsvm", "mahalanobis_ad"):
+        monkeypatch.delitem(METHODS, name)
+    result = run("--data", plate, "--out", tmp_path, "--methods", "ocsvm", "mahalanobis_ad")
     assert result.exit_code == 1
-    assert "not run: geotrans: there is no method 'geotrans' in this flawsight" in result.stdout
-    assert "GANomaly (not run)" in result.stdout
+    assert "not run: ocsvm: there is no method 'ocsvm' in this flawsight" in result.stdout
+    assert "MahalanobisAD (not run)" in result.stdout
 
 
 def test_few_good_pictures(plate: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pooling, enlarging and blurring of grids as matrices.
+"""Pooling, resizing and blurring of grids as matrices.
 
 Each of these is linear and acts on rows and columns alike, so on a map X it is A X Bᵀ with one small matrix for each side, and
 doing one after another is multiplying the matrices first. All are built once per size and kept.
@@ -41,6 +41,24 @@ def bilinear(n: int, size: int) -> Float:
     if n > 1:
         matrix[np.arange(size), left + 1] += at - left
     return _frozen(matrix)
+
+
+@lru_cache(maxsize=64)
+def antialiased(n: int, size: int) -> Float:
+    """Resizing from n to `size` pixels as Pillow's "bilinear" does: where it shrinks, each is a weighted mean of all under it.
+
+    float32 [size,n].
+    """
+    reach = max(1.0, n / size)
+    at = (np.arange(size)[:, None] + 0.5) * n / size - 0.5
+    weights = np.clip(1 - np.abs(np.arange(n) - at) / reach, 0, None)
+    return _frozen(weights / weights.sum(1, keepdims=True))
+
+
+def to_square(image: Float, side: int) -> Float:
+    """A picture [C,h,w] brought to [C,side,side], its aspect ratio given up; as it is where it has that size."""
+    high, wide = image.shape[1:]
+    return image if high == wide == side else apply(image, antialiased(high, side), antialiased(wide, side))
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""Pooling, enlarging and blurring as matrices, against the same done with scipy and torch."""
+"""Pooling, resizing and blurring as matrices, against the same done with scipy, torch and Pillow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
 from flawsight.parts import resample
@@ -106,3 +107,20 @@ def test_shared_matrices_cannot_be_written_to(make: Callable[[], Float]) -> None
     assert make() is matrix
     with pytest.raises(ValueError, match="read-only"):
         matrix[0, 0] = 9
+
+
+@pytest.mark.parametrize(("n", "size"), [(96, 32), (208, 64), (100, 37), (20, 64), (5, 5), (33, 32)])
+def test_antialiased_is_pillows(n: int, size: int) -> None:
+    values = draw(n, 3)
+    expected = np.asarray(Image.fromarray(values).resize((3, size), Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(resample.antialiased(n, size) @ values, expected, atol=1e-5)
+
+
+def test_to_square_gives_up_the_ratio_and_leaves_what_fits() -> None:
+    picture = draw(3, 48, 80)
+    found = resample.to_square(picture, 32)
+    assert (found.shape, found.dtype) == ((3, 32, 32), np.float32)
+    for mine, channel in zip(found, picture, strict=True):
+        expected = Image.fromarray(channel).resize((32, 32), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(mine, np.asarray(expected), atol=1e-5)
+    assert resample.to_square(found, 32) is found

@@ -12,6 +12,7 @@ import pytest
 from flawsight import image
 from flawsight.datasets import open_dataset
 from flawsight.errors import DataError, UnknownName, UsageError
+from flawsight.methods import METHODS
 from flawsight.tables import planning
 from flawsight.tables.planning import Request, categories_of, drawn, make_work, why_no_reproduction
 
@@ -61,13 +62,14 @@ def test_every_cell_is_a_row_a_category_and_a_seed(make_request: MakeRequest) ->
     assert {(cell.judging.pixels_at, cell.judging.mask_rule) for cell in work.cells} == {("crop", "trunc")}
 
 
-def test_rows_that_cannot_run_say_why(make_request: MakeRequest) -> None:
-    work = make_work(make_request(methods=("geotrans", "patchcore_1", "ens224"), tables=("S1", "R")))
+def test_rows_that_cannot_run_say_why(make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(METHODS, "ocsvm")
+    work = make_work(make_request(methods=("ocsvm", "patchcore_1", "ens224"), tables=("S1", "R")))
     assert sorted(cell.row for cell in work.cells) == ["ens224", "patchcore_1"]
     ensemble = next(cell for cell in work.cells if cell.row == "ens224")
     assert ensemble.plan.backbone_name == "efficientnet_lite0+efficientnet_lite2"
     assert ensemble.judging.ensemble_norm == "test"
-    assert work.not_run == [("geotrans", "", "there is no method 'geotrans' in this flawsight")]
+    assert work.not_run == [("ocsvm", "", "there is no method 'ocsvm' in this flawsight")]
 
 
 def test_a_category_whose_masks_are_missing_does_not_stop_the_others(

@@ -1,0 +1,79 @@
+"""The energy's gradient beside autograd's, and the loss's own gradient through it beside differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from flawsight.backbones.onnx import Graph  # noqa: E402
+from flawsight.parts import export  # noqa: E402
+from flawsight.parts.energy import Energy, Steepness, restored  # noqa: E402
+
+
+def energy(side: int, seed: int = 0) -> Energy:
+    """One with weights, b and normalisation as after a training: nothing is 0 or 1."""
+    torch.manual_seed(seed)
+    made = Energy(side, 4, 6).double()
+    made.b.data.normal_()
+    made.dense.weight.data.normal_()
+    for norm in made.norms:
+        norm.weight.data.uniform_(0.5, 2)
+        norm.bias.data.normal_()
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    return made.eval()
+
+
+@pytest.mark.parametrize("side", [16, 32, 64])
+def test_the_gradient_is_autograd_s(side: int) -> None:
+    made, pictures = energy(side), torch.randn(3, 3, side, side, dtype=torch.double)
+    x = pictures.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(made(x).sum(), x)
+    assert (expected - (pictures - made.b)).abs().max() > 0.01  # the encoder has its part in it
+    torch.testing.assert_close(Steepness(made).gradient(pictures), expected)
+    torch.testing.assert_close(Steepness(made)(pictures), (expected**2).sum((1, 2, 3)))
+    torch.testing.assert_close(restored(made, pictures), pictures - expected)
+
+
+def test_the_energy_is_its_formula() -> None:
+    made, pictures = energy(16), torch.randn(2, 3, 16, 16, dtype=torch.double)
+    code = pictures
+    for layer, norm in zip(made.layers, made.norms, strict=True):
+        code = norm(layer(torch.nn.functional.pad(code, (0, 1, 0, 1)))).clamp(min=0)
+    assert code.shape[1:] == (8, 4, 4)
+    code = made.dense(code.flatten(1)).clamp(min=0)
+    expected = [((x - made.b) ** 2).sum() / 2 - h.sum() for x, h in zip(pictures, code, strict=True)]
+    torch.testing.assert_close(made(pictures), torch.stack(expected))
+
+
+def test_the_loss_reaches_the_weights_through_the_gradient() -> None:
+    made, pictures = energy(16), torch.randn(2, 3, 16, 16, dtype=torch.double)
+
+    def loss() -> torch.Tensor:
+        return (restored(made, pictures) ** 2).mean()
+
+    loss().backward()
+    for weights in (made.dense.weight, made.layers[0].weight, made.norms[1].weight, made.b):
+        slope, at = weights.grad.flatten(), int(weights.grad.abs().argmax())
+        assert slope[at] != 0
+        values, step = weights.data.flatten().clone(), 1e-6
+        both = []
+        for sign in (1, -1):
+            moved = values.clone()
+            moved[at] += sign * step
+            weights.data = moved.view_as(weights)
+            both.append(float(loss().detach()))
+        weights.data = values.view_as(weights)
+        assert (both[0] - both[1]) / (2 * step) == pytest.approx(float(slope[at]), rel=1e-4)
+
+
+def test_both_leave_torch_as_graphs() -> None:
+    made = energy(32).float()
+    pictures = torch.randn(3, 3, 32, 32)
+    for network in (made, Steepness(made)):
+        with torch.no_grad():
+            expected = network(pictures).numpy()
+        found = Graph(export.graph(network, pictures[:1]).tobytes())({"pictures": pictures.numpy()})[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
