@@ -44,4 +44,5 @@ def _start(log_shares: Exact, mean_log: Exact) -> Exact:
     """The mean shares times what their sum would be if ψ(x) were log x − γ / x, with γ Euler's constant: near, and easy to tell."""
     mean = np.exp(log_shares).mean(0)
     spread = (mean * (np.log(mean) - mean_log)).sum()
-    return mean * ((len(mean) - 1) * np.euler_gamma / max(spread, np.finfo(float).tiny))
+    start: Exact = mean * ((len(mean) - 1) * np.euler_gamma / max(spread, np.finfo(float).tiny))
+    return start
