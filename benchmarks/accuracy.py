@@ -71,7 +71,7 @@ def told(runs: list[dict[str, float]]) -> list[str]:
         return statistics.mean(got[key] for got in runs)
 
     def percent(key: str) -> str:
-        if key not in runs[0]:
+        if runs[0].get(key) is None:
             return "–"
         spread = f" ± {100 * statistics.stdev(got[key] for got in runs):.2f}" if len(runs) > 1 else ""
         return f"{100 * mean(key):.2f}{spread}"

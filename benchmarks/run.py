@@ -25,9 +25,9 @@ CORE = HERE.parent / ".venv/bin/python"  # of the environment that `make demo` s
 # core environment's Python, where there is one.
 BENCHMARKS: dict[str, str] = {
     "coreset": "--good 128 --rows 100000 --compared 1000 --rounds 3",
-    "neighbours": "--rounds 9",
+    "neighbours": "--rounds 21",
     "pixels": "--timed 2",
-    "growth": "--pictures 15,30,60,120,240 --rounds 3 --svg {folder}/growth.svg",
+    "growth": "--pictures 50,100,200,400,800,1600,3200 --svg {folder}/growth.svg",
     "footprint": "--rounds 5 --python {core}",
 }
 

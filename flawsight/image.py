@@ -38,6 +38,7 @@ TURNS = {  # its values and Pillow's names for what makes the picture upright; f
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
+PNG_EXIF, PNG_XMP = (b"eXIf", b"Raw profile type exif"), b"XML:com.adobe.xmp\0"  # where a PNG may tell its orientation
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # no others are tried: Pillow would run Ghostscript for EPS
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif")
 
@@ -114,8 +115,9 @@ def _read_mask(path: Path) -> Mask:
 def size_hw(path: Path) -> tuple[int, int]:
     """The upright picture's (high, wide), as `read` gives it, without decoding it where its format allows. Raises PictureError."""
     name = name_of(path)
-    with _open(_bytes(path, name), name) as picture, _explained(name):
-        turned = _orientation(picture) >= 5
+    data = _bytes(path, name)
+    with _open(data, name) as picture, _explained(name):
+        turned = _may_be_turned(picture, data) and _orientation(picture) >= 5
         return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
@@ -225,6 +227,14 @@ def _upright(picture: Image.Image, name: str) -> Image.Image:
     picture.load()
     turn = TURNS.get(_orientation(picture))
     return picture.transpose(Image.Transpose[turn]) if turn else picture
+
+
+def _may_be_turned(picture: Image.Image, data: bytes) -> bool:
+    """False of a PNG in whose bytes no orientation is told: Pillow decodes the whole of it to look for one, which may come last."""
+    if picture.format != "PNG" or any(mark in data for mark in PNG_EXIF):
+        return True
+    _, told, xmp = data.partition(PNG_XMP)
+    return bool(told) and (not xmp.startswith(b"\0") or b"Orientation" in xmp)  # not 0: it is compressed
 
 
 def _orientation(picture: Image.Image) -> int:

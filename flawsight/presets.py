@@ -117,7 +117,21 @@ def _padim(what: str, backbone: str, levels: tuple[str, ...], dims: int) -> Pres
 
 # 10,000 cuts seen 200 times, 128 at once; see tables/rows.py for what differs between categories.
 _AE_SSIM = {"latent": 100, "width": 32, "steps": 15625, "batch": 128, "lr": 2e-4, "flips": True}
+_GAMMA_VAE = {**_AE_SSIM, "steps": 23437, "lr": 1e-4, "alpha": 0.5, "weight": 0.05, "iterations": 100}  # 300 times
 _TEXTURES, _OBJECTS = {"crop": 128, "stride": 32, "angle": 180.0}, {"crop": 256, "stride": 256, "angle": 10.0, "shift": 0.02}
+
+# 512 times 240 pictures, 8 at once; turned and mirrored as the replication does.
+_EXPVAE = {
+    "crop": 256,
+    "stride": 256,
+    "latent": 32,
+    "width": 64,
+    "steps": 15360,
+    "batch": 8,
+    "lr": 1e-4,
+    "angle": 10.0,
+    "flips": True,
+}
 
 
 def _autoencoder(what: str, method: str, options: Mapping[str, Any], size: int) -> Preset:
@@ -174,7 +188,24 @@ PRESETS: dict[str, Preset] = {
         preprocess={"size": 448, "filter": "bilinear"},
         options={"nu": 0.1, "gamma": 0.0, "scales": 3, "pca": 0.0},
     ),
+    # 192 epochs of the 240 pictures or so that a category has, 24 at once.
+    "differnet": Preset(
+        "DifferNet of table S1: the whole picture at 448, 224 and 112 pixels, turned all the way",
+        method="differnet",
+        backbone="alexnet",
+        levels=("features",),
+        preprocess={"size": 448, "filter": "bilinear"},
+        options={
+            **{"blocks": 8, "width": 2048, "scales": 3, "turns": 4, "kept_turns": 64, "judged_turns": 64, "angle": 180.0},
+            **{"dark": 2.0, "standardise": False, "steps": 192 * 10, "batch": 24, "lr": 2e-4},
+        },
+    ),
     "ae_ssim": _autoencoder("AE_SSIM of tables S2 and S3, objects", "ae_ssim", {**_AE_SSIM, **_OBJECTS}, 256),
+    "gamma_vae_grad": _autoencoder("γ-VAE + grad. of table S2, objects", "gamma_vae_grad", {**_GAMMA_VAE, **_OBJECTS}, 256),
+    "gamma_vae_grad_textures": _autoencoder(
+        "γ-VAE + grad. of table S2, textures", "gamma_vae_grad", {**_GAMMA_VAE, **_TEXTURES}, 512
+    ),
+    "expvae": _autoencoder("vis. expl. VAE of table S2", "expvae", _EXPVAE, 256),
     # Epochs of a category's good pictures, which tables/rows.py counts; here of 242, the mean of MVTec AD's categories.
     "dsebm": _autoencoder("DSEBM of table S1", "dsebm", {"side": 64, "width": 64, "steps": 378, "batch": 128, "lr": 1e-3}, 64),
     "geotrans": _autoencoder(

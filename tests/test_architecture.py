@@ -47,17 +47,24 @@ TORCH = {
     "flawsight.backbones.torch",
     "flawsight.backbones.gpu",
     "flawsight.parts.gpu",
+    "flawsight.parts.attention",
     "flawsight.parts.augment",
     "flawsight.parts.autoencoder",
     "flawsight.parts.descend",
     "flawsight.parts.energy",
     "flawsight.parts.export",
+    "flawsight.parts.flows",
+    "flawsight.parts.projection",
     "flawsight.parts.ssim",
+    "flawsight.parts.variational",
     "flawsight.parts.wide_resnet",
 }  # the only rooms where it is, entered by functions alone
 LEARNERS = {
     "flawsight.methods.ae_ssim",
+    "flawsight.methods.differnet",
     "flawsight.methods.dsebm",
+    "flawsight.methods.expvae",
+    "flawsight.methods.gamma_vae_grad",
     "flawsight.methods.geotrans",
 }  # methods that learn by gradient: torch inside their functions
 

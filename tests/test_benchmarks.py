@@ -45,12 +45,24 @@ def test_neighbours() -> None:
     assert "7056 of 7056 nearest rows are the same" in text
 
 
+def test_jpeg() -> None:
+    text = run("jpeg", "--good", "4", "--size", "128", "--rounds", "1")
+    assert [row[0] for row in rows(text)] == ["way", "whole", "halved"]
+    assert "the score by" in text
+
+
 def test_pixels() -> None:
     _, sort, bins, *loops = rows(run("pixels", "--pictures", "4", "--size", "64", "--timed", "1"))
     assert len(loops) == 2
     assert float(sort[-1]) == 0
     for one, other in zip(sort[4:6], bins[4:6], strict=True):
         assert abs(float(one) - float(other)) <= float(bins[-1]) + 1e-6
+
+
+def test_accuracy_of_whole_pictures_alone(plate: Path) -> None:
+    _, row = rows(run("accuracy", plate, "--only", "default", "--size", "64", "--no-masks"))
+    assert 0 <= float(row[1]) <= 100
+    assert row[2:4] == ["–", "–"]
 
 
 @pytest.mark.parametrize("seeds", [0, 2])

@@ -169,7 +169,8 @@ def test_fit_takes_options(plate: Path, tmp_path: Path) -> None:
 
 def test_fit_says_before_what_it_will_need(plate: Path, tmp_path: Path) -> None:
     result = run("fit", plate / "train/good", "-o", tmp_path / "x.flaw", "--size", 64)
-    assert re.match(r"8 pictures: about \d+ s, \d+ MB of memory \(may take .*\)\nThe bank: 51 × 152, 0\.0 MB; then", result.stderr)
+    told = r"8 pictures: about \d+ s, [\d.]+ [MG]B of memory \(may take .*\)\nThe bank: 51 × 152, 0\.0 MB; then"
+    assert re.match(told, result.stderr)
     assert result.stderr.endswith(" ms a picture\n")
 
 

@@ -50,11 +50,11 @@ def test_list_names_every_network_and_its_file(folder: Path, weights: Path) -> N
 
 
 def test_import_then_verify(folder: Path, weights: Path) -> None:
-    assert run("backbones", "verify").stdout.count("whole") == 2  # the embedded ones alone
+    assert run("backbones", "verify").stdout.count("whole") == 3  # those in the package alone
     result = run("backbones", "import", "resnet18", weights)
     kept = folder / "weights" / "resnet18-f37072fd.pth"
     assert (result.exit_code, kept.read_bytes()) == (0, b"weights")
-    assert run("backbones", "verify").stdout.count("whole") == 3
+    assert run("backbones", "verify").stdout.count("whole") == 4
     kept.write_bytes(b"Weights")
     for asked in ([], ["resnet18"]):
         result = run("backbones", "verify", *asked)

@@ -311,7 +311,7 @@ def test_every_preset_fits(preset: str) -> None:
     learns = "steps" in PRESETS[preset].options
     more: dict[str, Any] = {"coreset_ratio": 0.5} if keeps_a_bank else {}  # 1 % of so few patches cannot score the others
     if learns:
-        more = {"steps": 1, "batch": 2}
+        more = {"steps": 1, "batch": 2, **({"width": 4} if "width" in PRESETS[preset].options else {})}
     pictures = [pixels(i) for i in range(5)]  # as many as MahalanobisAD has folds
     backbone = PIXELS if PRESETS[preset].backbone == PIXELS else SMALLEST
     model = fit(pictures, Plan(preset=preset, backbone=backbone, size=64, options=more))

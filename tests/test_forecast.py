@@ -120,17 +120,17 @@ def test_an_estimate_says_what_the_fit_then_is(good: Path) -> None:
 
 def test_seconds_grow_as_the_work_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    tried, need = forecast._Tried(0.02, 0.002, 0.01, 0.015, 500, 1e-9), Need(100, 100, 0.1, 1000)
+    tried, need = forecast._Tried(0.02, 0.002, 0.01, 0.015, 500, 0.02, 10**7), Need(100, 100, 0.1, 1000)
     space = Room(10**12, 0, 100_000, need)
     seconds = forecast._seconds(tried, space, 250, 1, 0.5)
     assert seconds["checking pictures"] == pytest.approx(250 * 0.022 / 2)
     assert seconds["looking at pictures"] == pytest.approx(250 * (0.01 + 0.012 / 2))  # half of them need not be read again
-    assert seconds["choosing patches"] == pytest.approx(1e-9 * 100_000 * 1000)
+    assert seconds["choosing patches"] == pytest.approx(0.02 * 10**forecast.GROWTH)  # ten times the pairs
     assert seconds["scoring good pictures"] == pytest.approx(250 * 2 * 0.005)  # twice the bank that was tried
     small = Room(need.at_once(50_000), 0, 100_000, need)
     again = forecast._seconds(tried, small, 250, 3, 0.5)
     assert again["looking at pictures"] == seconds["looking at pictures"]
-    assert again["choosing patches"] == pytest.approx(1e-9 * 125_000 * 1000)  # the last choice is from half of what is held
+    assert again["choosing patches"] == pytest.approx(0.02 * 12.5**forecast.GROWTH)  # the last choice is from half of what is held
     assert again["scoring good pictures"] == pytest.approx(seconds["scoring good pictures"] + seconds["looking at pictures"])
     need = Need(1000, 100, 0.01, 1000, projected=True)
     space = Room(need.of_projections(100_000), 0, 100_000, need)

@@ -40,6 +40,8 @@ PUBLISHED: dict[str, tuple[Any, ...]] = {
 # of other methods: network, levels, filter, resize, size, what is published of their params
 NINE = ("stem", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "stage7", "head")
 SPADE = {"neighbours": 50, "patch_neighbours": 1, "distance": "sqeuclidean", "blur_sigma": 4.0}
+FLOW = {"blocks": 8, "width": 2048, "scales": 3, "turns": 4, "judged_turns": 64, "angle": 180.0, "standardise": False}
+TRAINED = {"steps": 192 * 10, "batch": 24, "lr": 2e-4}
 OTHERS: dict[str, tuple[Any, ...]] = {
     "spade": (WR50, (*THREE, "layer4"), "bilinear", 256, 224, {**SPADE, "pyramid": "concat"}),
     "spade_per_level": (WR50, (*THREE, "layer4"), "bilinear", 256, 224, {**SPADE, "pyramid": "per_level"}),
@@ -49,6 +51,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "padim_star_19": ("efficientnet_b5", ("block7", "block19", "block26"), "bicubic", 256, 224, {"dims": 0, "epsilon": 0.01}),
     "mahalanobis_ad": ("efficientnet_b4", NINE, "bilinear", None, 384, {"folds": 5}),
     "ocsvm": ("alexnet", ("features",), "bilinear", None, 448, {"nu": 0.1, "gamma": 0.0, "scales": 3}),
+    "differnet": ("alexnet", ("features",), "bilinear", None, 448, {**FLOW, **TRAINED}),
 }
 # of methods that learn from the picture itself: size, what is published of their params
 FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
@@ -58,6 +61,11 @@ FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
     "dsebm": (64, {"side": 64, "width": 64, "steps": 200 * 242 // 128, "batch": 128, "lr": 1e-3}),
     "geotrans": (64, {"side": 64, "depth": 16, "width": 8, "steps": 3 * 72 * 242 // 128, "batch": 128, "lr": 1e-3}),
 }
+FROM_PIXELS["expvae"] = 256, {"crop": 256, "latent": 32, "width": 64, "steps": 512 * 240 // 8, "batch": 8, "lr": 1e-4}
+for textures in ("", "_textures"):
+    size, options = FROM_PIXELS[f"ae_ssim{textures}"]
+    own = {"steps": 300 * 10_000 // 128, "lr": 1e-4, "alpha": 0.5, "weight": 0.05, "iterations": 100}
+    FROM_PIXELS[f"gamma_vae_grad{textures}"] = size, {**options, **own}
 LEARNED = {  # from so many pictures: what is kept and in which shape; "spade" keeps the same and takes long
     "spade_per_level": (2, "maps.2", (2 * 14 * 14 * 1024,)),
     "padim": (4, "factors", (56 * 56, 4, 550)),

@@ -103,6 +103,18 @@ def maximum() -> onnx.ModelProto:
     return model("maximum", nodes, inputs, [helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q"])])
 
 
+def group_maxima() -> onnx.ModelProto:
+    """queries [Q,D], columns [D,N], groups: 0, −1 and a number n that divides N → the maximum of q·c over each n columns: [Q,G]."""
+    nodes = [
+        helper.make_node("MatMul", ["queries", "columns"], ["closeness"]),
+        helper.make_node("Reshape", ["closeness", "groups"], ["grouped"]),
+        helper.make_node("ReduceMax", ["grouped"], ["maxima"], axes=[2], keepdims=0),
+    ]
+    inputs: Sizes = {"queries": ["Q", "D"], "columns": ["D", "N"], "groups": [3]}
+    maxima = helper.make_tensor_value_info("maxima", TensorProto.FLOAT, ["Q", "G"])
+    return model("group_maxima", nodes, inputs, [maxima], kinds={"groups": TensorProto.INT64})
+
+
 def distances() -> onnx.ModelProto:
     """rows [N,D], norms [N,1] squared → squared distances between all rows: [N,N]."""
     nodes = [
@@ -150,7 +162,7 @@ def model(
     return made
 
 
-GRAPHS = (block_maxima, sketches, closest, closest_each, maximum, distances, both_sides)
+GRAPHS = (block_maxima, sketches, closest, closest_each, maximum, group_maxima, distances, both_sides)
 
 
 def main() -> None:

@@ -23,45 +23,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy import ndimage
 
 from flawsight.backbones.onnx import Graph
-from flawsight.methods.base import Arrays, check
-from flawsight.methods.learned import Learned, LearnedParams
+from flawsight.methods.base import Arrays
+from flawsight.methods.learned import CutParams, Learned
 from flawsight.parts import windows
 from flawsight.types import Float
 
 if TYPE_CHECKING:
     from flawsight.parts.descend import Run
 
-SIDES = (64, 128, 256, 512)  # as in parts.autoencoder
 WEIGHT_DECAY = 1e-5
 SMOOTHED = 11  # pixels, of the mean before the maximum
 
 
 @dataclass(frozen=True)
-class AESSIMParams(LearnedParams):
-    """crop: side of the cuts, 64, 128, 256 or 512 pixels. stride: pixels from window to window. latent: d. width: channels of the
-    first layers. angle, shift, flips: of cuts, see parts.augment.Variety. The others: see LearnedParams.
-    """
-
-    crop: int = 128
-    stride: int = 32
-    latent: int = 100
-    width: int = 32
-    angle: float = 0.0
-    shift: float = 0.0
-    flips: bool = False
+class AESSIMParams(CutParams):
+    """See CutParams; latent: d."""
 
     def __post_init__(self) -> None:
-        p = "ae_ssim: "
-        self.check_training(p)
-        check(self.crop in SIDES, p + "crop", f"one of {', '.join(map(str, SIDES))}", self.crop)
-        check(1 <= self.stride <= self.crop, p + "stride", f"1 to crop, {self.crop}", self.stride)
-        check(self.latent >= 1, p + "latent", "≥ 1", self.latent)
-        check(self.width >= 1, p + "width", "≥ 1", self.width)
-        check(0 <= self.angle <= 180, p + "angle", "0 to 180", self.angle)
-        check(0 <= self.shift < 1, p + "shift", "0 or more and below 1", self.shift)
+        self.check_cuts("ae_ssim: ")
 
 
 class AESSIM(Learned):
@@ -99,5 +80,7 @@ class AESSIM(Learned):
         self._network = Graph(self._state["network"].tobytes())
 
     def _judge(self, image: Float) -> tuple[float, Float]:
+        from scipy import ndimage
+
         heat = windows.mean_map(image, self.params.crop, self.params.stride, lambda cuts: self._network({"pictures": cuts})[0])
         return float(ndimage.uniform_filter(heat, SMOOTHED).max()), heat

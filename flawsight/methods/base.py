@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.backbones import Backbone, BackboneCard
-from flawsight.errors import UnknownName, UsageError
+from flawsight.errors import DataError, UnknownName, UsageError
 from flawsight.parts.streaming import Need
 from flawsight.types import Float, Scores
 
@@ -162,6 +162,20 @@ def last_at_strides(card: BackboneCard, strides: Sequence[int]) -> tuple[str, ..
 def averages(backbone: Backbone, image: Float) -> list[Float]:
     """Each level of one picture [3,h,w] averaged over the picture: float32 [C] each."""
     return [level[0].mean((1, 2), dtype=np.float64).astype(np.float32) for level in backbone.features(image[None])]
+
+
+def scaled_averages(backbone: Backbone, image: Float, scales: int, where: str) -> Float:
+    """All averages of a picture [3,h,w], size by size: float32 [D]. A smaller one has every second pixel, then every fourth.
+
+    Raises DataError for a picture too small.
+    """
+    steps = [2**scale for scale in range(scales)]
+    if min(image.shape[1:]) < 16 * steps[-1]:
+        raise DataError(
+            f"{where}: scales={scales} needs pictures of {16 * steps[-1]} pixels on each side; the network gets "
+            f"{image.shape[2]}×{image.shape[1]}. Ask for a larger size or fewer scales."
+        )
+    return np.concatenate([level for step in steps for level in averages(backbone, np.ascontiguousarray(image[:, ::step, ::step]))])
 
 
 class Judged(NamedTuple):

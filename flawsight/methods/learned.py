@@ -26,6 +26,7 @@ from flawsight.types import Float, Scores
 if TYPE_CHECKING:
     from flawsight.parts.descend import Run
 
+SIDES = (64, 128, 256, 512)  # of cuts: what networks that halve them again and again take
 CONSTANT = 1e-6  # relative difference between scores under which they are all the same
 
 
@@ -49,6 +50,32 @@ class LearnedParams:
         check(0 < self.lr < 1, where + "lr", "above 0 and below 1", self.lr)
         check(0 <= self.held_out < 1, where + "held_out", "a share, 0 or more and below 1", self.held_out)
         check(self.seed >= 0, where + "seed", "≥ 0", self.seed)
+
+
+@dataclass(frozen=True)
+class CutParams(LearnedParams):
+    """Of methods that look at square cuts. crop: their side, 64, 128, 256 or 512 pixels. stride: pixels from window to window when
+    a picture is judged. latent: numbers that a cut is reduced to. width: channels of the first layers. angle, shift, flips: of
+    cuts, see parts.augment.Variety. The others: see LearnedParams.
+    """
+
+    crop: int = 128
+    stride: int = 32
+    latent: int = 100
+    width: int = 32
+    angle: float = 0.0
+    shift: float = 0.0
+    flips: bool = False
+
+    def check_cuts(self, where: str) -> None:
+        """Raise UsageError unless these, and those of LearnedParams, are right."""
+        self.check_training(where)
+        check(self.crop in SIDES, where + "crop", f"one of {', '.join(map(str, SIDES))}", self.crop)
+        check(1 <= self.stride <= self.crop, where + "stride", f"1 to crop, {self.crop}", self.stride)
+        check(self.latent >= 1, where + "latent", "≥ 1", self.latent)
+        check(self.width >= 1, where + "width", "≥ 1", self.width)
+        check(0 <= self.angle <= 180, where + "angle", "0 to 180", self.angle)
+        check(0 <= self.shift < 1, where + "shift", "0 or more and below 1", self.shift)
 
 
 class Learned:
@@ -81,8 +108,7 @@ class Learned:
     ) -> Float:
         """See LearnedMethod.fit_kept. Raises MissingExtra without torch."""
         for library in ("torch", "onnx"):
-            if find_spec(library) is None:
-                raise MissingExtra(f"methods: {self.name}, to be fitted", library, "torch")
+            needs(library, f"{self.name}, to be fitted")
         from flawsight.parts.descend import Run
 
         pictures, params = list(images), self.params
@@ -169,3 +195,9 @@ class Learned:
             raise LearningFailed(
                 f"{self.name}: a model that tells pictures apart was needed; {told}. Try another seed, a lower lr, more steps."
             )
+
+
+def needs(library: str, who: str) -> None:
+    """Raise MissingExtra unless that library of the extra `torch` is installed."""
+    if find_spec(library) is None:
+        raise MissingExtra(f"methods: {who}", library, "torch")

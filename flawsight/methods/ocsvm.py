@@ -29,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
-from flawsight.errors import DataError, MissingExtra, NotFitted
-from flawsight.methods.base import Arrays, Progress, averages, check, check_types
+from flawsight.errors import MissingExtra, NotFitted
+from flawsight.methods.base import Arrays, Progress, check, check_types, scaled_averages
 from flawsight.parts.folds import dealt
 from flawsight.types import Float, Scores
 
@@ -107,14 +107,19 @@ class OCSVM:
     def fit(self, images: Iterable[Float], groups: list[int], progress: Progress | None = None) -> Float:
         """See Method.fit. Raises MissingExtra without scikit-learn."""
         _ = _one_class_svm()  # before the network runs
-        vectors = np.stack([self._averages(image) for image in images])
+        vectors = np.stack([scaled_averages(self.backbone, image, self.params.scales, self.name) for image in images])
         self._machine = self._fit(vectors)
         return self._held_out(vectors, groups, progress)
 
     def score(self, images: Float) -> Scores:
         """See Scorer.score. Raises NotFitted."""
         machine = self._fitted
-        return Scores(np.array([machine.score(self._averages(image)) for image in images], np.float32))
+        return Scores(
+            np.array(
+                [machine.score(scaled_averages(self.backbone, image, self.params.scales, self.name)) for image in images],
+                np.float32,
+            )
+        )
 
     def state(self) -> Arrays:
         """_Machine's fields, float64."""
@@ -130,18 +135,6 @@ class OCSVM:
         if self._machine is None:
             raise NotFitted("ocsvm: it has not been fitted. Call fit on good pictures first.")
         return self._machine
-
-    def _averages(self, image: Float) -> Float:
-        """All averages of a picture [3,h,w], size by size: float32 [D]. A smaller one has every second pixel, then every fourth."""
-        steps = [2**scale for scale in range(self.params.scales)]
-        if min(image.shape[1:]) < 16 * steps[-1]:
-            raise DataError(
-                f"ocsvm: scales={self.params.scales} needs pictures of {16 * steps[-1]} pixels on each side; the network gets "
-                f"{image.shape[2]}×{image.shape[1]}. Ask for a larger size or fewer scales."
-            )
-        return np.concatenate(
-            [level for step in steps for level in averages(self.backbone, np.ascontiguousarray(image[:, ::step, ::step]))]
-        )
 
     def _fit(self, vectors: Float) -> _Machine:
         mean, scale = vectors.mean(0, dtype=np.float64), vectors.std(0, dtype=np.float64)

@@ -25,7 +25,7 @@ parts lie at any angle or are lit unlike the good ones; the map is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -35,14 +35,13 @@ from numpy.typing import NDArray
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import NotFitted
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, last_at_strides, stack
-from flawsight.parts import graphs, resample
+from flawsight.parts import galleries, resample
+from flawsight.parts.galleries import Index, MapOf, vectors
 from flawsight.types import Float, Scores
 
 STRIDES = (4, 8, 16)  # of the pyramid's levels: those of the paper's three
-BLOCK = 1024  # queries, and rows of a gallery picture, so that a block of their product stays near the cache
 CALIBRATED = 8  # good pictures from which the map's factor is found
-
-Index = NDArray[np.int64]
+SAMPLED = 16, 4096  # good pictures, and vectors of them together, from which it is found along what axes vectors are longest
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,7 @@ class SPADE:
         self._averages: Float | None = None  # [N,D]
         self._means: list[Float] = []  # [C] of each level, from which its vectors count
         self._levels: list[list[Float]] = []  # of each level the maps [C,h,w] of all pictures
+        self._axes: list[Float | None] = []  # of each level, or of all put together, see galleries
         self._factor = 1.0
 
     def fit(self, images: Iterable[Float], groups: list[int], progress: Progress | None = None) -> Float:
@@ -121,7 +121,7 @@ class SPADE:
         for level, mean in zip(self._levels, self._means, strict=True):
             for one in level:
                 one -= mean[:, None, None]
-        self._averages, self._factor = averages, 1.0
+        self._averages, self._factor, self._axes = averages, 1.0, self._main_axes()
         group = np.array(groups)
         galleries = [self._gallery(average, group == own) for average, own in zip(averages, group, strict=True)]
         held_out = np.array([self._image_score(distances) for _, distances in galleries], np.float32)
@@ -164,6 +164,7 @@ class SPADE:
             flat = np.split(arrays[f"maps.{number}"], ends[:-1])
             self._means.append(mean)
             self._levels.append([one.reshape(len(mean), *grid) for one, grid in zip(flat, grids, strict=True)])
+        self._axes = self._main_axes()
         return self
 
     @property
@@ -200,10 +201,8 @@ class SPADE:
         return float(distances.mean()) if len(distances) else np.nan
 
     def _judge(self, seen: _Seen, gallery: Index, distances: Float) -> Judged:
-        whole = self.params.pyramid == "concat"
-        queries = [_concat(seen.maps)] if whole else seen.maps
-        sources = [self._rows_of(gallery, None if whole else level) for level in range(len(queries))]
-        found = [self._nearest(query, rows_of, len(gallery)) for query, rows_of in zip(queries, sources, strict=True)]
+        queries = [_concat(seen.maps)] if self._whole else seen.maps
+        found = [self._nearest(query, gallery, space) for space, query in enumerate(queries)]
         heat = np.zeros(seen.input_hw, np.float32)
         sigma = float(self.params.blur_sigma)
         for query, nearest in zip(queries, found, strict=True):
@@ -218,72 +217,35 @@ class SPADE:
         source_cell = np.array(np.divmod(int(found[0].place[place]), source_grid[1]))
         return Judged(self._image_score(distances), heat, cell_box(cell, grid), picture, cell_box(source_cell, source_grid))
 
-    def _rows_of(self, gallery: Index, level: int | None) -> Callable[[int], Float]:
-        """The rows of each picture of the gallery, of one level, or of all put together; made when they are asked for."""
-        if level is None:
-            return lambda number: _rows(_concat([maps[gallery[number]] for maps in self._levels]))
-        return lambda number: _rows(self._levels[level][gallery[number]])
+    @property
+    def _whole(self) -> bool:
+        return self.params.pyramid == "concat"
 
-    def _nearest(self, query: Float, rows_of: Callable[[int], Float], n: int) -> _Nearest:
-        """Of each place of a map [C,h,w], among the rows [places,C] that n pictures have."""
-        k = self.params.patch_neighbours
-        queries = _rows(query)
-        squared, picture, place = _closest(queries, rows_of, n) if k == 1 else _k_closest(queries, rows_of, n, k)
-        return _Nearest(self._measured(squared).mean(1), picture[:, 0], place[:, 0])
+    def _map_of(self, pictures: Index, space: int) -> MapOf:
+        """The map of each of these good pictures, of one level, or of all put together; made when it is asked for."""
+        if self._whole:
+            return lambda number: _concat([maps[pictures[number]] for maps in self._levels])
+        return lambda number: self._levels[space][pictures[number]]
 
+    def _main_axes(self) -> list[Float | None]:
+        """Of each level, or of all put together."""
+        pictures = np.unique(np.linspace(0, len(self._levels[0]) - 1, SAMPLED[0]).round().astype(int))
+        found = []
+        for space in range(1 if self._whole else len(self._levels)):
+            map_of = self._map_of(pictures, space)
+            each = [vectors(map_of(number)) for number in range(len(pictures))]
+            stride = -(-sum(map(len, each)) // SAMPLED[1])
+            found.append(galleries.main_axes(np.concatenate([one[::stride] for one in each])))
+        return found
 
-def _rows(level: Float) -> Float:
-    """A map [C,h,w] as the vectors of its places: float32 [h·w,C]."""
-    return np.ascontiguousarray(level.reshape(len(level), -1).T)
-
-
-def _closest(queries: Float, rows_of: Callable[[int], Float], n: int) -> tuple[Float, Index, Index]:
-    """As _k_closest of one: first which block of rows holds each query's nearest, then which row of it that is."""
-    best, block = np.full(len(queries), -np.inf, np.float32), np.zeros((len(queries), 2), np.int64)
-    for picture in range(n):
-        rows = rows_of(picture)
-        bias = _bias(rows)
-        for start in range(0, len(rows), BLOCK):
-            part = slice(start, start + BLOCK)
-            for first in range(0, len(queries), BLOCK):
-                some = slice(first, first + BLOCK)
-                closeness = graphs.run("maximum", {"queries": queries[some], "rows": rows[part], "bias": bias[part]})
-                closer = closeness > best[some]
-                best[some][closer], block[some][closer] = closeness[closer], (picture, start)
-    squared, place = np.empty(len(queries), np.float32), np.empty(len(queries), np.int64)
-    for picture in np.unique(block[:, 0]):
-        rows = rows_of(int(picture))
-        bias = _bias(rows)
-        for start in np.unique(block[block[:, 0] == picture, 1]):
-            members, part = np.flatnonzero((block == (picture, start)).all(1)), slice(start, start + BLOCK)
-            at = graphs.run("closest", {"queries": queries[members], "rows": rows[part], "bias": bias[part]}) + start
-            difference = queries[members] - rows[at]  # the distance itself does not come from the product, which loses digits
-            place[members], squared[members] = at, np.einsum("pc,pc->p", difference, difference)
-    return squared[:, None], block[:, :1], place[:, None]
-
-
-def _k_closest(queries: Float, rows_of: Callable[[int], Float], n: int, k: int) -> tuple[Float, Index, Index]:
-    """Squared distances of queries [P,C] to the k nearest rows, rising, and whose these are and which: [P,≤k] each."""
-    squared = np.empty((len(queries), 0), np.float32)
-    picture, place = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.int64)
-    for number in range(n):
-        rows = rows_of(number)
-        bias = _bias(rows)
-        for start in range(0, len(rows), BLOCK):
-            closeness = queries @ rows[start : start + BLOCK].T + bias[start : start + BLOCK]
-            at = np.argsort(-closeness, 1, kind="stable")[:, :k] + start
-            difference = queries[:, None] - rows[at]
-            squared = np.append(squared, np.einsum("pkc,pkc->pk", difference, difference), 1)
-            picture, place = np.append(picture, np.full(at.shape, number), 1), np.append(place, at, 1)
-            keep = np.argsort(squared, 1, kind="stable")[:, :k]
-            squared = np.take_along_axis(squared, keep, 1)
-            picture, place = np.take_along_axis(picture, keep, 1), np.take_along_axis(place, keep, 1)
-    return squared, picture, place
-
-
-def _bias(rows: Float) -> Float:
-    bias: Float = -0.5 * np.einsum("nc,nc->n", rows, rows)
-    return bias
+    def _nearest(self, query: Float, gallery: Index, space: int) -> _Nearest:
+        """Of each place of a map [C,h,w], among those of the gallery's."""
+        map_of, n, k = self._map_of(gallery, space), len(gallery), self.params.patch_neighbours
+        if k == 1:
+            squared, picture, place = galleries.closest(vectors(query), map_of, n, self._axes[space])
+            return _Nearest(self._measured(squared), picture, place)
+        squared, pictures, places = galleries.k_closest(vectors(query), map_of, n, k)
+        return _Nearest(self._measured(squared).mean(1), pictures[:, 0], places[:, 0])
 
 
 def _concat(maps: list[Float]) -> Float:

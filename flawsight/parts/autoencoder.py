@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from torch import nn
 
-SIDES = (64, 128, 256, 512)
 SLOPE = 0.2
 
 

@@ -35,7 +35,7 @@ MIN_BLOCK_ROWS = 256
 MAX_BLOCK_ROWS = 1 << 15  # of which a copy is made at once
 BLOCK_CELLS = 1 << 20  # of the product of rows and new picks that is made at once: 4 MiB, which an outer cache holds
 GROUPED_PICKS = 1024  # new picks from which on they are searched in groups
-GROUPED_BLOCK_ROWS = 2048  # compared with them at once by each thread
+GROUPED_BLOCK_ROWS = 1024  # compared with them at once by each thread
 PICKED = np.float32(-1)  # stands for the distance of a row that is picked: below that of any other row
 SLACK = np.float32(1 - 1e-3)  # on the squared radius, so that rounding never leaves out a row that could change
 
@@ -56,8 +56,9 @@ def working_bytes(n: int, picks: int, dims: int) -> int:
     """
     row = 5 * dims + 57  # with its sketch, norms, distances, places, and what is made on the way of the last two
     active = (n // (SHRINK - 1)) * row  # all of them, each taken from the one before
-    bounds = GROUPED_BLOCK_ROWS * min(picks, BLOCK_ROWS) if picks >= GROUPED_PICKS else 0
-    cells = (os.cpu_count() or 1) * max(BLOCK_CELLS, MIN_BLOCK_ROWS * picks if picks < GROUPED_PICKS else bounds)
+    cells = max(BLOCK_CELLS, MIN_BLOCK_ROWS * picks)
+    if picks >= GROUPED_PICKS:
+        cells = max(BLOCK_CELLS, (os.cpu_count() or 1) * GROUPED_BLOCK_ROWS * min(picks, BLOCK_ROWS))
     products = 8 * cells  # the runtime's regions grow by doubling
     return n * row + active + (min(n, MAX_BLOCK_ROWS) + 4 * picks) * 4 * dims + products  # new picks are copied into groups
 
@@ -149,8 +150,9 @@ class _Active:
             self.distance[block[nearer]] = distance[nearer]
             self.covered[block[nearer]] = True
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            deque(pool.map(lower, range(0, len(where) if len(new) else 0, picks.block_rows)), maxlen=0)
+        starts = range(0, len(where) if len(new) else 0, picks.block_rows)
+        with ThreadPoolExecutor(picks.threads) as pool:
+            deque(pool.map(lower, starts), maxlen=0)
         picked = np.searchsorted(self.index, new)
         picked = picked[picked < len(self.index)]
         mine = picked[np.isin(self.index[picked], new)]
@@ -158,14 +160,18 @@ class _Active:
 
 
 class _NewPicks:
-    """Rows that were picked since the others were last brought up to date. block_rows: how many others to compare at once."""
+    """Rows that were picked since the others were last brought up to date.
+
+    block_rows: how many others to compare at once; threads: in how many threads.
+    """
 
     def __init__(self, every: _Active, new: Index) -> None:
         self._rows, self._bias = every.rows[new], -0.5 * every.norms[new]
-        self._groups = None
+        self._groups, self.threads = None, 1  # a product with all picks is large enough to be shared by threads itself
         self.block_rows = min(MAX_BLOCK_ROWS, max(MIN_BLOCK_ROWS, BLOCK_CELLS // max(len(new), 1)))
         if every.sketches and len(new) >= GROUPED_PICKS:
             self._groups, self.block_rows = Groups(self._rows, every.sketches.axes), GROUPED_BLOCK_ROWS
+            self.threads = os.cpu_count() or 1
 
     def closeness(self, active: _Active, block: Index) -> Float:
         """Of these rows of the active set to the nearest new pick; −inf, where that is told at no cost, to one not nearer."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 Exact = NDArray[np.float64]
 ROUNDS, TOLERANCE = 1000, 1e-9
@@ -14,6 +13,8 @@ TURN = -2.22  # of ψ's values, where its two approximations meet
 
 def fit(log_shares: Exact) -> Exact:
     """α of the most likely Dirichlet, [C]. log_shares: logarithms of shares that sum to 1, [N,C]."""
+    from scipy import special
+
     mean_log = log_shares.mean(0)
     alpha = _start(log_shares, mean_log)
     for _ in range(ROUNDS):
@@ -31,6 +32,8 @@ def log_density(alpha: Exact, log_shares: Exact) -> Exact:
 
 def inverse_digamma(values: Exact) -> Exact:
     """x > 0 with ψ(x) = the value, by Newton's method."""
+    from scipy import special
+
     values = np.asarray(values, np.float64)
     below = np.minimum(values, TURN)  # where the other branch holds, any that divides by no zero
     x = np.where(values >= TURN, np.exp(values) + 0.5, -1 / (below - special.digamma(1.0)))

@@ -14,8 +14,16 @@ from torch import nn
 OPSET = 17  # as in backbones.torch
 
 
-def graph(network: nn.Module, example: torch.Tensor, outputs: Sequence[str] = ("found",)) -> NDArray[np.uint8]:
-    """The ONNX file, as bytes in an array, of a network that takes `pictures` like the example [B,...]; B stays free.
+def graph(
+    network: nn.Module,
+    example: torch.Tensor,
+    outputs: Sequence[str] = ("found",),
+    takes: str = "pictures",
+    free: Sequence[int] = (0,),
+) -> NDArray[np.uint8]:
+    """The ONNX file, as bytes in an array, of a network that takes what is like the example [B,...].
+
+    takes: the input's name. free: axes, of the input and of what comes out, that may have any length.
 
     The network is left in eval mode, on the CPU.
     """
@@ -26,9 +34,9 @@ def graph(network: nn.Module, example: torch.Tensor, outputs: Sequence[str] = ("
             network.eval().cpu(),
             (example.cpu(),),
             file,
-            input_names=["pictures"],
+            input_names=[takes],
             output_names=list(outputs),
-            dynamic_axes={name: {0: "batch"} for name in ("pictures", *outputs)},
+            dynamic_axes={name: {axis: f"{name}{axis}" for axis in free} for name in (takes, *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )

@@ -13,6 +13,8 @@ out:
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,13 +66,16 @@ class Groups:
         bounds = self._bounds(queries, bias, sketches)
         bounds += (SLACK * self._longest * (np.sqrt(np.einsum("qd,qd->q", queries, queries)) + self._longest))[:, None]
         every, first = np.arange(len(queries)), bounds.argmax(1)
-        promising = np.zeros(bounds.shape, np.bool_)
-        promising[every, first] = bounds[every, first] >= best
-        self._look_through(promising, queries, bias, best, index)
+        members = np.flatnonzero(bounds[every, first] >= best)
+        members = members[np.argsort(first[members], kind="stable")]
+        self._look_through(first[members], members, queries, bias, best, index)
         promising = bounds >= best[:, None]
         promising[every, first] = False
-        look = self._look_through if promising.mean() < MOST else self._look_through_all
-        look(promising, queries, bias, best, index)
+        if promising.mean() < MOST:
+            groups, members = np.nonzero(np.ascontiguousarray(promising.T))
+            self._look_through(groups, members, queries, bias, best, index)
+        else:
+            self._look_through_all(queries, bias, best, index)
         return best, index
 
     def _bounds(self, queries: Float, bias: Float, sketches: Sketched | None) -> Float:
@@ -80,37 +85,41 @@ class Groups:
         shut = np.isneginf(bias.reshape(-1, GROUP).max(1))
         return np.repeat(np.where(shut, np.float32(-np.inf), np.float32(np.inf))[None], len(queries), 0)
 
-    def _look_through(self, wanted: NDArray[np.bool_], queries: Float, bias: Float, best: Float, index: Index) -> None:
-        """Take over closer rows from the groups wanted of each query, bool [Q,M/GROUP]; best, index: [Q], changed in place."""
-        groups, members = np.nonzero(wanted.T)
-        closeness, at = np.empty(len(members), np.float32), np.empty(len(members), np.int64)
+    def _look_through(self, groups: Index, members: Index, queries: Float, bias: Float, best: Float, index: Index) -> None:
+        """Take over closer rows from groups for these members of the queries. best, index: [Q], changed in place.
 
-        first, starts = np.unique(groups, return_index=True)
-        for group, start, end in zip(first, starts, np.append(starts, len(groups))[1:], strict=True):
-            part, rows = slice(start, end), slice(group * GROUP, (group + 1) * GROUP)
+        groups, members: pairs, int64 [n] each, those of a group one after another.
+        """
+        closeness, at = np.empty(len(members), np.float32), np.empty(len(members), np.int64)
+        starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
+        for start, end in itertools.pairwise([*starts, len(groups)]):
+            part, first = slice(start, end), int(groups[start]) * GROUP
+            rows = slice(first, first + GROUP)
             at[part], closeness[part] = graphs.run_all(
                 "closest", {"queries": queries[members[part]], "rows": self.rows[rows], "bias": bias[rows]}
             )
-        at = self.index[groups * GROUP + at]
-        order = np.lexsort((at, -closeness, members))
-        found, places = np.unique(members[order], return_index=True)
-        _take_over(closeness[order][places], at[order][places], best, index, found)
+        _take_over(closeness, self.index[groups * GROUP + at], members, best, index)
 
-    def _look_through_all(self, _: NDArray[np.bool_], queries: Float, bias: Float, best: Float, index: Index) -> None:
-        """As `_look_through`, of all groups."""
+    def _look_through_all(self, queries: Float, bias: Float, best: Float, index: Index) -> None:
+        """Take over closer rows from all groups. best, index: [Q], changed in place."""
         every = np.arange(len(queries))
         for block in blocks(len(self.rows)):
             at, closeness = graphs.run_all("closest_each", {"queries": queries, "rows": self.rows[block], "bias": bias[block]})
             highest = closeness.max(1)
             at += block.start + GROUP * np.arange(at.shape[1])
-            at = np.where(closeness == highest[:, None], self.index[at], len(self.index)).min(1)
-            _take_over(highest, at, best, index, every)
+            _take_over(highest, np.where(closeness == highest[:, None], self.index[at], len(self.index)).min(1), every, best, index)
 
 
-def _take_over(closeness: Float, at: Index, best: Float, index: Index, members: Index) -> None:
-    """Of these members of the queries, what is closer than the best so far, or as close and earlier. best, index: changed."""
-    closer = (closeness > best[members]) | ((closeness == best[members]) & (at < index[members]))
-    best[members[closer]], index[members[closer]] = closeness[closer], at[closer]
+def _take_over(closeness: Float, at: Index, members: Index, best: Float, index: Index) -> None:
+    """Take over the closest, of equals the lowest, of rows found for these members of the queries, [n] each.
+
+    best, index: [Q], changed in place.
+    """
+    before = best.copy()
+    np.maximum.at(best, members, closeness)
+    index[best > before] = np.iinfo(index.dtype).max
+    closest = closeness == best[members]
+    np.minimum.at(index, members[closest], at[closest])
 
 
 def _halved(points: Float, index: Index) -> list[Index]:

@@ -167,6 +167,7 @@ def _norms(vectors: Float) -> Float:
     return norms
 
 
+@cache
 def _turn(n: int) -> Float:
     """A rotation that mixes n axes, always the same: float32 [n,n]."""
     from scipy.linalg import qr

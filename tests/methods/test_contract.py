@@ -204,6 +204,8 @@ def test_threads_give_the_same(name: str, fitted: Method, good: Drawn) -> None:
 
 
 def test_a_pasted_square_raises_the_score_and_the_map_peaks_inside_it(name: str, fitted: Method, good: Drawn) -> None:
+    if not EXPECTED[name].get("square", True):
+        pytest.skip("its map says where the network looks, which need not be where a picture is odd")
     clean = good(2, 3)
     before, after = fitted.score(np.stack(clean)), fitted.score(np.stack([pasted(picture) for picture in clean]))
     assert after.image.min() > before.image.max()

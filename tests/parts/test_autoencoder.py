@@ -6,7 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flawsight.parts.autoencoder import SIDES, autoencoder  # noqa: E402
+from flawsight.methods.learned import SIDES  # noqa: E402
+from flawsight.parts.autoencoder import autoencoder  # noqa: E402
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -27,9 +28,3 @@ def test_for_128_pixels_the_layers_are_the_paper_s() -> None:
     decoder = [(100, 32, 8, 1), (32, 64, 3, 1), (64, 128, 3, 1), (128, 64, 4, 2), (64, 64, 3, 1), (64, 32, 4, 2), (32, 32, 3, 1)]
     decoder += [(32, 32, 4, 2), (32, 3, 4, 2)]
     assert found == encoder + decoder
-
-
-def test_the_sides_are_those_that_the_method_knows() -> None:
-    from flawsight.methods import ae_ssim
-
-    assert ae_ssim.SIDES == SIDES

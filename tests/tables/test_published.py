@@ -146,7 +146,7 @@ def test_rows_have_recipes_for_each_preset() -> None:
             assert row.smoke
         else:
             assert str(row.run_as("embedded").backbone).endswith("efficientnet_lite2")
-        assert row.run_as("smoke").size == 64
+        assert row.run_as("smoke").size == (row.smoke.size if row.smoke else 64) <= 192
         assert row.tolerance("image_auroc", is_mean=False) >= row.tolerance("image_auroc", is_mean=True)
     assert {row.embedded.preset for row in ROWS.values() if row.embedded} <= PRESETS.keys()
     assert RECIPES == ("row", "embedded", "smoke")
