@@ -38,7 +38,7 @@ class Comparison:
 
     def add(self, sample: Sample, result: Prediction) -> None:
         """Count a labelled picture in, unless its method gives no map. Raises DataError for a mask that does not fit."""
-        heat = map_at(self.pixels_at, result, self.preprocess)
+        heat = map_at(self.pixels_at, result)
         if heat is None:
             return
         if sample.mask is None and sample.label:

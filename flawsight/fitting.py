@@ -188,6 +188,8 @@ def _opened(
             raise UsageError(f"fit: {method.name} cannot keep to a given memory. Leave out --memory, or choose patchcore.")
     if plan.checkpoints is not None and not isinstance(method, LearnedMethod):
         raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out --checkpoints.")
+    if plan.checkpoints is not None and plan.checkpoints.exists() and not plan.checkpoints.is_dir():
+        raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
     return preprocess, backbone, method, good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
 
 

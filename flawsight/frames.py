@@ -25,7 +25,7 @@ FULL = 256
 WHITE = 255
 
 
-def map_at(pixels_at: str, prediction: Prediction, preprocess: Preprocess) -> Float | None:
+def map_at(pixels_at: str, prediction: Prediction) -> Float | None:
     """The prediction's map float32 [h,w] in that frame, NaN where nobody looked; None of a method that gives no map."""
     if pixels_at == "native" or prediction.input_map is None:
         return prediction.map
@@ -34,9 +34,7 @@ def map_at(pixels_at: str, prediction: Prediction, preprocess: Preprocess) -> Fl
     from PIL import Image
 
     high, wide = prediction.size_hw
-    x0, y0, x1, y1 = (
-        round(at * FULL / side) for at, side in zip(preprocess.seen_xyxy((high, wide)), (wide, high, wide, high), strict=True)
-    )
+    x0, y0, x1, y1 = (round(at * FULL / side) for at, side in zip(prediction.seen_xyxy, (wide, high, wide, high), strict=True))
     seen = Image.fromarray(prediction.input_map).resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR)
     whole = np.full((FULL, FULL), np.nan, np.float32)
     whole[y0:y1, x0:x1] = np.asarray(seen, np.float32)

@@ -134,7 +134,7 @@ _EXPVAE = {
 }
 
 
-def _autoencoder(what: str, method: str, options: Mapping[str, Any], size: int) -> Preset:
+def _from_pixels(what: str, method: str, options: Mapping[str, Any], size: int) -> Preset:
     return Preset(
         f"{what}: the whole picture at {size} pixels",
         method=method,
@@ -200,18 +200,18 @@ PRESETS: dict[str, Preset] = {
             **{"dark": 2.0, "standardise": False, "steps": 192 * 10, "batch": 24, "lr": 2e-4},
         },
     ),
-    "ae_ssim": _autoencoder("AE_SSIM of tables S2 and S3, objects", "ae_ssim", {**_AE_SSIM, **_OBJECTS}, 256),
-    "gamma_vae_grad": _autoencoder("γ-VAE + grad. of table S2, objects", "gamma_vae_grad", {**_GAMMA_VAE, **_OBJECTS}, 256),
-    "gamma_vae_grad_textures": _autoencoder(
+    "ae_ssim": _from_pixels("AE_SSIM of tables S2 and S3, objects", "ae_ssim", {**_AE_SSIM, **_OBJECTS}, 256),
+    "gamma_vae_grad": _from_pixels("γ-VAE + grad. of table S2, objects", "gamma_vae_grad", {**_GAMMA_VAE, **_OBJECTS}, 256),
+    "gamma_vae_grad_textures": _from_pixels(
         "γ-VAE + grad. of table S2, textures", "gamma_vae_grad", {**_GAMMA_VAE, **_TEXTURES}, 512
     ),
-    "expvae": _autoencoder("vis. expl. VAE of table S2", "expvae", _EXPVAE, 256),
+    "expvae": _from_pixels("vis. expl. VAE of table S2", "expvae", _EXPVAE, 256),
     # Epochs of a category's good pictures, which tables/rows.py counts; here of 242, the mean of MVTec AD's categories.
-    "dsebm": _autoencoder("DSEBM of table S1", "dsebm", {"side": 64, "width": 64, "steps": 378, "batch": 128, "lr": 1e-3}, 64),
-    "geotrans": _autoencoder(
+    "dsebm": _from_pixels("DSEBM of table S1", "dsebm", {"side": 64, "width": 64, "steps": 378, "batch": 128, "lr": 1e-3}, 64),
+    "geotrans": _from_pixels(
         "GeoTrans of table S1", "geotrans", {"side": 64, "depth": 16, "width": 8, "steps": 408, "batch": 128, "lr": 1e-3}, 64
     ),
-    "ae_ssim_textures": _autoencoder("AE_SSIM of tables S2 and S3, textures", "ae_ssim", {**_AE_SSIM, **_TEXTURES}, 512),
+    "ae_ssim_textures": _from_pixels("AE_SSIM of tables S2 and S3, textures", "ae_ssim", {**_AE_SSIM, **_TEXTURES}, 512),
 }
 
 

@@ -455,7 +455,7 @@ def test_spro_is_there_where_the_data_set_says_what_suffices(pixels_at: str, mod
     pixels = PixelTally()
     for sample in saturating.test:
         found = model.predict(sample)
-        heat = map_at(pixels_at, found, model.preprocess)
+        heat = map_at(pixels_at, found)
         assert heat is not None
         masks = [image.read_mask(file) for file in mask_files(sample.mask)]
         shares = []

@@ -388,6 +388,13 @@ def test_a_threshold_needs_pictures_that_were_not_learned_from() -> None:
     assert model.info()["held_out_scores"] == {}
 
 
+def test_checkpoints_need_a_folder_before_time_is_spent(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_bytes(b"")
+    with pytest.raises(UsageError, match=r"taken: a folder for checkpoints was needed; it is a file"):
+        fit([], learning(checkpoints=taken))
+
+
 def test_checkpoints_are_for_methods_that_learn_by_gradient(tmp_path: Path) -> None:
     pictures = [pixels(i) for i in range(6)]
     with pytest.raises(UsageError, match="patchcore does not learn by gradient and needs no checkpoints"):

@@ -46,9 +46,9 @@ def test_a_defect_on_the_rim_is_lost_in_the_crop_but_not_at_256() -> None:
 def test_the_map_of_the_crop_is_the_methods_own_and_lies_in_its_place_at_256() -> None:
     heat = np.random.default_rng(0).random((224, 224), dtype=np.float32)
     result = prediction(CROP, heat, (512, 512))
-    assert map_at("crop", result, CROP) is heat
-    assert map_at("native", result, CROP) is result.map
-    whole = map_at("full256", result, CROP)
+    assert map_at("crop", result) is heat
+    assert map_at("native", result) is result.map
+    whole = map_at("full256", result)
     assert whole is not None
     np.testing.assert_array_equal(whole[16:240, 16:240], heat)
     assert np.isnan(whole).sum() == FULL**2 - 224**2
@@ -57,7 +57,7 @@ def test_the_map_of_the_crop_is_the_methods_own_and_lies_in_its_place_at_256() -
 def test_a_whole_picture_that_is_not_square_fills_the_256() -> None:
     preprocess = Preprocess(size=128)
     heat = np.random.default_rng(0).random(preprocess.input_hw((200, 100)), dtype=np.float32)
-    whole = map_at("full256", prediction(preprocess, heat, (200, 100)), preprocess)
+    whole = map_at("full256", prediction(preprocess, heat, (200, 100)))
     assert whole is not None
     assert whole.shape == (FULL, FULL)
     assert not np.isnan(whole).any()
