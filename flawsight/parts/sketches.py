@@ -101,6 +101,11 @@ def sketched(queries: Float, axes: Float) -> Sketched:
     return Sketched(whole, step, lost, kept, axes)
 
 
+def n_axes(dims: int) -> int:
+    """How many directions sketches of vectors of so many dimensions keep."""
+    return int(np.clip(SHARE * dims, *AXES))
+
+
 def principal_axes(rows: Float) -> Float | None:
     """Directions in which the rows differ most, found on a sample of them, and turned: float32 [D,d]. None if D is small."""
     from scipy.linalg import eigh
@@ -108,7 +113,7 @@ def principal_axes(rows: Float) -> Float | None:
     dims = rows.shape[1]
     if dims <= AXES[0]:
         return None
-    n = int(np.clip(SHARE * dims, *AXES))
+    n = n_axes(dims)
     sample = rows[:: -(-len(rows) // SAMPLE_ROWS)]
     _, axes = eigh(sample.T @ sample, subset_by_index=(dims - n, dims - 1))
     return np.ascontiguousarray(axes.astype(np.float32) @ _turn(n))
