@@ -28,6 +28,7 @@ LAYERS = [
         "forecast",
         "plate",
         "presets",
+        "rehearsal",
         "report",
         "tables",
     },

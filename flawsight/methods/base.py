@@ -122,6 +122,14 @@ class LearnedMethod(Method, Protocol):
         """
         ...
 
+    def rehearse(self, images: list[Float], n: int) -> tuple[dict[str, float], float]:
+        """Seconds of each part of learning from n pictures, and of judging one: tried out with a few steps on these few.
+
+        It takes about the memory that learning takes, without the pictures, and leaves the method fitted on next to nothing.
+        Raises MissingExtra, LearningFailed.
+        """
+        ...
+
 
 def make_params(cls: type[P], options: Mapping[str, Any], where: str) -> P:
     """The method's params with these options set; UnknownName for an option it does not have, UsageError for a wrong type."""
