@@ -113,7 +113,8 @@ def evaluate(
     judging = judging or Judging()
     if judging.by_extremes:
         model = extremes.rescaled(model, samples, progress)
-    judged = _Judged(model, judging, set(model.training.fingerprints), _comparison(model, judging))
+    known = {*model.training.fingerprints, *model.training.defects.values()}
+    judged = _Judged(model, judging, known, _comparison(model, judging))
     started = time.perf_counter()
     for done, (sample, result) in enumerate(zip(samples, model.predict_each(samples), strict=True), 1):
         judged.add(sample, result)
@@ -244,9 +245,10 @@ class _Judged:
         return f"{told}, so there are no pixel metrics, whatever masks there are." if masked else f"{told}."
 
     def _learned_from(self) -> list[str]:
-        """Judged good pictures that the model was fitted on, by their pixels; only looked for where names meet."""
-        names = {Path(name).name for name in self.model.training.names}
-        suspects = [row.sample for row in self.rows if row.sample.label != 1 and row.sample.path.name in names]
+        """Judged pictures that the model was fitted on, by their pixels; only looked for where names meet."""
+        training = self.model.training
+        names, defects = ({Path(name).name for name in some} for some in (training.names, training.defects))
+        suspects = [row.sample for row in self.rows if row.sample.path.name in (defects if row.sample.label == 1 else names)]
         return [
             sample.name
             for sample, print_ in zip(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flawsight.metrics.pixels import PixelMetrics, PixelTally, pro_of_picture
-from flawsight.metrics.ranking import auroc, average_precision, f1max, object_auroc, roc_curve
+from flawsight.metrics.ranking import auroc, average_precision, balanced_accuracy, f1max, object_auroc, roc_curve
 
 __all__ = [
     "METRICS",
@@ -24,6 +24,7 @@ __all__ = [
     "pro_of_picture",
     "auroc",
     "average_precision",
+    "balanced_accuracy",
     "f1max",
     "object_auroc",
     "roc_curve",
@@ -51,6 +52,13 @@ _ALL = (
         "object_auroc",
         "Object AUROC",
         "Chance that a defective object scores above a good one, each by the highest score of its pictures.",
+        "image",
+        usual=False,
+    ),
+    Metric(
+        "balanced_accuracy",
+        "Balanced accuracy",
+        "Mean of the shares of good and of defective pictures that are called so, of a method that decides by itself.",
         "image",
         usual=False,
     ),
