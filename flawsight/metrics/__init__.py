@@ -90,12 +90,14 @@ def measure(
     pixels: PixelTally | None = None,
     pro_each: Sequence[float] | None = None,
     objects: Sequence[str] | None = None,
+    decides_at: float | None = None,
 ) -> tuple[dict[str, float], PixelMetrics | None]:
     """Name → value in the order of METRICS, and the pixels' metrics in full.
 
     scores: [n], one per picture. labels: [n] of 0 good, 1 defective. Without pixels, only the image metrics, and None. pro_each:
     `pro_of_picture` of each, NaN of those without a defect; without, pro_imagewise is left out. objects: [n], what each picture
-    shows; without, object_auroc is left out. spro is left out unless the pixels were told what suffices of a region.
+    shows; without, object_auroc is left out. decides_at: the score above which a picture is called defective; without,
+    balanced_accuracy is left out. spro is left out unless the pixels were told what suffices of a region.
     """
     values = {
         "image_auroc": auroc(scores, labels),
@@ -104,6 +106,8 @@ def measure(
     }
     if objects is not None:
         values["object_auroc"] = object_auroc(scores, labels, objects)
+    if decides_at is not None:
+        values["balanced_accuracy"] = balanced_accuracy(scores, labels, decides_at)
     if pixels is None:
         return values, None
     found = pixels.metrics()

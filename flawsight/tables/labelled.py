@@ -1,17 +1,14 @@
-"""Rows that learn from some labelled defective pictures: which ones they are shown, and how often they call a picture rightly."""
+"""Rows that learn from some labelled defective pictures: which ones they are shown."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import Counter
 
 import numpy as np
 
 from flawsight.errors import DataError
-from flawsight.metrics import balanced_accuracy
-from flawsight.tables.rows import TableRow
-from flawsight.types import Report, Sample
+from flawsight.types import Sample
 
 SEED = 0  # of the draw: whatever the cell's own seed, the same pictures are judged
 
@@ -40,13 +37,3 @@ def shown(test: list[Sample], share: float) -> tuple[list[Sample], list[Sample]]
         left[sample.kind] -= left[sample.kind] > 1
     names = {sample.name for sample in [*spare, *last][:n]}
     return [one for one in order if one.name in names], [one for one in test if one.name not in names]
-
-
-def with_accuracy(report: Report, row: TableRow) -> Report:
-    """The report with the mean of the accuracies on good and on defective pictures, of a row that decides by itself."""
-    if row.decides_at is None:
-        return report
-    labelled = [one for one in report.rows if one.sample.label is not None]
-    scores, labels = [one.score for one in labelled], [int(one.sample.label or 0) for one in labelled]
-    value = balanced_accuracy(scores, labels, row.decides_at)
-    return dataclasses.replace(report, metrics={**report.metrics, "balanced_accuracy": value})

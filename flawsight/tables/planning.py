@@ -234,6 +234,7 @@ def _cells(
         imagewise=True,
         resamples=RESAMPLES,
         ensemble_norm="test" if row.by_test_range else "held-out",
+        decides_at=row.decides_at,
     )
     cells = []
     for shots in request.shots or (None,):

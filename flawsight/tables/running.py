@@ -220,7 +220,7 @@ def _measure(
     plan = dataclasses.replace(cell.plan, defects=defects) if defects else cell.plan
     model = fit(train, plan, progress, network)
     fitted = time.perf_counter() - started
-    report = labelled.with_accuracy(evaluate(model, test, f"{cell.name}", cell.judging, progress=progress), row)
+    report = evaluate(model, test, f"{cell.name}", cell.judging, progress=progress)
     if row.by_fold:
         report = by_fold.averaged(report, model, test, cell.judging.resamples, progress)
     return _result(request, cell, model, report, fitted, [sample.name for sample in train] if cell.shots else [])

@@ -22,7 +22,16 @@ from flawsight.metrics import auroc  # noqa: E402
 from flawsight.model import load  # noqa: E402
 from flawsight.types import Float  # noqa: E402
 
-SMALL: dict[str, Any] = {"side": 64, "latent": 8, "width": 8, "steps": 40, "batch": 4, "lr": 1e-3, "held_out": 0.0}
+SMALL: dict[str, Any] = {
+    "side": 64,
+    "latent": 8,
+    "width": 8,
+    "classifier": 1000.0,
+    "steps": 40,
+    "batch": 4,
+    "lr": 1e-3,
+    "held_out": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +93,40 @@ def test_the_map_is_the_attention_enlarged(network: OnnxBackbone) -> None:
     assert heat.min() >= 0.5  # a rectified number through a sigmoid
 
 
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18"])
+def test_what_is_scored_without_torch_is_grad_cam_of_what_was_trained(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flawsight.parts import export
+    from flawsight.parts.guided import DEFECTIVE, Judge
+
+    if name == "resnet18":
+        pytest.importorskip("onnx")
+        pytest.importorskip("flawsight.backbones.torch")._torchvision()
+    trained: list[Judge] = []
+    real = export.graph
+
+    def noted(judge: Judge, *args: Any) -> Any:
+        trained.append(judge)
+        return real(judge, *args)
+
+    monkeypatch.setattr(export, "graph", noted)
+    levels = ("stage5",) if name.startswith("eff") else ("layer4",)
+    method = make("cavga_rw", {**SMALL, "steps": 3, "lr": 1e-4}, open_backbone(name, levels, weights="random"))
+    assert isinstance(method, CAVGA)
+    pictures = [np.tile(one, (1, 2, 2)) for one in drawn(0, 4)]  # brought to 64 pixels
+    method.with_defects(drawn(1, 2, "light")).fit(pictures, list(range(4)))
+    picture = drawn(3, 1, "light")
+    scores, network = method.score(np.stack(picture)), trained[0].network
+    feature = network.trunk(torch.from_numpy(np.stack(picture)))[-1].detach().requires_grad_()
+    classes = network.classifier(network.means(feature).flatten(1))
+    (gradient,) = torch.autograd.grad(classes[0, DEFECTIVE], feature)
+    expected = torch.sigmoid((gradient.mean((2, 3), keepdim=True) * feature).sum(1, keepdim=True).relu())
+    large = torch.nn.functional.interpolate(expected, (64, 64), mode="bilinear")[0, 0].detach().numpy()
+    assert scores.map is not None
+    np.testing.assert_allclose(scores.map[0], large, rtol=1e-4)
+    assert np.ptp(large) > 1e-5
+    assert scores.image[0] == pytest.approx(float(classes.softmax(1)[0, DEFECTIVE].detach()), rel=1e-3)
+
+
 def test_with_an_adversary_a_training_taken_up_ends_where_one_in_a_single_go_does(
     network: OnnxBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +175,9 @@ def test_a_model_says_what_it_was_shown_and_keeps_it(plates: DataSet, tmp_path: 
 
 
 def test_defects_may_be_a_folder_of_kinds(plate: Path, tmp_path: Path) -> None:
-    plan = Plan(method="cavga_rw", size=64, options={**SMALL, "steps": 1, "held_out": 0.3}, defects=plate / "test" / "chip")
+    plan = Plan(
+        method="cavga_rw", size=64, options={**SMALL, "steps": 1, "lr": 1e-5, "held_out": 0.3}, defects=plate / "test" / "chip"
+    )
     assert [Path(name).name for name in fit(plate / "train" / "good", plan).training.defects] == ["000.png"]
 
 
