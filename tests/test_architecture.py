@@ -55,6 +55,7 @@ TORCH = {
     "flawsight.parts.energy",
     "flawsight.parts.export",
     "flawsight.parts.flows",
+    "flawsight.parts.guided",
     "flawsight.parts.projection",
     "flawsight.parts.ssim",
     "flawsight.parts.variational",
@@ -62,6 +63,7 @@ TORCH = {
 }  # the only rooms where it is, entered by functions alone
 LEARNERS = {
     "flawsight.methods.ae_ssim",
+    "flawsight.methods.cavga_rw",
     "flawsight.methods.differnet",
     "flawsight.methods.dsebm",
     "flawsight.methods.expvae",

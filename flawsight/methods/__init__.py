@@ -8,6 +8,7 @@ from flawsight.backbones import Backbone
 from flawsight.errors import UnknownName
 from flawsight.methods.ae_ssim import AESSIM
 from flawsight.methods.base import Method, make_params
+from flawsight.methods.cavga_rw import CAVGA
 from flawsight.methods.differnet import DifferNet
 from flawsight.methods.dsebm import DSEBM
 from flawsight.methods.ensemble import Ensemble
@@ -22,7 +23,10 @@ from flawsight.methods.spade import SPADE
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
-    for method in (PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM, DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM)
+    for method in (
+        *(PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM),
+        *(DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM, CAVGA),
+    )
 }
 
 

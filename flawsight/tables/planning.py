@@ -23,7 +23,7 @@ from flawsight.methods.base import make_params
 from flawsight.methods.learned import Learned
 from flawsight.preprocess import Preprocess
 from flawsight.presets import PRESETS
-from flawsight.tables import published
+from flawsight.tables import labelled, published
 from flawsight.tables.rows import RECIPES, ROWS, TableRow, get_row
 from flawsight.types import Sample, mask_files
 
@@ -234,6 +234,7 @@ def _cells(
         imagewise=True,
         resamples=RESAMPLES,
         ensemble_norm="test" if row.by_test_range else "held-out",
+        decides_at=row.decides_at,
     )
     cells = []
     for shots in request.shots or (None,):
@@ -266,6 +267,8 @@ def _key(request: Request, row: TableRow, plan: Plan, judging: Judging, rest: tu
     }
     if row.by_fold:
         facts["by_fold"] = True
+    if row.defects:
+        facts["defects"] = row.defects, labelled.SEED
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
