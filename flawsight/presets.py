@@ -211,6 +211,13 @@ PRESETS: dict[str, Preset] = {
     "geotrans": _from_pixels(
         "GeoTrans of table S1", "geotrans", {"side": 64, "depth": 16, "width": 8, "steps": 408, "batch": 128, "lr": 1e-3}, 64
     ),
+    # 300 epochs in which each is drawn 100 times; see dsebm.
+    "patch_svdd": _from_pixels(
+        "PatchSVDD of tables S1 and S2",
+        "patch_svdd",
+        {"width": 32, "pull": 1e-3, "kept": 0, "steps": 300 * 100 * 242 // 64, "batch": 64, "lr": 1e-4},
+        256,
+    ),
     "ae_ssim_textures": _from_pixels("AE_SSIM of tables S2 and S3, textures", "ae_ssim", {**_AE_SSIM, **_TEXTURES}, 512),
 }
 

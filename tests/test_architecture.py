@@ -54,6 +54,7 @@ TORCH = {
     "flawsight.parts.energy",
     "flawsight.parts.export",
     "flawsight.parts.flows",
+    "flawsight.parts.patch_encoders",
     "flawsight.parts.projection",
     "flawsight.parts.ssim",
     "flawsight.parts.variational",
@@ -66,6 +67,7 @@ LEARNERS = {
     "flawsight.methods.expvae",
     "flawsight.methods.gamma_vae_grad",
     "flawsight.methods.geotrans",
+    "flawsight.methods.patch_svdd",
 }  # methods that learn by gradient: torch inside their functions
 
 each_module = pytest.mark.parametrize("module", MODULES)

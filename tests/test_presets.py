@@ -60,6 +60,7 @@ FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
     # 200 epochs and 3 of 72 transforms, of 242 good pictures
     "dsebm": (64, {"side": 64, "width": 64, "steps": 200 * 242 // 128, "batch": 128, "lr": 1e-3}),
     "geotrans": (64, {"side": 64, "depth": 16, "width": 8, "steps": 3 * 72 * 242 // 128, "batch": 128, "lr": 1e-3}),
+    "patch_svdd": (256, {"width": 32, "pull": 1e-3, "kept": 0, "steps": 300 * 100 * 242 // 64, "batch": 64, "lr": 1e-4}),
 }
 FROM_PIXELS["expvae"] = 256, {"crop": 256, "latent": 32, "width": 64, "steps": 512 * 240 // 8, "batch": 8, "lr": 1e-4}
 for textures in ("", "_textures"):

@@ -17,12 +17,27 @@ from flawsight.methods.geotrans import GeoTrans
 from flawsight.methods.mahalanobis_ad import MahalanobisAD
 from flawsight.methods.ocsvm import OCSVM
 from flawsight.methods.padim import PaDiM
+from flawsight.methods.patch_svdd import PatchSVDD
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.spade import SPADE
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
-    for method in (PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM, DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM)
+    for method in (
+        PatchCore,
+        Ensemble,
+        SPADE,
+        PaDiM,
+        MahalanobisAD,
+        OCSVM,
+        DifferNet,
+        AESSIM,
+        GammaVAE,
+        ExpVAE,
+        GeoTrans,
+        DSEBM,
+        PatchSVDD,
+    )
 }
 
 
