@@ -142,6 +142,7 @@ def fit(
         held_out = method.fit_kept(images, groups, plan.checkpoints, progress)
         n_learned = int(np.count_nonzero(np.isnan(held_out)))
         notes.append(f"{n_learned} of {len(held_out)} good pictures were learned from; the others are held out for the threshold.")
+        notes += method.notes()
     else:
         held_out = method.fit(images, groups, progress)
     training = Training(

@@ -55,6 +55,7 @@ TORCH = {
     "flawsight.parts.export",
     "flawsight.parts.flows",
     "flawsight.parts.patch_encoders",
+    "flawsight.parts.patch_networks",
     "flawsight.parts.projection",
     "flawsight.parts.ssim",
     "flawsight.parts.variational",
@@ -68,6 +69,7 @@ LEARNERS = {
     "flawsight.methods.gamma_vae_grad",
     "flawsight.methods.geotrans",
     "flawsight.methods.patch_svdd",
+    "flawsight.methods.student",
 }  # methods that learn by gradient: torch inside their functions
 
 each_module = pytest.mark.parametrize("module", MODULES)

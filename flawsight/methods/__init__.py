@@ -20,6 +20,7 @@ from flawsight.methods.padim import PaDiM
 from flawsight.methods.patch_svdd import PatchSVDD
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.spade import SPADE
+from flawsight.methods.student import Student
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -37,6 +38,7 @@ METHODS: dict[str, type[Method]] = {
         GeoTrans,
         DSEBM,
         PatchSVDD,
+        Student,
     )
 }
 
