@@ -24,7 +24,8 @@ from flawsight.methods.learned import Learned
 from flawsight.preprocess import Preprocess
 from flawsight.presets import PRESETS, get_preset
 from flawsight.tables import published
-from flawsight.tables.rows import RECIPES, ROWS, TableRow, get_row
+from flawsight.tables.recipes import RECIPES, TableRow
+from flawsight.tables.rows import ROWS, get_row
 from flawsight.types import Sample, mask_files
 
 SCHEMA = 1  # of a cell's file; a new one makes all cells anew

@@ -13,7 +13,8 @@ from flawsight.metrics import METRICS
 from flawsight.presets import PRESETS, get_preset
 from flawsight.tables import published
 from flawsight.tables.published import AVERAGE, CATEGORIES, OBJECTS, TEXTURES
-from flawsight.tables.rows import RECIPES, ROWS, get_row
+from flawsight.tables.recipes import RECIPES
+from flawsight.tables.rows import ROWS, get_row
 from flawsight.tables.sheets import entry_text, published_sheets
 
 OFF = 0.25  # points by which a printed average may differ from the mean of its cells: DifferNet's does by 0.21
