@@ -57,6 +57,12 @@ def tables(
         typer.Option("--eval", help="Where pixels are compared: crop, full256 or native; as published without."),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes side by side.")] = 1,
+    oracle_select: Annotated[
+        bool,
+        typer.Option(
+            "--oracle-select", help="Choose on the test labels what published rows chose so, and mark every number that it touches."
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Write tables and cells here; a run that was stopped goes on."),
@@ -77,7 +83,8 @@ def tables(
         return
     numbers = _numbers("--seeds", seeds), _numbers("--shots", shots)
     request = Request(
-        data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *numbers, eval_at, jobs
+        *(data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *numbers, eval_at, jobs),
+        oracle_select=oracle_select,
     )
     with meter() as progress:
         found = run(request, out, progress, tell_cell)
