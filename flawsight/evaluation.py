@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import extremes, loader, memory
+from flawsight import extremes, loader, memory, threads
 from flawsight.comparing import Comparison, check_masks
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError, UnknownName, UsageError
@@ -254,7 +254,7 @@ class _Judged:
         return [
             sample.name
             for sample, print_ in zip(
-                suspects, loader.ahead(lambda one: loader.fingerprint(loader.read(one, 0)), suspects), strict=True
+                suspects, threads.ahead(lambda one: loader.fingerprint(loader.read(one, 0)), suspects), strict=True
             )
             if print_ in self.known
         ]
@@ -282,7 +282,7 @@ def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> d
     wanted = {row.evidence.good_name for row in rows if row.evidence}
     places = {name: train.get(name) or by_file_name.get(Path(name).name) for name in sorted(wanted & prints.keys())}
     found = [(name, path) for name, path in places.items() if path is not None]
-    inspected = loader.ahead(lambda item: loader.inspect(item[1], 0), found)
+    inspected = threads.ahead(lambda item: loader.inspect(item[1], 0), found)
     return {
         name: path
         for (name, path), one in zip(found, inspected, strict=True)

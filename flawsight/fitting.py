@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flawsight import forecast, loader, memory, threshold
+from flawsight import forecast, loader, memory, threads, threshold
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
@@ -290,7 +290,7 @@ class _Images:
 
     def __iter__(self) -> Iterator[Float]:
         items = zip(self.pictures, self.inspections, strict=True)
-        images = loader.ahead(self._prepare, items, self.pace.workers, self.pace.waiting)
+        images = threads.ahead(self._prepare, items, self.pace.workers, self.pace.waiting)
         for done, image in enumerate(images, 1):
             if self.progress and done > self.told[0]:
                 self.told[0] = done
@@ -317,7 +317,7 @@ def inspect(
     """
     numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
     pacing = (pace.workers, pace.waiting) if pace else ()
-    inspected = loader.ahead(lambda item: loader.inspect(*item, keep), numbered, *pacing)
+    inspected = threads.ahead(lambda item: loader.inspect(*item, keep), numbered, *pacing)
     results = list(_counted(inspected, len(numbered), progress, "checking pictures"))
     bad = [result for result in results if isinstance(result, PictureError)]
     if bad and not skip_bad:

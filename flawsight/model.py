@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import flawsight
-from flawsight import bundle, loader
+from flawsight import bundle, loader, threads
 from flawsight.backbones.joined import JoinedBackbone, restored
 from flawsight.backbones.onnx import OnnxBackbone, Origin, check_runtime
 from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError
@@ -102,7 +102,7 @@ class Model:
             except PictureError as error:
                 return error
 
-        return loader.ahead(judge, zip(pictures, itertools.count(1), strict=False))
+        return threads.ahead(judge, zip(pictures, itertools.count(1), strict=False))
 
     def with_threshold(self, threshold: Threshold) -> Model:
         """The same model with another threshold; the one it had goes into the history."""
