@@ -6,8 +6,8 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,7 +46,7 @@ class Seen:
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     """Methods of a mean colour are fitted in the place of those that learn by gradient; what is handed over is noted."""
     noted = Seen([], [], [])
     fit, evaluate = running.fit, running.evaluate
@@ -66,7 +66,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
     monkeypatch.setattr(running, "fit", noting_fit)
     monkeypatch.setattr(running, "evaluate", noting_evaluate)
     pytest.importorskip("torch")
-    yield noted
+    return noted
 
 
 def test_without_being_asked_for_a_cell_is_one_fit_that_sees_no_test_picture(
@@ -106,9 +106,7 @@ def test_without_being_asked_for_the_labels_change_no_score(
         assert after[row] == pytest.approx(1 - value, abs=1e-12)
 
 
-def test_asked_for_the_best_of_the_alternatives_is_taken_and_recorded(
-    make_request: MakeRequest, tmp_path: Path, seen: Seen
-) -> None:
+def test_asked_for_the_best_alternative_is_taken_and_recorded(make_request: MakeRequest, tmp_path: Path, seen: Seen) -> None:
     request = make_request(methods=("geotrans",), oracle_select=True)
     (cell,), (result,) = make_work(request).cells, run(request, tmp_path).results
     steps = int(cell.plan.method_options()["steps"])
@@ -151,10 +149,8 @@ def test_checkpoints_of_alternatives_lie_apart() -> None:
 
 
 def test_without_both_kinds_of_pictures_nothing_can_be_chosen() -> None:
-    class Nothing:
-        metrics = {"image_auroc": math.nan}
-
-    tried = [oracle.Tried({"steps": i}, None, Nothing(), 0.0) for i in range(2)]  # type: ignore[arg-type]
+    nothing: Any = SimpleNamespace(metrics={"image_auroc": math.nan})
+    tried = [oracle.Tried({"steps": i}, nothing, nothing, 0.0) for i in range(2)]
     with pytest.raises(UsageError, match="to choose by image_auroc, good and defective pictures were needed"):
         oracle.choose("geotrans", tried)
 
