@@ -14,13 +14,13 @@ from flawsight import forecast, loader, memory, threads, threshold
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
-from flawsight.checking import coarseness, grouped, inspect
 from flawsight.datasets import find_pictures
-from flawsight.datasets.base import loose_samples, samples
+from flawsight.datasets.base import samples
 from flawsight.errors import DataError, UsageError
+from flawsight.inspecting import check_shown, coarseness, grouped, inspect, show, told_of
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
-from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress, ShownMethod
+from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
 from flawsight.model import Model, Training, now
 from flawsight.preprocess import Preprocess
 from flawsight.presets import get_preset
@@ -133,8 +133,7 @@ def fit(
     notes += [*backbone.origin.notes, *coarseness(preprocess, inspections)]
     _check_promise(plan, method, len(set(groups)))  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
-    shown = _show(method, plan, preprocess, {one.fingerprint for one in inspections}, progress)
-    notes += _told(shown)
+    shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections})
     images = _Images(preprocess, readable, inspections, pace, progress)
     if isinstance(method, BankMethod):
         room = forecast.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
@@ -154,7 +153,7 @@ def fit(
         sizes_hw=np.array([one.size_hw for one in inspections], np.int32),
         held_out=held_out,
         skipped=skipped,
-        notes=notes,
+        notes=[*notes, *told_of(shown)],
         defects=shown,
     )
     if plan.needs_threshold:
@@ -195,10 +194,7 @@ def _opened(
         raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out --checkpoints.")
     if plan.checkpoints is not None and plan.checkpoints.exists() and not plan.checkpoints.is_dir():
         raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
-    if isinstance(method, ShownMethod) and plan.defects is None:
-        raise UsageError(f"fit: {method.name} needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.")
-    if plan.defects is not None and not isinstance(method, ShownMethod):
-        raise UsageError(f"fit: {method.name} learns from good pictures alone; defective ones came too. Leave out --defects.")
+    check_shown(method, plan.defects)
     return preprocess, backbone, method, good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
 
 
@@ -230,33 +226,6 @@ def good_pictures(folder: Path) -> list[Sample]:
     inner = next((part for part in ("train/good", "good", "train") if (folder / part).is_dir()), None)
     hint = f"Did you mean {folder / inner}?" if inner else "Check the path; pictures in folders below it are not taken."
     raise DataError(f"{folder}: no pictures in it. {hint}")
-
-
-def _show(method: Method, plan: Plan, preprocess: Preprocess, good: set[str], progress: Progress | None) -> dict[str, str]:
-    """Give the method the plan's defective pictures, if it takes some: name → fingerprint of each.
-
-    Raises DataError where one cannot be read, or is among the good ones.
-    """
-    if plan.defects is None or not isinstance(method, ShownMethod):
-        return {}
-    named = isinstance(plan.defects, str | Path)
-    pictures = loose_samples([Path(plan.defects)]) if isinstance(plan.defects, str | Path) else list(plan.defects)
-    readable, inspections, _ = inspect("fit", pictures, plan.skip_bad, progress)
-    shown = {loader.named(*item): one.fingerprint for item, one in zip(readable, inspections, strict=True)}
-    if both := [name for name, print_ in shown.items() if print_ in good]:
-        raise DataError(f"fit: {both[0]}: a defective picture was needed; it is among the good ones too. Remove it from either.")
-    if not shown:
-        raise DataError(
-            f"fit: {plan.defects if named else 'defects'}: a picture that can be read was needed; there is none. Add one."
-        )
-    method.with_defects([preprocess.apply(loader.read(*item)) for item in readable])
-    return shown
-
-
-def _told(shown: Mapping[str, str]) -> list[str]:
-    """A note on the defective pictures that were learned from."""
-    listed = ", ".join(list(shown)[:5]) + (" …" if len(shown) > 5 else "")
-    return [f"Labelled defective pictures were learned from, {len(shown)}: {listed}."] if shown else []
 
 
 class _Keeper:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawsight import checking, image
+from flawsight import image, inspecting
 from flawsight.backbones import PIXELS, SMALLEST
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, MissingExtra, UnknownName, UsageError
@@ -153,7 +153,7 @@ def test_pictures_of_different_sizes_are_told() -> None:
     assert model.training.sizes_hw.tolist() == [list(shape) for shape in shapes]
 
 
-@pytest.mark.parametrize(("n", "told"), [(checking.FEW - 1, True), (checking.FEW, False)])
+@pytest.mark.parametrize(("n", "told"), [(inspecting.FEW - 1, True), (inspecting.FEW, False)])
 def test_few_pictures_are_told(n: int, told: bool) -> None:
     notes = fit([pixels(i) for i in range(n)], TINY).training.notes
     assert [note for note in notes if "the threshold can promise little" in note] == notes

@@ -1,14 +1,18 @@
-"""Looking at good pictures before anything is learned from them: which can be read, which show the same, what is odd about them."""
+"""Pictures looked at before time is spent: whether each can be read, which show the same, what is odd about them, and the defective
+ones that a method is shown.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from flawsight import forecast, loader, threads
-from flawsight.errors import DataError, PictureError
+from flawsight.datasets.base import loose_samples
+from flawsight.errors import DataError, PictureError, UsageError
 from flawsight.loader import Inspection
-from flawsight.methods.base import Progress
+from flawsight.methods.base import Method, Progress, ShownMethod
 from flawsight.preprocess import Preprocess
 from flawsight.types import Pixels
 
@@ -31,7 +35,7 @@ def inspect(
     numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
     pacing = (pace.workers, pace.waiting) if pace else ()
     inspected = threads.ahead(lambda item: loader.inspect(*item, keep), numbered, *pacing)
-    results = list(counted(inspected, len(numbered), progress, "checking pictures"))
+    results = list(_counted(inspected, len(numbered), progress, "checking pictures"))
     bad = [result for result in results if isinstance(result, PictureError)]
     if bad and not skip_bad:
         raise unreadable(where, bad, len(results))
@@ -83,7 +87,45 @@ def coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[st
     return [f"{reduced}: defects a few times as wide may be missed. {cure}"]
 
 
-def counted(items: Iterable[Any], total: int, progress: Progress | None, what: str = "looking at pictures") -> Iterator[Any]:
+def check_shown(method: Method, defects: Any) -> None:
+    """Raise UsageError where a method that learns from labelled defective pictures too gets none, and where another gets some."""
+    takes = isinstance(method, ShownMethod)
+    if takes and defects is None:
+        raise UsageError(f"fit: {method.name} needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.")
+    if defects is not None and not takes:
+        raise UsageError(f"fit: {method.name} learns from good pictures alone; defective ones came too. Leave out --defects.")
+
+
+def show(
+    method: Method, defects: Any, preprocess: Preprocess, skip_bad: bool, progress: Progress | None, good: set[str]
+) -> dict[str, str]:
+    """Give the method these pictures, or those in a folder and below, as defective: name → fingerprint of each.
+
+    good: fingerprints of the good ones. Nothing is done for a method that takes none. Raises DataError where one cannot be read, or
+    is among the good ones.
+    """
+    if defects is None or not isinstance(method, ShownMethod):
+        return {}
+    pictures = loose_samples([Path(defects)]) if isinstance(defects, str | Path) else list(defects)
+    readable, inspections, _ = inspect("fit", pictures, skip_bad, progress)
+    shown = {loader.named(*item): one.fingerprint for item, one in zip(readable, inspections, strict=True)}
+    if both := [name for name, print_ in shown.items() if print_ in good]:
+        raise DataError(f"fit: {both[0]}: a defective picture was needed; it is among the good ones too. Remove it from either.")
+    if not shown:
+        raise DataError(
+            f"fit: {method.name} needs a defective picture that can be read; of {len(pictures)} there is none. Add one."
+        )
+    method.with_defects([preprocess.apply(loader.read(*item)) for item in readable])
+    return shown
+
+
+def told_of(shown: Mapping[str, str]) -> list[str]:
+    """A note on the defective pictures that were learned from."""
+    listed = ", ".join(list(shown)[:5]) + (" …" if len(shown) > 5 else "")
+    return [f"Labelled defective pictures were learned from, {len(shown)}: {listed}."] if shown else []
+
+
+def _counted(items: Iterable[Any], total: int, progress: Progress | None, what: str = "looking at pictures") -> Iterator[Any]:
     for done, item in enumerate(items, 1):
         if progress:
             progress(what, done, total)
