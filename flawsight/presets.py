@@ -211,6 +211,10 @@ PRESETS: dict[str, Preset] = {
     "geotrans": _from_pixels(
         "GeoTrans of table S1", "geotrans", {"side": 64, "depth": 16, "width": 8, "steps": 408, "batch": 128, "lr": 1e-3}, 64
     ),
+    # 125 epochs, 16 at once.
+    "itae": _from_pixels(
+        "ITAE of table S1", "itae", {"side": 256, "width": 64, "steps": 1891, "batch": 16, "lr": 1e-3, "flips": True}, 256
+    ),
     "ae_ssim_textures": _from_pixels("AE_SSIM of tables S2 and S3, textures", "ae_ssim", {**_AE_SSIM, **_TEXTURES}, 512),
 }
 

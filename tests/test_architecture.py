@@ -56,6 +56,7 @@ TORCH = {
     "flawsight.parts.flows",
     "flawsight.parts.projection",
     "flawsight.parts.ssim",
+    "flawsight.parts.unet",
     "flawsight.parts.variational",
     "flawsight.parts.wide_resnet",
 }  # the only rooms where it is, entered by functions alone
@@ -66,6 +67,7 @@ LEARNERS = {
     "flawsight.methods.expvae",
     "flawsight.methods.gamma_vae_grad",
     "flawsight.methods.geotrans",
+    "flawsight.methods.itae",
 }  # methods that learn by gradient: torch inside their functions
 
 each_module = pytest.mark.parametrize("module", MODULES)

@@ -61,6 +61,7 @@ FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
     "dsebm": (64, {"side": 64, "width": 64, "steps": 200 * 242 // 128, "batch": 128, "lr": 1e-3}),
     "geotrans": (64, {"side": 64, "depth": 16, "width": 8, "steps": 3 * 72 * 242 // 128, "batch": 128, "lr": 1e-3}),
 }
+FROM_PIXELS["itae"] = 256, {"side": 256, "width": 64, "steps": -(-125 * 242 // 16), "batch": 16, "lr": 1e-3}
 FROM_PIXELS["expvae"] = 256, {"crop": 256, "latent": 32, "width": 64, "steps": 512 * 240 // 8, "batch": 8, "lr": 1e-4}
 for textures in ("", "_textures"):
     size, options = FROM_PIXELS[f"ae_ssim{textures}"]

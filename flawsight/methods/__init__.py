@@ -14,6 +14,7 @@ from flawsight.methods.ensemble import Ensemble
 from flawsight.methods.expvae import ExpVAE
 from flawsight.methods.gamma_vae_grad import GammaVAE
 from flawsight.methods.geotrans import GeoTrans
+from flawsight.methods.itae import ITAE
 from flawsight.methods.mahalanobis_ad import MahalanobisAD
 from flawsight.methods.ocsvm import OCSVM
 from flawsight.methods.padim import PaDiM
@@ -22,7 +23,21 @@ from flawsight.methods.spade import SPADE
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
-    for method in (PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM, DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM)
+    for method in (
+        PatchCore,
+        Ensemble,
+        SPADE,
+        PaDiM,
+        MahalanobisAD,
+        OCSVM,
+        DifferNet,
+        AESSIM,
+        GammaVAE,
+        ExpVAE,
+        GeoTrans,
+        DSEBM,
+        ITAE,
+    )
 }
 
 
