@@ -211,6 +211,12 @@ PRESETS: dict[str, Preset] = {
     "geotrans": _from_pixels(
         "GeoTrans of table S1", "geotrans", {"side": 64, "depth": 16, "width": 8, "steps": 408, "batch": 128, "lr": 1e-3}, 64
     ),
+    "ganomaly": _from_pixels(
+        "GANomaly of table S1",
+        "ganomaly",
+        {"side": 128, "width": 64, "latent": 100, "steps": 3000, "batch": 64, "lr": 2e-4, "contextual": 50.0},
+        128,
+    ),
     # 125 epochs, 16 at once.
     "itae": _from_pixels(
         "ITAE of table S1", "itae", {"side": 256, "width": 64, "steps": 1891, "batch": 16, "lr": 1e-3, "flips": True}, 256

@@ -54,6 +54,7 @@ TORCH = {
     "flawsight.parts.energy",
     "flawsight.parts.export",
     "flawsight.parts.flows",
+    "flawsight.parts.gan",
     "flawsight.parts.projection",
     "flawsight.parts.ssim",
     "flawsight.parts.unet",
@@ -66,6 +67,7 @@ LEARNERS = {
     "flawsight.methods.dsebm",
     "flawsight.methods.expvae",
     "flawsight.methods.gamma_vae_grad",
+    "flawsight.methods.ganomaly",
     "flawsight.methods.geotrans",
     "flawsight.methods.itae",
 }  # methods that learn by gradient: torch inside their functions

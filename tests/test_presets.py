@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -61,6 +62,8 @@ FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
     "dsebm": (64, {"side": 64, "width": 64, "steps": 200 * 242 // 128, "batch": 128, "lr": 1e-3}),
     "geotrans": (64, {"side": 64, "depth": 16, "width": 8, "steps": 3 * 72 * 242 // 128, "batch": 128, "lr": 1e-3}),
 }
+GAN = {"side": 128, "width": 64, "latent": 100, "batch": 64, "lr": 2e-4, "adversarial": 1.0, "contextual": 50.0, "encoding": 1.0}
+FROM_PIXELS["ganomaly"] = 128, {"steps": 3000, **GAN}
 FROM_PIXELS["itae"] = 256, {"side": 256, "width": 64, "steps": -(-125 * 242 // 16), "batch": 16, "lr": 1e-3}
 FROM_PIXELS["expvae"] = 256, {"crop": 256, "latent": 32, "width": 64, "steps": 512 * 240 // 8, "batch": 8, "lr": 1e-4}
 for textures in ("", "_textures"):
@@ -115,8 +118,8 @@ def test_presets_of_methods_that_learn_from_the_picture_itself(name: str) -> Non
     preset = get_preset(name)
     assert (preset.backbone, preset.levels, preset.weights) == (PIXELS, (), "")
     assert preset.preprocess == {"size": size, "filter": "bilinear"}
-    assert options.items() <= preset.options.items()
     params = make_params(METHODS[preset.method].Params, preset.options, name)
+    assert options.items() <= dataclasses.asdict(params).items()
     assert getattr(params, "crop", size) <= size
 
 

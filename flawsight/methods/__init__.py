@@ -13,6 +13,7 @@ from flawsight.methods.dsebm import DSEBM
 from flawsight.methods.ensemble import Ensemble
 from flawsight.methods.expvae import ExpVAE
 from flawsight.methods.gamma_vae_grad import GammaVAE
+from flawsight.methods.ganomaly import GANomaly
 from flawsight.methods.geotrans import GeoTrans
 from flawsight.methods.itae import ITAE
 from flawsight.methods.mahalanobis_ad import MahalanobisAD
@@ -37,6 +38,7 @@ METHODS: dict[str, type[Method]] = {
         GeoTrans,
         DSEBM,
         ITAE,
+        GANomaly,
     )
 }
 

@@ -193,10 +193,14 @@ _ALL = (
         128,
         Recipe("geotrans", PIXELS, SMOKE_SIZE, (), {"shift": 0, "depth": 10, "width": 1, "steps": 300, "batch": 32}),
     ),
-    _whole(
+    TableRow(
         "ganomaly",
         "GANomaly",
+        "ganomaly",
+        Recipe("ganomaly", PIXELS),
         "Run by the authors of ITAE and quoted from there by later papers; its input size is not told, nor which epoch was judged.",
+        pixels_at="full256",
+        smoke=Recipe("ganomaly", PIXELS, SMOKE_SIZE, (), {"side": SMOKE_SIZE, "width": 16, "steps": 300, "batch": 16}),
     ),
     _epochs(
         "dsebm",
