@@ -8,10 +8,11 @@ score: how far ẑ lies from z (eq. 5): the mean of (z − ẑ)², as in the aut
 Symbols: z and ẑ, `latent` numbers each; values of pictures from −1 to 1; weights `adversarial`, `contextual`, `encoding`.
 
 Where this differs: the code leaves the networks in training mode when it judges, so that a picture's score depends on which others
-are judged with it, and keeps the epoch that did best on the test pictures; here they are in evaluation mode and the last weights
-count. Its 15 epochs would be 60 steps of the few pictures that a category has; here steps are counted. A step's pictures are drawn
-with replacement. The published row was run by the authors of ITAE, who do not tell its settings. Another implementation is below
-chance on MVTec AD (0.42 in the mean): a picture that is repeated badly may well be encoded alike twice.
+are judged with it, and keeps the epoch that did best on the test pictures. Here they are in evaluation mode and the last weights
+count; `beside` puts good pictures in the place of those others. The code's 15 epochs would be 60 steps of the few pictures that a
+category has; here steps are counted, and a step's pictures are drawn with replacement. The published row was run by the authors of
+ITAE, who do not tell its settings. Another implementation is below chance on MVTec AD (0.42 in the mean): what is repeated badly
+may well be encoded alike twice.
 
 Expected on MVTec AD: 76.2 mean image AUROC.
 """
@@ -44,7 +45,8 @@ TOO_GOOD = 1e-5  # loss under which the discriminator starts anew: nothing could
 class GANomalyParams(LearnedParams):
     """side: pixels a side that pictures are brought to, 32, 64, 128 or 256. width: channels of the first layers. latent: numbers
     that a picture is reduced to. adversarial, contextual, encoding: weights of what the generator loses by unlike features, pixels
-    and numbers. norm: of the score, "squared" or "absolute". The others: see LearnedParams.
+    and numbers. norm: of the score, "squared" or "absolute". beside: good pictures that a judged one is normalised together with,
+    as if it were one of a batch in training; 0 leaves that to what training came to. The others: see LearnedParams.
     """
 
     steps: int = 3000
@@ -57,6 +59,7 @@ class GANomalyParams(LearnedParams):
     contextual: float = 50.0
     encoding: float = 1.0
     norm: str = "squared"
+    beside: int = 0
 
     def __post_init__(self) -> None:
         p = "ganomaly: "
@@ -68,6 +71,7 @@ class GANomalyParams(LearnedParams):
             weight = getattr(self, name)
             check(0 <= weight < np.inf, p + name, "0 or more, and finite", weight)
         check(self.norm in NORMS, p + "norm", " or ".join(NORMS), self.norm)
+        check(self.beside >= 0, p + "beside", "≥ 0", self.beside)
 
 
 class GANomaly(Learned):
@@ -125,7 +129,9 @@ class GANomaly(Learned):
             for network, loss in ((generator, generators), (judge, discriminators_or_anew))
         ]
         reached = run.descend(both, phases, lambda rng: 2 * pool.draw(rng, p.batch) - 1, p.steps)
-        graph = export.graph(gan.CodeDistance(generator, p.norm == "squared"), torch.zeros(1, 3, p.side, p.side))
+        beside = (2 * pool.draw(np.random.default_rng(p.seed), p.beside) - 1).cpu() if p.beside else None
+        distance = gan.CodeDistance(generator.cpu(), p.norm == "squared", beside)
+        graph = export.graph(distance, torch.zeros(1, 3, p.side, p.side))
         return {"network": graph, "loss": np.array([reached], np.float32)}
 
     def _open(self) -> None:

@@ -6,6 +6,8 @@ channels until 4 × 4 places are left, and their mirror image.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -82,12 +84,40 @@ def told_apart(real: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
 
 
 class CodeDistance(nn.Module):  # type: ignore[misc]
-    """Pictures [B,3,side,side] → the mean of (z − ẑ)², or of |z − ẑ|, [B]."""
+    """Pictures [B,3,side,side] → the mean of (z − ẑ)², or of |z − ẑ|, [B].
 
-    def __init__(self, generator: Generator, squared: bool) -> None:
+    beside: pictures [n,3,side,side] that are put beside them; normalisation is then by all these together, not by what it has seen
+    in training.
+    """
+
+    def __init__(self, generator: Generator, squared: bool, beside: torch.Tensor | None = None) -> None:
         super().__init__()
-        self.generator, self.squared = generator, squared
+        self.generator = generator if beside is None else _normalised_by_batch(copy.deepcopy(generator))
+        self.squared = squared
+        self.register_buffer("beside", beside)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        _, z, again = self.generator(x)
-        return ((z - again) ** 2 if self.squared else (z - again).abs()).mean(1)
+        _, z, again = self.generator(x if self.beside is None else torch.cat([x, self.beside]))
+        apart = (z - again)[: x.shape[0]]
+        return (apart**2 if self.squared else apart.abs()).mean(1)
+
+
+class ByBatch(nn.Module):  # type: ignore[misc]
+    """Normalises by the batch itself, as BatchNorm2d does in training; written out, for onnxruntime judges alone."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        apart = x - x.mean((0, 2, 3), keepdim=True)
+        normalised = apart / torch.sqrt((apart**2).mean((0, 2, 3), keepdim=True) + self.eps)
+        return normalised * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+def _normalised_by_batch(network: Generator) -> Generator:
+    for pyramid in (network.encoder, network.decoder, network.again):
+        for i, layer in enumerate(pyramid):
+            if isinstance(layer, nn.BatchNorm2d):
+                pyramid[i] = ByBatch(layer)
+    return network

@@ -129,6 +129,18 @@ def test_the_score_is_how_far_apart_the_numbers_lie(norm: str, trained: Callable
     assert fitted.score(picture[None]).image[0] == pytest.approx(float(expected), rel=1e-4)
 
 
+def test_beside_good_pictures_a_part_with_a_bar_stands_out_too() -> None:
+    fitted = method(beside=15, steps=100)
+    fitted.fit(discs(30), list(range(30)))
+    good = np.stack(discs(10, 1))
+    barred = good.copy()
+    barred[:, :, 4:28, 12:20] = 0.0
+    together = fitted.score(good).image
+    assert fitted.score(barred).image.min() > together.max()
+    alone = [float(fitted.score(one[None]).image[0]) for one in good]
+    np.testing.assert_array_equal(np.float32(alone), together)
+
+
 def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both networks, both optimisers, what normalisation has seen, and the random numbers of a new start."""
     from flawsight.parts import descend
@@ -178,6 +190,7 @@ print(repr(model.predict(np.load({str(tmp_path / "picture.npy")!r})).score))
     ("options", "told"),
     [
         ({"side": 48}, "side must be one of 32, 64, 128, 256; got 48"),
+        ({"beside": -1}, "beside must be ≥ 0; got -1"),
         ({"latent": 0}, "latent must be ≥ 1; got 0"),
         ({"contextual": -1.0}, "contextual must be 0 or more, and finite; got -1.0"),
         ({"norm": "L1"}, "norm must be squared or absolute; got 'L1'"),

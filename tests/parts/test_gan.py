@@ -89,3 +89,18 @@ def test_the_distance_leaves_torch_as_a_graph(squared: bool) -> None:
     torch.testing.assert_close(found, (apart**2 if squared else apart.abs()).mean(1))
     graph = Graph(export.graph(distance, pictures[:1]).tobytes())
     np.testing.assert_allclose(graph({"pictures": pictures.numpy()})[0], found.numpy(), rtol=1e-4)
+
+
+def test_beside_others_it_is_normalised_as_in_training() -> None:
+    torch.manual_seed(0)
+    generator = gan.Generator(32, 4, 8).apply(gan.begin)
+    beside, pictures = torch.randn(5, 3, 32, 32), torch.randn(2, 3, 32, 32)
+    distance = gan.CodeDistance(generator, True, beside)
+    graph = Graph(export.graph(distance, pictures[:1]).tobytes())
+    for some in (pictures[:1], pictures):
+        with torch.no_grad():
+            _, z, again = generator.train()(torch.cat([some, beside]))
+        found = graph({"pictures": some.numpy()})[0]
+        np.testing.assert_allclose(found, ((z - again) ** 2).mean(1)[: len(some)].numpy(), rtol=1e-3)
+    with torch.no_grad():
+        assert not torch.allclose(distance(pictures[:1]), gan.CodeDistance(generator.eval(), True)(pictures[:1]), rtol=0.1)
