@@ -26,6 +26,7 @@ LAYERS = [
         "extremes",
         "fitting",
         "forecast",
+        "inspecting",
         "plate",
         "presets",
         "rehearsal",
@@ -56,8 +57,12 @@ TORCH = {
     "flawsight.parts.export",
     "flawsight.parts.flows",
     "flawsight.parts.guided",
+    "flawsight.parts.patch_encoders",
+    "flawsight.parts.patch_networks",
+    "flawsight.parts.gan",
     "flawsight.parts.projection",
     "flawsight.parts.ssim",
+    "flawsight.parts.unet",
     "flawsight.parts.variational",
     "flawsight.parts.wide_resnet",
 }  # the only rooms where it is, entered by functions alone
@@ -68,7 +73,11 @@ LEARNERS = {
     "flawsight.methods.dsebm",
     "flawsight.methods.expvae",
     "flawsight.methods.gamma_vae_grad",
+    "flawsight.methods.ganomaly",
     "flawsight.methods.geotrans",
+    "flawsight.methods.patch_svdd",
+    "flawsight.methods.student",
+    "flawsight.methods.itae",
 }  # methods that learn by gradient: torch inside their functions
 
 each_module = pytest.mark.parametrize("module", MODULES)

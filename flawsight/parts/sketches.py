@@ -40,7 +40,8 @@ WIDE, NARROW = 127, 63  # whole steps that a query's coordinate may have
 class Sketched:
     """Queries as sketches.
 
-    whole: uint8 [Q,d+e], e coordinates for the length, where query_steps() + 1 stands for 0. step: what one is worth. lost, kept: ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
+    whole: uint8 [Q,d+e], e coordinates for the length, where query_steps() + 1 stands for 0. step: what one is worth. lost, kept:
+    ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
     """
 
     whole: NDArray[np.uint8]
@@ -176,7 +177,8 @@ def _along(vectors: Float, axes: Float) -> Float:
 
 def _n_lengths(axes: Float) -> int:
     """How many coordinates share the length of what these axes leave."""
-    return max(1, -(-(axes.shape[0] - axes.shape[1]) // LEFT))
+    left: int = axes.shape[0] - axes.shape[1]
+    return max(1, -(-left // LEFT))
 
 
 def _norms(vectors: Float) -> Float:
