@@ -29,6 +29,7 @@ LAYERS = [
         "inspecting",
         "plate",
         "presets",
+        "rehearsal",
         "report",
         "tables",
     },
