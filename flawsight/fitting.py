@@ -17,7 +17,7 @@ from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
 from flawsight.errors import DataError, UsageError
-from flawsight.inspecting import check_shown, inspect, show, told_of
+from flawsight.inspecting import check_shown, coarseness, grouped, inspect, show, told_of
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
 from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Picture = Sample | str | Path | bytes | Pixels
-FEW = 20  # good pictures under which a fit warns
-COARSE = 4  # pixels of the picture, on a side, for each that the network sees, above which a fit warns
 
 
 @dataclass(frozen=True)
@@ -131,8 +129,8 @@ def fit(
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
     keeper = _Keeper(preprocess, forecast.kept_bytes(left))
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace)
-    groups, notes = _groups([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
-    notes += [*backbone.origin.notes, *_coarseness(preprocess, inspections)]
+    groups, notes = grouped([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
+    notes += [*backbone.origin.notes, *coarseness(preprocess, inspections)]
     _check_promise(plan, method, len(set(groups)))  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
     shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections})
@@ -146,6 +144,7 @@ def fit(
         held_out = method.fit_kept(images, groups, plan.checkpoints, progress)
         n_learned = int(np.count_nonzero(np.isnan(held_out)))
         notes.append(f"{n_learned} of {len(held_out)} good pictures were learned from; the others are held out for the threshold.")
+        notes += method.notes()
     else:
         held_out = method.fit(images, groups, progress)
     training = Training(
@@ -271,40 +270,3 @@ class _Images:
         (picture, position), known = item
         reduced = self.preprocess.reduce(loader.read(picture, position)) if known.kept is None else known.kept
         return self.preprocess.normalise(reduced)
-
-
-def _groups(names: list[str], inspections: list[Inspection], least: int) -> tuple[list[int], list[str]]:
-    """A number for each picture, the same for pictures that show the same; and notes on what is odd about the set.
-
-    Raises DataError for fewer different ones than `least`.
-    """
-    first: dict[str, int] = {}
-    groups = [first.setdefault(one.fingerprint, i) for i, one in enumerate(inspections)]
-    if len(first) < least:
-        raise DataError(
-            f"fit: needs at least {least} different good pictures, to see how much good ones differ; got {len(first)}"
-            f"{f' ({len(names)} files that show the same)' if len(names) > 1 else ''}. Add good pictures: 20 to 300 serve well."
-        )
-    notes = []
-    if len(first) < FEW:
-        notes.append(f"Only {len(first)} different good pictures: the threshold can promise little. 20 to 300 serve well.")
-    same = [f"{names[i]} = {names[group]}" for i, group in enumerate(groups) if i != group]
-    if same:
-        notes.append(f"{len(same)} pictures show the same as another: {', '.join(same[:3])}{' …' if len(same) > 3 else ''}.")
-    sizes = sorted({one.size_hw for one in inspections})
-    if len(sizes) > 1:
-        listed = ", ".join(f"{wide}×{high}" for high, wide in sizes[:4])
-        notes.append(
-            f"Pictures of {len(sizes)} sizes ({listed}{' …' if len(sizes) > 4 else ''}): parts should appear equally large."
-        )
-    return groups, notes
-
-
-def _coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[str]:
-    """A note where the pictures are reduced so much that small defects may vanish."""
-    side = max(one.size_hw[0] / preprocess.input_hw(one.size_hw)[0] for one in inspections)
-    if side <= COARSE:
-        return []
-    reduced = f"The network sees one pixel for each {side:.0f}×{side:.0f} of the largest picture"
-    cure = "A larger --size finds smaller ones; time and memory grow with its square."
-    return [f"{reduced}: defects a few times as wide may be missed. {cure}"]

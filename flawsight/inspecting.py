@@ -1,4 +1,6 @@
-"""Pictures looked at before time is spent: whether each can be read, and the defective ones that a method is shown."""
+"""Pictures looked at before time is spent: whether each can be read, which show the same, what is odd about them, and the defective
+ones that a method is shown.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,9 @@ from flawsight.loader import Inspection
 from flawsight.methods.base import Method, Progress, ShownMethod
 from flawsight.preprocess import Preprocess
 from flawsight.types import Pixels
+
+FEW = 20  # good pictures under which a fit warns
+COARSE = 4  # pixels of the picture, on a side, for each that the network sees, above which a fit warns
 
 
 def inspect(
@@ -43,6 +48,43 @@ def unreadable(where: str, bad: Sequence[PictureError], n: int) -> DataError:
     listed = "\n".join(f"  {error}" for error in bad)
     told = f"{where}: {len(bad)} of {n} pictures cannot be read:\n{listed}\n"
     return DataError(f"{told}Mend or remove them, or leave them out with --skip-bad.")
+
+
+def grouped(names: list[str], inspections: list[Inspection], least: int) -> tuple[list[int], list[str]]:
+    """A number for each picture, the same for pictures that show the same; and notes on what is odd about the set.
+
+    Raises DataError for fewer different ones than `least`.
+    """
+    first: dict[str, int] = {}
+    groups = [first.setdefault(one.fingerprint, i) for i, one in enumerate(inspections)]
+    if len(first) < least:
+        raise DataError(
+            f"fit: needs at least {least} different good pictures, to see how much good ones differ; got {len(first)}"
+            f"{f' ({len(names)} files that show the same)' if len(names) > 1 else ''}. Add good pictures: 20 to 300 serve well."
+        )
+    notes = []
+    if len(first) < FEW:
+        notes.append(f"Only {len(first)} different good pictures: the threshold can promise little. 20 to 300 serve well.")
+    same = [f"{names[i]} = {names[group]}" for i, group in enumerate(groups) if i != group]
+    if same:
+        notes.append(f"{len(same)} pictures show the same as another: {', '.join(same[:3])}{' …' if len(same) > 3 else ''}.")
+    sizes = sorted({one.size_hw for one in inspections})
+    if len(sizes) > 1:
+        listed = ", ".join(f"{wide}×{high}" for high, wide in sizes[:4])
+        notes.append(
+            f"Pictures of {len(sizes)} sizes ({listed}{' …' if len(sizes) > 4 else ''}): parts should appear equally large."
+        )
+    return groups, notes
+
+
+def coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[str]:
+    """A note where the pictures are reduced so much that small defects may vanish."""
+    side = max(one.size_hw[0] / preprocess.input_hw(one.size_hw)[0] for one in inspections)
+    if side <= COARSE:
+        return []
+    reduced = f"The network sees one pixel for each {side:.0f}×{side:.0f} of the largest picture"
+    cure = "A larger --size finds smaller ones; time and memory grow with its square."
+    return [f"{reduced}: defects a few times as wide may be missed. {cure}"]
 
 
 def check_shown(method: Method, defects: Any) -> None:

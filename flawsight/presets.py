@@ -223,6 +223,24 @@ PRESETS: dict[str, Preset] = {
     "geotrans": _from_pixels(
         "GeoTrans of table S1", "geotrans", {"side": 64, "depth": 16, "width": 8, "steps": 408, "batch": 128, "lr": 1e-3}, 64
     ),
+    # 300 epochs in which each is drawn 100 times; see dsebm.
+    "patch_svdd": _from_pixels(
+        "PatchSVDD of tables S1 and S2",
+        "patch_svdd",
+        {"width": 32, "pull": 1e-3, "kept": 0, "steps": 300 * 100 * 242 // 64, "batch": 64, "lr": 1e-4},
+        256,
+    ),
+    # 100 epochs of the nine tenths of the good pictures that the students see, one at a time; see dsebm.
+    "student": _from_pixels(
+        "Student of table S3, patches of 65 pixels",
+        "student",
+        {
+            **{"patch": 65, "width": 128, "students": 3, "steps": 90 * 242, "batch": 1, "lr": 1e-4, "validation": 0.1},
+            **{"distilled_from": "resnet18", "crops": 50_000, "least_share": 1 / 16, "most_share": 1 / 4, "trunk_size": 224},
+            **{"teacher_steps": 50_000, "teacher_batch": 64, "teacher_lr": 2e-4, "distil": 1.0, "triplet": 0.0, "compact": 1.0},
+        },
+        256,
+    ),
     "ae_ssim_textures": _from_pixels("AE_SSIM of tables S2 and S3, textures", "ae_ssim", {**_AE_SSIM, **_TEXTURES}, 512),
 }
 

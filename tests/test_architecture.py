@@ -56,6 +56,8 @@ TORCH = {
     "flawsight.parts.export",
     "flawsight.parts.flows",
     "flawsight.parts.guided",
+    "flawsight.parts.patch_encoders",
+    "flawsight.parts.patch_networks",
     "flawsight.parts.projection",
     "flawsight.parts.ssim",
     "flawsight.parts.variational",
@@ -69,6 +71,8 @@ LEARNERS = {
     "flawsight.methods.expvae",
     "flawsight.methods.gamma_vae_grad",
     "flawsight.methods.geotrans",
+    "flawsight.methods.patch_svdd",
+    "flawsight.methods.student",
 }  # methods that learn by gradient: torch inside their functions
 
 each_module = pytest.mark.parametrize("module", MODULES)

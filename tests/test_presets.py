@@ -63,7 +63,16 @@ FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
     # 200 epochs and 3 of 72 transforms, of 242 good pictures
     "dsebm": (64, {"side": 64, "width": 64, "steps": 200 * 242 // 128, "batch": 128, "lr": 1e-3}),
     "geotrans": (64, {"side": 64, "depth": 16, "width": 8, "steps": 3 * 72 * 242 // 128, "batch": 128, "lr": 1e-3}),
+    "patch_svdd": (256, {"width": 32, "pull": 1e-3, "kept": 0, "steps": 300 * 100 * 242 // 64, "batch": 64, "lr": 1e-4}),
 }
+DISTILLED = {"distilled_from": "resnet18", "teacher_steps": 50_000, "teacher_batch": 64, "teacher_lr": 2e-4}
+FROM_PIXELS["student"] = (
+    256,
+    {
+        **{"patch": 65, "width": 128, "students": 3, "steps": 100 * 242 * 9 // 10, "batch": 1, "lr": 1e-4, **DISTILLED},
+        **{"least_share": 1 / 16, "most_share": 1 / 4, "distil": 1.0, "triplet": 0.0, "compact": 1.0},
+    },
+)
 FROM_PIXELS["expvae"] = 256, {"crop": 256, "latent": 32, "width": 64, "steps": 512 * 240 // 8, "batch": 8, "lr": 1e-4}
 for textures in ("", "_textures"):
     size, options = FROM_PIXELS[f"ae_ssim{textures}"]

@@ -18,14 +18,16 @@ from flawsight.methods.geotrans import GeoTrans
 from flawsight.methods.mahalanobis_ad import MahalanobisAD
 from flawsight.methods.ocsvm import OCSVM
 from flawsight.methods.padim import PaDiM
+from flawsight.methods.patch_svdd import PatchSVDD
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.spade import SPADE
+from flawsight.methods.student import Student
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
         *(PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM),
-        *(DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM, CAVGA),
+        *(DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM, CAVGA, PatchSVDD, Student),
     )
 }
 

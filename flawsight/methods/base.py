@@ -113,6 +113,10 @@ class LearnedMethod(Method, Protocol):
         """Of so many different good pictures, how many will have a held-out score."""
         ...
 
+    def notes(self) -> list[str]:
+        """What a reader must know of what it was fitted with."""
+        ...
+
     def fit_kept(
         self, images: Iterable[Float], groups: list[int], checkpoints: Path | None, progress: Progress | None = None
     ) -> Float:

@@ -127,6 +127,10 @@ class Learned:
         """See LearnedMethod.n_held_out."""
         return n_held_back(n, self.params.held_out)
 
+    def notes(self) -> list[str]:
+        """See LearnedMethod.notes."""
+        return []
+
     def score(self, images: Float) -> Scores:
         """See Scorer.score. Raises NotFitted."""
         _ = self._fitted

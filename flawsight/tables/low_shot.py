@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from flawsight.metrics import METRICS
 from flawsight.tables import published
 from flawsight.tables.published import CATEGORIES
-from flawsight.tables.rows import ROWS, TableRow
+from flawsight.tables.recipes import TableRow
+from flawsight.tables.rows import ROWS
 from flawsight.tables.running import Result, Run
 from flawsight.tables.sheets import MEAN, ORACLE, WITH_ORACLE, Entry, Line, Notes, Sheet, measured_line, no_reproduction
 

@@ -22,9 +22,10 @@ from flawsight.methods import METHODS
 from flawsight.methods.base import make_params
 from flawsight.methods.learned import Learned
 from flawsight.preprocess import Preprocess
-from flawsight.presets import PRESETS
+from flawsight.presets import PRESETS, get_preset
 from flawsight.tables import labelled, oracle, published
-from flawsight.tables.rows import RECIPES, ROWS, TableRow, get_row
+from flawsight.tables.recipes import RECIPES, TableRow
+from flawsight.tables.rows import ROWS, get_row
 from flawsight.types import Sample, mask_files
 
 SCHEMA = 1  # of a cell's file; a new one makes all cells anew
@@ -190,8 +191,12 @@ def why_no_reproduction(request: Request, plan: Plan) -> str:
         why.append("tiny pictures")
     if plan.backbone_name != PIXELS and (request.recipe != "row" or request.backbone is not None):
         why.append(f"network {plan.backbone_name}")
-    if plan.weights is not None:
-        why.append("random weights" if plan.weights == RANDOM else "weights from a file")
+    options = plan.method_options()
+    if (trunk := options.get("distilled_from")) is not None:
+        named = get_preset(plan.preset).options["distilled_from"]
+        why += [f"distilled from {trunk}"] * (trunk != named) + ["the teacher learned from the good pictures"]
+    if weights := plan.weights or options.get("weights"):
+        why.append("random weights" if weights == RANDOM else "weights from a file")
     return ", ".join(why)
 
 
@@ -209,7 +214,7 @@ def _plan(request: Request, row: TableRow, category: str) -> Plan:
         backbone=asked or recipe.backbone,
         size=recipe.size,
         levels=recipe.levels if named else (),
-        options={**recipe.options, **_HELD_OUT} if issubclass(METHODS[row.method], Learned) else recipe.options,
+        options={**recipe.options, **_trunk(request, row), **(_HELD_OUT if issubclass(METHODS[row.method], Learned) else {})},
         weights=None if recipe.backbone == PIXELS else request.weights,
         device=request.device,
         memory=request.memory if _keeps_a_bank(row) else None,
@@ -218,6 +223,12 @@ def _plan(request: Request, row: TableRow, category: str) -> Plan:
     plan.preprocess(), plan.backbone_levels(), _weights(plan)
     make_params(METHODS[row.method].Params, plan.method_options(), row.method)
     return plan
+
+
+def _trunk(request: Request, row: TableRow) -> dict[str, str]:
+    """The options that name network and weights, if such were asked for, where a method learns from a network but keeps none."""
+    asked = {"distilled_from": request.backbone, "weights": request.weights}
+    return {name: told for name, told in asked.items() if told and hasattr(METHODS[row.method].Params, name)}
 
 
 def _cells(

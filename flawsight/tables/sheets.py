@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from flawsight.metrics import METRICS
 from flawsight.tables import oracle, published
 from flawsight.tables.published import AVERAGE, CATEGORIES, OBJECTS, TEXTURES, Figure, Table
-from flawsight.tables.rows import TableRow, get_row
+from flawsight.tables.recipes import TableRow
+from flawsight.tables.rows import get_row
 from flawsight.tables.running import Result, Run
 
 MEAN, ALL_TEXTURES, ALL_OBJECTS = "mean", "textures", "objects"  # columns of means, over those of the categories that are there
