@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flawsight import forecast, loader, memory, threshold
+from flawsight import forecast, loader, memory, threads, threshold
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import find_pictures
-from flawsight.datasets.base import samples
+from flawsight.datasets.base import loose_samples, samples
 from flawsight.errors import DataError, PictureError, UsageError
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
-from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
+from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress, ShownMethod
 from flawsight.model import Model, Training, now
 from flawsight.preprocess import Preprocess
 from flawsight.presets import get_preset
@@ -44,6 +44,7 @@ class Plan:
     process may hold while it fits, such as "1GB" or a number of bytes; if None, what it holds and half of what is free.
     needs_threshold: without, one good picture serves too, of which there is no held-out score; nothing is rejected then.
     checkpoints: a folder, made if need be, where a method that learns by gradient keeps what it reached, and takes it up again.
+    defects: pictures labelled defective, or a folder of them, for a method that learns from some too.
     """
 
     method: str | None = None
@@ -61,6 +62,7 @@ class Plan:
     memory: str | int | None = None
     needs_threshold: bool = True
     checkpoints: Path | None = None
+    defects: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image] | None = None
 
     @property
     def method_name(self) -> str:
@@ -132,6 +134,8 @@ def fit(
     notes += [*backbone.origin.notes, *_coarseness(preprocess, inspections)]
     _check_promise(plan, method, len(set(groups)))  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
+    shown = _show(method, plan, preprocess, {one.fingerprint for one in inspections}, progress)
+    notes += _told(shown)
     images = _Images(preprocess, readable, inspections, pace, progress)
     if isinstance(method, BankMethod):
         room = forecast.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
@@ -152,6 +156,7 @@ def fit(
         held_out=held_out,
         skipped=skipped,
         notes=notes,
+        defects=shown,
     )
     if plan.needs_threshold:
         chosen_threshold = threshold.choose(training.independent, plan.max_false_rejects, plan.confidence)
@@ -191,6 +196,10 @@ def _opened(
         raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out --checkpoints.")
     if plan.checkpoints is not None and plan.checkpoints.exists() and not plan.checkpoints.is_dir():
         raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
+    if isinstance(method, ShownMethod) and plan.defects is None:
+        raise UsageError(f"fit: {method.name} needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.")
+    if plan.defects is not None and not isinstance(method, ShownMethod):
+        raise UsageError(f"fit: {method.name} learns from good pictures alone; defective ones came too. Leave out --defects.")
     return preprocess, backbone, method, good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
 
 
@@ -224,6 +233,33 @@ def good_pictures(folder: Path) -> list[Sample]:
     raise DataError(f"{folder}: no pictures in it. {hint}")
 
 
+def _show(method: Method, plan: Plan, preprocess: Preprocess, good: set[str], progress: Progress | None) -> dict[str, str]:
+    """Give the method the plan's defective pictures, if it takes some: name → fingerprint of each.
+
+    Raises DataError where one cannot be read, or is among the good ones.
+    """
+    if plan.defects is None or not isinstance(method, ShownMethod):
+        return {}
+    named = isinstance(plan.defects, str | Path)
+    pictures = loose_samples([Path(plan.defects)]) if isinstance(plan.defects, str | Path) else list(plan.defects)
+    readable, inspections, _ = inspect("fit", pictures, plan.skip_bad, progress)
+    shown = {loader.named(*item): one.fingerprint for item, one in zip(readable, inspections, strict=True)}
+    if both := [name for name, print_ in shown.items() if print_ in good]:
+        raise DataError(f"fit: {both[0]}: a defective picture was needed; it is among the good ones too. Remove it from either.")
+    if not shown:
+        raise DataError(
+            f"fit: {plan.defects if named else 'defects'}: a picture that can be read was needed; there is none. Add one."
+        )
+    method.with_defects([preprocess.apply(loader.read(*item)) for item in readable])
+    return shown
+
+
+def _told(shown: Mapping[str, str]) -> list[str]:
+    """A note on the defective pictures that were learned from."""
+    listed = ", ".join(list(shown)[:5]) + (" …" if len(shown) > 5 else "")
+    return [f"Labelled defective pictures were learned from, {len(shown)}: {listed}."] if shown else []
+
+
 class _Keeper:
     """What the network will see of each picture that is inspected, so long as that takes less than so many bytes in all."""
 
@@ -255,7 +291,7 @@ class _Images:
 
     def __iter__(self) -> Iterator[Float]:
         items = zip(self.pictures, self.inspections, strict=True)
-        images = loader.ahead(self._prepare, items, self.pace.workers, self.pace.waiting)
+        images = threads.ahead(self._prepare, items, self.pace.workers, self.pace.waiting)
         for done, image in enumerate(images, 1):
             if self.progress and done > self.told[0]:
                 self.told[0] = done
@@ -282,7 +318,7 @@ def inspect(
     """
     numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
     pacing = (pace.workers, pace.waiting) if pace else ()
-    inspected = loader.ahead(lambda item: loader.inspect(*item, keep), numbered, *pacing)
+    inspected = threads.ahead(lambda item: loader.inspect(*item, keep), numbered, *pacing)
     results = list(_counted(inspected, len(numbered), progress, "checking pictures"))
     bad = [result for result in results if isinstance(result, PictureError)]
     if bad and not skip_bad:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import image, loader, memory
+from flawsight import image, loader, memory, threads
 from flawsight.errors import PictureError, UsageError
 from flawsight.methods.base import BankMethod
 from flawsight.parts.streaming import Need
@@ -49,7 +49,7 @@ def pace(left: int, picture_hw: tuple[int, int], input_hw: tuple[int, int]) -> P
         ahead = workers * (waiting + 1) + 1
         return Pace(workers, waiting, workers * DECODED * _area(picture_hw) + ahead * 12 * _area(input_hw))
 
-    usual = paced(os.cpu_count() or 1, loader.AHEAD)
+    usual = paced(os.cpu_count() or 1, threads.AHEAD)
     return usual if usual.bytes <= left // QUEUE_SHARE else paced(1, 1)
 
 

@@ -206,6 +206,18 @@ PRESETS: dict[str, Preset] = {
         "γ-VAE + grad. of table S2, textures", "gamma_vae_grad", {**_GAMMA_VAE, **_TEXTURES}, 512
     ),
     "expvae": _from_pixels("vis. expl. VAE of table S2", "expvae", _EXPVAE, 256),
+    # 150 epochs of 242 pictures, 16 at once.
+    "cavga_rw": Preset(
+        "CAVGA-R_w of tables S1 and S2: the whole picture at 256 pixels; needs some labelled defects",
+        method="cavga_rw",
+        backbone="resnet18",
+        levels=("layer4",),
+        preprocess={"size": 256, "filter": "bilinear"},
+        options={
+            **{"side": 256, "latent": 128, "width": 128, "steps": 2269, "batch": 16, "lr": 1e-4, "adversary": 1.0},
+            **{"classifier": 0.001, "guidance": 0.01, "angle": 10.0, "shift": 0.02, "flips": True},
+        },
+    ),
     # Epochs of a category's good pictures, which tables/rows.py counts; here of 242, the mean of MVTec AD's categories.
     "dsebm": _from_pixels("DSEBM of table S1", "dsebm", {"side": 64, "width": 64, "steps": 378, "batch": 128, "lr": 1e-3}, 64),
     "geotrans": _from_pixels(

@@ -35,7 +35,7 @@ LAYERS = [
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
-    {"errors", "files", "frames", "image", "memory", "preprocess", "record", "threshold", "types"},
+    {"errors", "files", "frames", "image", "memory", "preprocess", "record", "threads", "threshold", "types"},
 ]
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 FRONT = "flawsight"  # the front door fetches names when they are first used, so it may name anything; all may ask it its version
@@ -54,6 +54,7 @@ TORCH = {
     "flawsight.parts.energy",
     "flawsight.parts.export",
     "flawsight.parts.flows",
+    "flawsight.parts.guided",
     "flawsight.parts.patch_encoders",
     "flawsight.parts.patch_networks",
     "flawsight.parts.projection",
@@ -63,6 +64,7 @@ TORCH = {
 }  # the only rooms where it is, entered by functions alone
 LEARNERS = {
     "flawsight.methods.ae_ssim",
+    "flawsight.methods.cavga_rw",
     "flawsight.methods.differnet",
     "flawsight.methods.dsebm",
     "flawsight.methods.expvae",

@@ -42,6 +42,8 @@ NINE = ("stem", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "sta
 SPADE = {"neighbours": 50, "patch_neighbours": 1, "distance": "sqeuclidean", "blur_sigma": 4.0}
 FLOW = {"blocks": 8, "width": 2048, "scales": 3, "turns": 4, "judged_turns": 64, "angle": 180.0, "standardise": False}
 TRAINED = {"steps": 192 * 10, "batch": 24, "lr": 2e-4}
+# of 242 good pictures; weights of the losses
+GUIDED = {"steps": 150 * 242 // 16 + 1, "batch": 16, "lr": 1e-4, "adversary": 1.0, "classifier": 0.001, "guidance": 0.01}
 OTHERS: dict[str, tuple[Any, ...]] = {
     "spade": (WR50, (*THREE, "layer4"), "bilinear", 256, 224, {**SPADE, "pyramid": "concat"}),
     "spade_per_level": (WR50, (*THREE, "layer4"), "bilinear", 256, 224, {**SPADE, "pyramid": "per_level"}),
@@ -52,6 +54,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "mahalanobis_ad": ("efficientnet_b4", NINE, "bilinear", None, 384, {"folds": 5}),
     "ocsvm": ("alexnet", ("features",), "bilinear", None, 448, {"nu": 0.1, "gamma": 0.0, "scales": 3}),
     "differnet": ("alexnet", ("features",), "bilinear", None, 448, {**FLOW, **TRAINED}),
+    "cavga_rw": ("resnet18", ("layer4",), "bilinear", None, 256, {**GUIDED, "side": 256, "latent": 128, "width": 128}),
 }
 # of methods that learn from the picture itself: size, what is published of their params
 FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {

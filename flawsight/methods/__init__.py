@@ -8,6 +8,7 @@ from flawsight.backbones import Backbone
 from flawsight.errors import UnknownName
 from flawsight.methods.ae_ssim import AESSIM
 from flawsight.methods.base import Method, make_params
+from flawsight.methods.cavga_rw import CAVGA
 from flawsight.methods.differnet import DifferNet
 from flawsight.methods.dsebm import DSEBM
 from flawsight.methods.ensemble import Ensemble
@@ -25,20 +26,8 @@ from flawsight.methods.student import Student
 METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
-        PatchCore,
-        Ensemble,
-        SPADE,
-        PaDiM,
-        MahalanobisAD,
-        OCSVM,
-        DifferNet,
-        AESSIM,
-        GammaVAE,
-        ExpVAE,
-        GeoTrans,
-        DSEBM,
-        PatchSVDD,
-        Student,
+        *(PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM),
+        *(DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM, CAVGA, PatchSVDD, Student),
     )
 }
 

@@ -27,7 +27,7 @@ class Scorer(Protocol):
 
 
 class Method(Scorer, Protocol):
-    """A scorer that learns from good pictures alone.
+    """A scorer that learns from good pictures alone; but see ShownMethod.
 
     Params are one frozen dataclass, checked in its `__post_init__`; what is learned is plain arrays. any_size: whether pictures of
     different sizes can be learned from and judged; where not, DataError is raised for the first that differs. default_backbone: the
@@ -124,6 +124,15 @@ class LearnedMethod(Method, Protocol):
 
         Raises DataError for checkpoints that cannot be used, LearningFailed.
         """
+        ...
+
+
+@runtime_checkable
+class ShownMethod(Method, Protocol):
+    """A method that learns from a few labelled defective pictures too. No other ever sees one."""
+
+    def with_defects(self, images: Sequence[Float]) -> Self:
+        """Take pictures float32 [3,h,w] that are defective, at least one, for all fits to come; returns self."""
         ...
 
 

@@ -9,6 +9,7 @@ out:
 - The group with the highest bound is looked through, which gives each query a good candidate; then those groups whose bound
   exceeds it. On patches of real pictures these are a few in a hundred. Where the bounds say little, as
   for rows that point everywhere alike, a plain product with all rows follows, and the bounds were in vain.
+- Of few rows there are no sketches: the plain product is all there is.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.parts import graphs
-from flawsight.parts.sketches import GROUP, Sketched, Sketches, blocks, principal_axes, sketched
+from flawsight.parts.sketches import GROUP, Sketched, Sketches, blocks, n_axes, principal_axes, sketched
 from flawsight.types import Float
 
-FEW_GROUPS = 4  # so few are all looked through
+FEW_ROWS = 4  # times a group and the axes together: the product with so few rows costs no more than what would save some of it
 MOST = 0.3  # of all pairs of a query and a group, from which one product with all rows is cheaper than those with groups
 SLACK = np.float32(1e-5)  # of the lengths' product: far above what rounding adds to a closeness
 
@@ -40,7 +41,7 @@ class Groups:
         n = len(rows)
         n_groups = -(-n // GROUP)
         index = np.arange(n)
-        if axes is None and n_groups > FEW_GROUPS:
+        if axes is None and n > FEW_ROWS * (GROUP + n_axes(rows.shape[1])):
             axes = principal_axes(rows)
         if axes is not None:
             index = np.concatenate([np.sort(part) for part in _halved(rows @ axes, index)])
@@ -63,7 +64,10 @@ class Groups:
         bias = self.bias if bias is None else bias
         best = np.full(len(queries), -np.inf, np.float32) if above is None else above.copy()
         index = np.full(len(queries), -1)
-        bounds = self._bounds(queries, bias, sketches)
+        if self._sketches is None or self._axes is None:
+            self._look_through_all(queries, bias, best, index)
+            return best, index
+        bounds = self._sketches.bounds(sketches or sketched(queries, self._axes), bias)
         bounds += (SLACK * self._longest * (np.sqrt(np.einsum("qd,qd->q", queries, queries)) + self._longest))[:, None]
         every, first = np.arange(len(queries)), bounds.argmax(1)
         members = np.flatnonzero(bounds[every, first] >= best)
@@ -77,13 +81,6 @@ class Groups:
         else:
             self._look_through_all(queries, bias, best, index)
         return best, index
-
-    def _bounds(self, queries: Float, bias: Float, sketches: Sketched | None) -> Float:
-        """The highest closeness that each group may hold: [Q,M/GROUP]."""
-        if self._sketches is not None and self._axes is not None:
-            return self._sketches.bounds(sketches or sketched(queries, self._axes), bias)
-        shut = np.isneginf(bias.reshape(-1, GROUP).max(1))
-        return np.repeat(np.where(shut, np.float32(-np.inf), np.float32(np.inf))[None], len(queries), 0)
 
     def _look_through(self, groups: Index, members: Index, queries: Float, bias: Float, best: Float, index: Index) -> None:
         """Take over closer rows from groups for these members of the queries. best, index: [Q], changed in place.

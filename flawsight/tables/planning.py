@@ -23,7 +23,7 @@ from flawsight.methods.base import make_params
 from flawsight.methods.learned import Learned
 from flawsight.preprocess import Preprocess
 from flawsight.presets import PRESETS, get_preset
-from flawsight.tables import published
+from flawsight.tables import labelled, published
 from flawsight.tables.recipes import RECIPES, TableRow
 from flawsight.tables.rows import ROWS, get_row
 from flawsight.types import Sample, mask_files
@@ -245,6 +245,7 @@ def _cells(
         imagewise=True,
         resamples=RESAMPLES,
         ensemble_norm="test" if row.by_test_range else "held-out",
+        decides_at=row.decides_at,
     )
     cells = []
     for shots in request.shots or (None,):
@@ -277,6 +278,8 @@ def _key(request: Request, row: TableRow, plan: Plan, judging: Judging, rest: tu
     }
     if row.by_fold:
         facts["by_fold"] = True
+    if row.defects:
+        facts["defects"] = row.defects, labelled.SEED
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -41,7 +41,9 @@ class TableRow:
     published one before it is flagged.
     categories: name → its recipe, where it is run in another way. smoke: its tiny recipe, where a small network and small pictures
     do not make it tiny. by_test_range: its members are scaled by the range of the pictures judged, see extremes. by_fold: each of
-    its folds is judged by itself, and what they reach is averaged, see by_fold.
+    its folds is judged by itself, and what they reach is averaged, see by_fold. defects: share of the defective pictures that it is
+    shown with their label, and is not judged on, see labelled. decides_at: the score above which it calls a picture defective by
+    itself, for the mean of its accuracies on good and on defective pictures.
     """
 
     name: str
@@ -57,6 +59,8 @@ class TableRow:
     categories: Mapping[str, Recipe] = field(default_factory=dict)
     smoke: Recipe | None = None
     by_fold: bool = False
+    defects: float = 0.0
+    decides_at: float | None = None
 
     def tolerance(self, metric: str, is_mean: bool) -> float:
         """Points by which a figure may differ from the published one."""

@@ -24,7 +24,7 @@ from flawsight.frames import FULL
 from flawsight.methods.base import Progress
 from flawsight.model import Model, now
 from flawsight.record import forget_peak_rss
-from flawsight.tables import by_fold
+from flawsight.tables import by_fold, labelled
 from flawsight.tables.keeping import keeping
 from flawsight.tables.planning import Cell, Group, Request, drawn, make_work, why_no_reproduction
 from flawsight.tables.rows import get_row
@@ -32,6 +32,7 @@ from flawsight.types import Report
 
 METRIC_IDS = {
     "image_auroc": "auroc_img",
+    "balanced_accuracy": "balanced_accuracy_img",
     "pixel_auroc": "auroc_px",
     "pro": "aupro",
     "pro_imagewise": "aupro_imagewise",
@@ -214,11 +215,14 @@ def _measure(
     started = time.perf_counter()
     dataset = open_dataset(group.data, group.category)
     train = drawn(dataset.train, cell.shots, cell.seed)
-    model = fit(train, cell.plan, progress, network)
+    row = get_row(cell.row)
+    defects, test = labelled.shown(dataset.test, row.defects)
+    plan = dataclasses.replace(cell.plan, defects=defects) if defects else cell.plan
+    model = fit(train, plan, progress, network)
     fitted = time.perf_counter() - started
-    report = evaluate(model, dataset.test, f"{cell.name}", cell.judging, progress=progress)
-    if get_row(cell.row).by_fold:
-        report = by_fold.averaged(report, model, dataset.test, cell.judging.resamples, progress)
+    report = evaluate(model, test, f"{cell.name}", cell.judging, progress=progress)
+    if row.by_fold:
+        report = by_fold.averaged(report, model, test, cell.judging.resamples, progress)
     return _result(request, cell, model, report, fitted, [sample.name for sample in train] if cell.shots else [])
 
 

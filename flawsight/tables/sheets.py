@@ -41,7 +41,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a sheet. kind: published, measured, difference or interval. note: number of a footnote, 0 for none."""
+    """A line of a sheet. kind: published, measured, difference, interval or balanced accuracy. note: of a footnote, 0 for none."""
 
     title: str
     kind: str
@@ -123,7 +123,8 @@ def _measured_sheet(table: Table, metric: str, rows: Sequence[TableRow], results
             continue
         measured = measured_line(row.title, own, metric, columns, notes)
         difference = _difference(row, metric, shown, measured)
-        lines += [line for line in (shown, measured, difference, *_interval(own, metric)) if line.entries]
+        others = (*_interval(own, metric), *_accuracy(row, own, metric, columns))
+        lines += [line for line in (shown, measured, difference, *others) if line.entries]
     warning = no_reproduction(results)
     title = _title(table, metric) + (f", not a reproduction: {warning}" if warning else "")
     return Sheet(table.name, title, metric, columns, _with_best(lines, columns), notes.texts, warning)
@@ -191,6 +192,14 @@ def _interval(results: Sequence[Result], metric: str) -> list[Line]:
         if low is not None and high is not None:
             entries[result.category] = Entry(math.nan, low=100 * low, high=100 * high)
     return [Line(get_row(results[0].row).title, "interval", entries)] if entries else []
+
+
+def _accuracy(row: TableRow, results: Sequence[Result], metric: str, columns: Sequence[str]) -> list[Line]:
+    """Beside the image AUROC of a row that decides by itself, how often it did so rightly; nothing of others."""
+    decided = [result for result in results if "balanced_accuracy" in result.metrics]
+    if row.decides_at is None or metric != "image_auroc" or not decided:
+        return []
+    return [replace(measured_line(row.title, decided, "balanced_accuracy", columns, Notes()), kind="balanced accuracy", note=0)]
 
 
 def _with_best(lines: Sequence[Line], columns: Sequence[str]) -> list[Line]:
