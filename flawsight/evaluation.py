@@ -14,8 +14,9 @@ from flawsight import extremes, loader, memory, threads
 from flawsight.comparing import Comparison, check_masks
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError, UnknownName, UsageError
-from flawsight.fitting import Plan, fit, inspect, unreadable
+from flawsight.fitting import Plan, fit
 from flawsight.frames import MASK_RULES, PIXELS_AT
+from flawsight.inspecting import inspect, unreadable
 from flawsight.methods.base import Progress
 from flawsight.metrics import PixelTally, measure, resampling, roc_curve
 from flawsight.metrics.pixels import EXACT_PX, PixelMetrics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,12 @@ from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import find_pictures
-from flawsight.datasets.base import loose_samples, samples
-from flawsight.errors import DataError, PictureError, UsageError
+from flawsight.datasets.base import samples
+from flawsight.errors import DataError, UsageError
+from flawsight.inspecting import check_shown, coarseness, grouped, inspect, show, told_of
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
-from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress, ShownMethod
+from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
 from flawsight.model import Model, Training, now
 from flawsight.preprocess import Preprocess
 from flawsight.presets import get_preset
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Picture = Sample | str | Path | bytes | Pixels
-FEW = 20  # good pictures under which a fit warns
-COARSE = 4  # pixels of the picture, on a side, for each that the network sees, above which a fit warns
 
 
 @dataclass(frozen=True)
@@ -130,12 +129,11 @@ def fit(
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
     keeper = _Keeper(preprocess, forecast.kept_bytes(left))
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace)
-    groups, notes = _groups([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
-    notes += [*backbone.origin.notes, *_coarseness(preprocess, inspections)]
+    groups, notes = grouped([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
+    notes += [*backbone.origin.notes, *coarseness(preprocess, inspections)]
     _check_promise(plan, method, len(set(groups)))  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
-    shown = _show(method, plan, preprocess, {one.fingerprint for one in inspections}, progress)
-    notes += _told(shown)
+    shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections})
     images = _Images(preprocess, readable, inspections, pace, progress)
     if isinstance(method, BankMethod):
         room = forecast.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
@@ -155,7 +153,7 @@ def fit(
         sizes_hw=np.array([one.size_hw for one in inspections], np.int32),
         held_out=held_out,
         skipped=skipped,
-        notes=notes,
+        notes=[*notes, *told_of(shown)],
         defects=shown,
     )
     if plan.needs_threshold:
@@ -196,10 +194,7 @@ def _opened(
         raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out --checkpoints.")
     if plan.checkpoints is not None and plan.checkpoints.exists() and not plan.checkpoints.is_dir():
         raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
-    if isinstance(method, ShownMethod) and plan.defects is None:
-        raise UsageError(f"fit: {method.name} needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.")
-    if plan.defects is not None and not isinstance(method, ShownMethod):
-        raise UsageError(f"fit: {method.name} learns from good pictures alone; defective ones came too. Leave out --defects.")
+    check_shown(method, plan.defects)
     return preprocess, backbone, method, good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
 
 
@@ -231,33 +226,6 @@ def good_pictures(folder: Path) -> list[Sample]:
     inner = next((part for part in ("train/good", "good", "train") if (folder / part).is_dir()), None)
     hint = f"Did you mean {folder / inner}?" if inner else "Check the path; pictures in folders below it are not taken."
     raise DataError(f"{folder}: no pictures in it. {hint}")
-
-
-def _show(method: Method, plan: Plan, preprocess: Preprocess, good: set[str], progress: Progress | None) -> dict[str, str]:
-    """Give the method the plan's defective pictures, if it takes some: name → fingerprint of each.
-
-    Raises DataError where one cannot be read, or is among the good ones.
-    """
-    if plan.defects is None or not isinstance(method, ShownMethod):
-        return {}
-    named = isinstance(plan.defects, str | Path)
-    pictures = loose_samples([Path(plan.defects)]) if isinstance(plan.defects, str | Path) else list(plan.defects)
-    readable, inspections, _ = inspect("fit", pictures, plan.skip_bad, progress)
-    shown = {loader.named(*item): one.fingerprint for item, one in zip(readable, inspections, strict=True)}
-    if both := [name for name, print_ in shown.items() if print_ in good]:
-        raise DataError(f"fit: {both[0]}: a defective picture was needed; it is among the good ones too. Remove it from either.")
-    if not shown:
-        raise DataError(
-            f"fit: {plan.defects if named else 'defects'}: a picture that can be read was needed; there is none. Add one."
-        )
-    method.with_defects([preprocess.apply(loader.read(*item)) for item in readable])
-    return shown
-
-
-def _told(shown: Mapping[str, str]) -> list[str]:
-    """A note on the defective pictures that were learned from."""
-    listed = ", ".join(list(shown)[:5]) + (" …" if len(shown) > 5 else "")
-    return [f"Labelled defective pictures were learned from, {len(shown)}: {listed}."] if shown else []
 
 
 class _Keeper:
@@ -302,77 +270,3 @@ class _Images:
         (picture, position), known = item
         reduced = self.preprocess.reduce(loader.read(picture, position)) if known.kept is None else known.kept
         return self.preprocess.normalise(reduced)
-
-
-def inspect(
-    where: str,
-    pictures: Sequence[Any],
-    skip_bad: bool,
-    progress: Progress | None,
-    keep: Callable[[Pixels], Pixels | None] | None = None,
-    pace: forecast.Pace | None = None,
-) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
-    """The readable pictures with their positions, what is known of each, and name → reason of those left out.
-
-    keep: see loader.inspect. Raises DataError naming every unreadable one unless they may be skipped.
-    """
-    numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
-    pacing = (pace.workers, pace.waiting) if pace else ()
-    inspected = threads.ahead(lambda item: loader.inspect(*item, keep), numbered, *pacing)
-    results = list(_counted(inspected, len(numbered), progress, "checking pictures"))
-    bad = [result for result in results if isinstance(result, PictureError)]
-    if bad and not skip_bad:
-        raise unreadable(where, bad, len(results))
-    readable = [item for item, result in zip(numbered, results, strict=True) if isinstance(result, Inspection)]
-    return readable, [result for result in results if isinstance(result, Inspection)], {error.name: error.reason for error in bad}
-
-
-def unreadable(where: str, bad: Sequence[PictureError], n: int) -> DataError:
-    """The error to raise where some of n pictures cannot be read: it names them all."""
-    listed = "\n".join(f"  {error}" for error in bad)
-    told = f"{where}: {len(bad)} of {n} pictures cannot be read:\n{listed}\n"
-    return DataError(f"{told}Mend or remove them, or leave them out with --skip-bad.")
-
-
-def _groups(names: list[str], inspections: list[Inspection], least: int) -> tuple[list[int], list[str]]:
-    """A number for each picture, the same for pictures that show the same; and notes on what is odd about the set.
-
-    Raises DataError for fewer different ones than `least`.
-    """
-    first: dict[str, int] = {}
-    groups = [first.setdefault(one.fingerprint, i) for i, one in enumerate(inspections)]
-    if len(first) < least:
-        raise DataError(
-            f"fit: needs at least {least} different good pictures, to see how much good ones differ; got {len(first)}"
-            f"{f' ({len(names)} files that show the same)' if len(names) > 1 else ''}. Add good pictures: 20 to 300 serve well."
-        )
-    notes = []
-    if len(first) < FEW:
-        notes.append(f"Only {len(first)} different good pictures: the threshold can promise little. 20 to 300 serve well.")
-    same = [f"{names[i]} = {names[group]}" for i, group in enumerate(groups) if i != group]
-    if same:
-        notes.append(f"{len(same)} pictures show the same as another: {', '.join(same[:3])}{' …' if len(same) > 3 else ''}.")
-    sizes = sorted({one.size_hw for one in inspections})
-    if len(sizes) > 1:
-        listed = ", ".join(f"{wide}×{high}" for high, wide in sizes[:4])
-        notes.append(
-            f"Pictures of {len(sizes)} sizes ({listed}{' …' if len(sizes) > 4 else ''}): parts should appear equally large."
-        )
-    return groups, notes
-
-
-def _coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[str]:
-    """A note where the pictures are reduced so much that small defects may vanish."""
-    side = max(one.size_hw[0] / preprocess.input_hw(one.size_hw)[0] for one in inspections)
-    if side <= COARSE:
-        return []
-    reduced = f"The network sees one pixel for each {side:.0f}×{side:.0f} of the largest picture"
-    cure = "A larger --size finds smaller ones; time and memory grow with its square."
-    return [f"{reduced}: defects a few times as wide may be missed. {cure}"]
-
-
-def _counted(items: Iterable[Any], total: int, progress: Progress | None, what: str = "looking at pictures") -> Iterator[Any]:
-    for done, item in enumerate(items, 1):
-        if progress:
-            progress(what, done, total)
-        yield item

@@ -26,6 +26,7 @@ LAYERS = [
         "extremes",
         "fitting",
         "forecast",
+        "inspecting",
         "plate",
         "presets",
         "report",

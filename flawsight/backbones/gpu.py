@@ -59,11 +59,16 @@ class Trunk(nn.Module):  # type: ignore[misc]  # torch's types are not looked at
             )
         if lacking := [level for level in levels if level not in network.outputs]:
             raise ModelFileError(f"backbones: the network lacks the levels {', '.join(lacking)}. Rebuild or refit the model.")
-        self._nodes, self._input, self._levels = _needed(network.nodes, set(levels)), network.input, list(levels)
+        nodes, constants = _needed(network.nodes, set(levels)), dict(network.constants)
+        for node in nodes:  # what has learned the same is often kept once, and need not stay the same
+            if node.op == "Identity" and node.inputs[0] in constants:
+                constants[node.outputs[0]] = constants[node.inputs[0]]
+        self._nodes = [node for node in nodes if node.outputs[0] not in constants]
+        self._input, self._levels = network.input, list(levels)
         self._last_use = {name: i for i, node in enumerate(self._nodes) for name in node.inputs}
         learned = {name for node in self._nodes if node.op in LEARNED for name in node.inputs[1:3]}
         self._places: dict[str, str] = {}  # of constants: where each is, for their names are not what torch takes for names
-        for i, (name, array) in enumerate((name, one) for name, one in network.constants.items() if name in self._last_use):
+        for i, (name, array) in enumerate((name, one) for name, one in constants.items() if name in self._last_use):
             self._places[name] = f"constant{i}"
             constant = torch.tensor(array)
             if name in learned:

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from flawsight.errors import UsageError
+
 SLOPE = 0.2
 LEAST = 8  # channels that layers have at least
 GOOD, DEFECTIVE = 0, 1  # the classes
@@ -34,7 +36,8 @@ class Guided(nn.Module):  # type: ignore[misc]  # torch's types are not looked a
     """Encoder, latent maps, decoder, classifier, and the adversary of what comes out.
 
     trunk: pictures as it takes them → a list that ends in the feature map. low, high: what the values 0 and 1 of pictures are to
-    it, [3] each. side: of pictures. latent: maps. width: channels at the decoder's start.
+    it, [3] each. side: of pictures. latent: maps. width: channels at the decoder's start. Raises UsageError for a feature map that
+    doublings do not bring to the pictures' size.
     """
 
     def __init__(self, trunk: nn.Module, low: torch.Tensor, high: torch.Tensor, side: int, latent: int, width: int) -> None:
@@ -44,10 +47,16 @@ class Guided(nn.Module):  # type: ignore[misc]  # torch's types are not looked a
         self.register_buffer("range", (high - low).reshape(1, 3, 1, 1))
         with torch.no_grad():
             channels, grid, _ = trunk(torch.zeros(1, 3, side, side))[-1].shape[1:]
+        doublings = (side // grid).bit_length() - 1
+        if grid << doublings != side:
+            raise UsageError(
+                f"cavga_rw: a feature map whose side doubles to {side} pixels was needed; the network gives one of {grid}. "
+                "Name another level or network, or another side."
+            )
         self.means, self.log_variances = nn.Conv2d(channels, latent, 1), nn.Conv2d(channels, latent, 1)
         nn.init.zeros_(self.log_variances.weight)  # what a trained encoder gives is large: its exponential would be larger
         nn.init.zeros_(self.log_variances.bias)
-        self.decoder = _decoder(latent, width, (side // grid).bit_length() - 1)
+        self.decoder = _decoder(latent, width, doublings)
         self.classifier = nn.Linear(latent * grid * grid, 2)
         self.adversary = _adversary(max(width // 2, LEAST))
 

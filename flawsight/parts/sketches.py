@@ -40,7 +40,8 @@ WIDE, NARROW = 127, 63  # whole steps that a query's coordinate may have
 class Sketched:
     """Queries as sketches.
 
-    whole: uint8 [Q,d+e], e coordinates for the length, where query_steps() + 1 stands for 0. step: what one is worth. lost, kept: ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
+    whole: uint8 [Q,d+e], e coordinates for the length, where query_steps() + 1 stands for 0. step: what one is worth. lost, kept:
+    ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
     """
 
     whole: NDArray[np.uint8]
@@ -169,12 +170,15 @@ def _along(vectors: Float, axes: Float) -> Float:
     """Coordinates along the axes, and the length of what they leave, evenly shared: float32 [n,d+e]."""
     along: Float = graphs.run("sketches", {"vectors": vectors, "axes": axes})
     e = _n_lengths(axes)
-    return along if e == 1 else np.concatenate([along[:, :-1], np.repeat(along[:, -1:] / np.float32(np.sqrt(e)), e, axis=1)], axis=1)
+    return (
+        along if e == 1 else np.concatenate([along[:, :-1], np.repeat(along[:, -1:] / np.float32(np.sqrt(e)), e, axis=1)], axis=1)
+    )
 
 
 def _n_lengths(axes: Float) -> int:
     """How many coordinates share the length of what these axes leave."""
-    return max(1, -(-(axes.shape[0] - axes.shape[1]) // LEFT))
+    left: int = axes.shape[0] - axes.shape[1]
+    return max(1, -(-left // LEFT))
 
 
 def _norms(vectors: Float) -> Float:

@@ -23,7 +23,7 @@ from flawsight.methods.base import make_params
 from flawsight.methods.learned import Learned
 from flawsight.preprocess import Preprocess
 from flawsight.presets import PRESETS, get_preset
-from flawsight.tables import labelled, published
+from flawsight.tables import labelled, oracle, published
 from flawsight.tables.recipes import RECIPES, TableRow
 from flawsight.tables.rows import ROWS, get_row
 from flawsight.types import Sample, mask_files
@@ -41,7 +41,7 @@ class Request:
     all if none. categories: of the data; all if none. recipe: see rows. backbone, weights, device, memory: overrule the recipe's,
     see Plan. seeds: of what methods draw at random, and of the good pictures drawn where shots are asked for; the recipe's if
     none. shots: numbers of good pictures to learn from; all of them if none. pixels_at: see frames; each row's own if None. jobs:
-    processes.
+    processes. oracle_select: choose on the labels of the test pictures what the published rows chose so, see oracle.
     """
 
     data: Path
@@ -57,6 +57,7 @@ class Request:
     shots: tuple[int, ...] = ()
     pixels_at: str | None = None
     jobs: int = 1
+    oracle_select: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tables", tuple(published.get_table(name).name for name in self.tables))
@@ -87,7 +88,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Cell:
-    """One fit and its judging: a row, a category, a seed, and how many good pictures (all if None); key: of what determines it."""
+    """One fit and its judging: a row, a category, a seed, and how many good pictures (all if None); key: of what determines it.
+
+    alternatives: options of fits among which an oracle chooses on the test labels; none where it is the plan's fit alone.
+    """
 
     row: str
     category: str
@@ -96,12 +100,13 @@ class Cell:
     plan: Plan
     judging: Judging
     key: str
+    alternatives: tuple[dict[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
         """What it and its file are called."""
         shots = "" if self.shots is None else f"-{self.shots}shots"
-        return f"{self.row}-{self.category}-seed{self.seed}{shots}"
+        return f"{self.row}-{self.category}-seed{self.seed}{shots}{'-oracle' if self.alternatives else ''}"
 
     @property
     def file_name(self) -> str:
@@ -247,6 +252,7 @@ def _cells(
         ensemble_norm="test" if row.by_test_range else "held-out",
         decides_at=row.decides_at,
     )
+    alternatives = oracle.alternatives(row.name, int(getattr(params, "steps", 0))) if request.oracle_select else ()
     cells = []
     for shots in request.shots or (None,):
         if shots is not None and shots > len(dataset.train):
@@ -254,8 +260,8 @@ def _cells(
             continue
         for seed in seeds if has_seed or shots is not None else seeds[:1]:
             seeded = dataclasses.replace(plan, options={**plan.options, "seed": seed}) if has_seed else plan
-            key = _key(request, row, seeded, judging, (category, content, seed, shots))
-            cells.append(Cell(row.name, category, seed, shots, seeded, judging, key))
+            key = _key(request, row, seeded, judging, (category, content, seed, shots, *alternatives))
+            cells.append(Cell(row.name, category, seed, shots, seeded, judging, key, alternatives))
     return cells
 
 

@@ -24,7 +24,7 @@ from flawsight.frames import FULL
 from flawsight.methods.base import Progress
 from flawsight.model import Model, now
 from flawsight.record import forget_peak_rss
-from flawsight.tables import by_fold, labelled
+from flawsight.tables import by_fold, labelled, oracle
 from flawsight.tables.keeping import keeping
 from flawsight.tables.planning import Cell, Group, Request, drawn, make_work, why_no_reproduction
 from flawsight.tables.rows import get_row
@@ -56,6 +56,7 @@ class Result:
     resampled pictures. pixels_at, size_hw, mask_rule: where and how pixels were compared. no_reproduction: why it cannot be the
     published figure; empty where it could. protocol_gap: in what the published one was made another way. peak_rss_mb: of this
     cell where the system can tell, else of the process so far. learned_from: names of the good pictures, where they were drawn.
+    oracle: what was chosen on the test labels, by which metric and among what; empty where nothing was, as without being asked for.
     """
 
     row: str
@@ -83,6 +84,7 @@ class Result:
     created: str
     notes: list[str]
     learned_from: list[str]
+    oracle: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -212,21 +214,26 @@ def _measure(
 ) -> Result:
     """The cell fitted and judged."""
     forget_peak_rss()
-    started = time.perf_counter()
     dataset = open_dataset(group.data, group.category)
     train = drawn(dataset.train, cell.shots, cell.seed)
     row = get_row(cell.row)
     defects, test = labelled.shown(dataset.test, row.defects)
     plan = dataclasses.replace(cell.plan, defects=defects) if defects else cell.plan
-    model = fit(train, plan, progress, network)
-    fitted = time.perf_counter() - started
-    report = evaluate(model, test, f"{cell.name}", cell.judging, progress=progress)
-    if row.by_fold:
-        report = by_fold.averaged(report, model, test, cell.judging.resamples, progress)
-    return _result(request, cell, model, report, fitted, [sample.name for sample in train] if cell.shots else [])
+    tried = []
+    for options, one in oracle.plans(plan, cell.alternatives):
+        started = time.perf_counter()
+        model = fit(train, one, progress, network)
+        fitted = time.perf_counter() - started
+        report = evaluate(model, test, f"{cell.name}", cell.judging, progress=progress)
+        if row.by_fold:
+            report = by_fold.averaged(report, model, test, cell.judging.resamples, progress)
+        tried.append(oracle.Tried(options, model, report, fitted))
+    best, choice = oracle.choose(cell.row, tried)
+    result = _result(request, cell, best.model, best.report, sum(one.seconds for one in tried))
+    return dataclasses.replace(result, learned_from=[sample.name for sample in train] if cell.shots else [], oracle=choice)
 
 
-def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s: float, names: list[str]) -> Result:
+def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s: float) -> Result:
     row, network = get_row(cell.row), model.backbone
     sizes = {"crop": list(model.preprocess.input_hw(report.rows[0].size_hw)), "full256": [FULL, FULL], "native": None}
     return Result(
@@ -260,7 +267,7 @@ def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s
         versions=report.versions,
         created=now(),
         notes=[*report.notes, *model.training.notes],
-        learned_from=names,
+        learned_from=[],
     )
 
 

@@ -59,13 +59,12 @@ def test_what_a_network_has_learned_can_be_learned_on(name: str, level: str) -> 
     x = torch.from_numpy(draw(64, 64))
     before = trunk(x)[0]
     np.testing.assert_allclose(
-        before.detach(), OnnxBackbone(data, (level,)).features(x.numpy())[0], rtol=1e-4, atol=1e-4 * float(before.max())
+        before.detach(), OnnxBackbone(data, (level,)).features(x.numpy())[0], rtol=1e-4, atol=1e-4 * float(before.detach().max())
     )
     before.square().mean().backward()
     assert all(one.grad is not None and one.grad.abs().max() > 0 for one in trunk.parameters())
-    needed = {one for node in gpu._needed(proto.read(data).nodes, {level}) for one in node.inputs}
     steps = [node for node in gpu._needed(proto.read(data).nodes, {level}) if node.op in gpu.LEARNED]
-    assert len(list(trunk.parameters())) == len({one for node in steps for one in node.inputs[1:3]} & needed)
+    assert len(list(trunk.parameters())) == sum(len(node.inputs[1:3]) for node in steps)  # none is shared
     kept = [one.clone() for one in trunk.buffers()]
     torch.optim.SGD(trunk.parameters(), 1e-3).step()
     assert (trunk.train()(x)[0] != before).any()

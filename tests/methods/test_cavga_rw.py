@@ -57,36 +57,36 @@ def made(network: OnnxBackbone, defects: list[Float], **changes: Any) -> CAVGA:
     return method.with_defects(defects)
 
 
-def test_it_finds_what_it_was_shown_and_by_the_label_alone(network: OnnxBackbone) -> None:
+@pytest.fixture(scope="module")
+def shown_light(network: OnnxBackbone) -> CAVGA:
+    method = made(network, drawn(1, 6, "light"))
+    method.fit(drawn(0, 6), list(range(6)))
+    return method
+
+
+def test_it_finds_what_it_was_shown_and_by_the_label_alone(network: OnnxBackbone, shown_light: CAVGA) -> None:
     """The same pictures with the labels exchanged teach it the contrary."""
     pictures = np.stack([*drawn(2, 8), *drawn(3, 8, "light")])
     labels = [0] * 8 + [1] * 8
-    plain, marked = drawn(0, 6), drawn(1, 6, "light")
-    method = made(network, marked)
-    method.fit(plain, list(range(6)))
-    scores = method.score(pictures)
+    scores = shown_light.score(pictures)
     assert auroc(scores.image, labels) > 0.95
     assert ((scores.image > 0) & (scores.image < 1)).all()
-    other = made(network, plain)
-    other.fit(marked, list(range(6)))
+    other = made(network, drawn(0, 6))
+    other.fit(drawn(1, 6, "light"), list(range(6)))
     assert auroc(other.score(pictures).image, labels) < 0.05
 
 
-def test_both_scores_rank_alike(network: OnnxBackbone) -> None:
-    method = made(network, drawn(1, 2, "light"))
-    method.fit(drawn(0, 6), list(range(6)))
+def test_both_scores_rank_alike(network: OnnxBackbone, shown_light: CAVGA) -> None:
     pictures = np.stack([*drawn(2, 4), *drawn(3, 4, "light")])
-    odds = make("cavga_rw", {**SMALL, "by": "log_odds"}, network).with_state(method.state()).score(pictures).image
-    shares = method.score(pictures).image.astype(np.float64)
+    odds = make("cavga_rw", {**SMALL, "by": "log_odds"}, network).with_state(shown_light.state()).score(pictures).image
+    shares = shown_light.score(pictures).image.astype(np.float64)
     np.testing.assert_allclose(odds, np.log(shares / (1 - shares)), rtol=1e-3, atol=1e-3)
 
 
-def test_the_map_is_the_attention_enlarged(network: OnnxBackbone) -> None:
-    method = made(network, drawn(1, 2, "light"))
-    method.fit(drawn(0, 6), list(range(6)))
+def test_the_map_is_the_attention_enlarged(shown_light: CAVGA) -> None:
     picture = drawn(3, 1, "light")[0]
-    _, attention = Graph(method.state()["network"].tobytes())({"pictures": picture[None]})
-    heat = method.score(picture[None]).map
+    _, attention = Graph(shown_light.state()["network"].tobytes())({"pictures": picture[None]})
+    heat = shown_light.score(picture[None]).map
     assert heat is not None
     expected = torch.nn.functional.interpolate(torch.from_numpy(attention)[:, None], (64, 64), mode="bilinear")[0, 0].numpy()
     np.testing.assert_allclose(heat[0], expected, atol=1e-6)

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from flawsight.backbones import get_card  # noqa: E402
 from flawsight.backbones.gpu import Trunk  # noqa: E402
+from flawsight.errors import UsageError  # noqa: E402
 from flawsight.parts.guided import DEFECTIVE, GOOD, Guided, Judge, against, guidance  # noqa: E402
 
 SIDE = 64
@@ -55,6 +56,14 @@ def test_attention_is_grad_cam_and_so_is_the_gradient_of_a_loss_on_it(
         torch.autograd.grad((found * weighing).sum(), of), torch.autograd.grad((expected * weighing).sum(), of), strict=True
     ):
         torch.testing.assert_close(one, other)
+
+
+def test_a_map_that_does_not_double_to_the_pictures_size_is_refused() -> None:
+    def trunk(pictures: torch.Tensor) -> list[torch.Tensor]:
+        return [pictures[:, :, :5, :5]]
+
+    with pytest.raises(UsageError, match="a feature map whose side doubles to 64 pixels was needed; the network gives one of 5"):
+        Guided(trunk, torch.zeros(3), torch.ones(3), SIDE, 5, 16)  # type: ignore[arg-type]
 
 
 def test_the_scorer_gives_the_log_odds_and_the_attention_of_the_defective_class(network: Guided, pictures: torch.Tensor) -> None:
