@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flawsight import forecast, loader, memory, threads, threshold
+from flawsight import forecast, loader, memory, rehearsal, threads, threshold
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
@@ -124,6 +124,8 @@ def fit(
     plan = plan or Plan()
     preprocess, backbone, method, chosen = _opened(pictures, plan, backbone)
     _check_promise(plan, method, len(chosen))
+    if plan.memory is not None and isinstance(method, LearnedMethod):
+        _rehearsed(method, plan, preprocess, chosen)
     budget = memory.budget(plan.memory)
     left = budget - memory.resident()
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
@@ -166,17 +168,28 @@ def fit(
 
 def estimate(
     pictures: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image], plan: Plan | None = None
-) -> forecast.Estimate | None:
+) -> forecast.Estimate | rehearsal.TrainingEstimate | None:
     """What `fit` will need of memory and time: a few pictures are tried out. None where that cannot be told beforehand.
 
-    So it is for methods that keep no bank, and where no picture that is tried can be read. Raises UsageError as `fit` would.
+    So it is for methods that neither keep a bank nor learn by gradient, and where no picture that is tried can be read. Raises
+    UsageError as `fit` would, and also where a training would take more than half of the memory that is free.
     """
     plan = plan or Plan()
     preprocess, _, method, chosen = _opened(pictures, plan)
     _check_promise(plan, method, len(chosen))
+    if isinstance(method, LearnedMethod):
+        return _rehearsed(method, plan, preprocess, chosen)
     if not isinstance(method, BankMethod):
         return None
     return forecast.estimate(method, preprocess, chosen, plan.memory)
+
+
+def _rehearsed(
+    method: LearnedMethod, plan: Plan, preprocess: Preprocess, pictures: Sequence[Any]
+) -> rehearsal.TrainingEstimate | None:
+    """What the training will need; shown the plan's defective pictures too."""
+    show(method, plan.defects, preprocess, plan.skip_bad, None, set())
+    return rehearsal.estimate(method, preprocess, pictures, plan.memory)
 
 
 def _opened(
@@ -188,7 +201,7 @@ def _opened(
     method = make(plan.method_name, plan.method_options(), backbone)
     if plan.memory is not None:
         memory.parse(plan.memory)
-        if not isinstance(method, BankMethod):
+        if not isinstance(method, BankMethod | LearnedMethod):
             raise UsageError(f"fit: {method.name} cannot keep to a given memory. Leave out --memory, or choose patchcore.")
     if plan.checkpoints is not None and not isinstance(method, LearnedMethod):
         raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out --checkpoints.")

@@ -241,6 +241,16 @@ PRESETS: dict[str, Preset] = {
         },
         256,
     ),
+    "ganomaly": _from_pixels(
+        "GANomaly of table S1",
+        "ganomaly",
+        {"side": 128, "width": 64, "latent": 100, "steps": 3000, "batch": 64, "lr": 2e-4, "contextual": 50.0},
+        128,
+    ),
+    # 125 epochs, 16 at once.
+    "itae": _from_pixels(
+        "ITAE of table S1", "itae", {"side": 256, "width": 64, "steps": 1891, "batch": 16, "lr": 1e-3, "flips": True}, 256
+    ),
     "ae_ssim_textures": _from_pixels("AE_SSIM of tables S2 and S3, textures", "ae_ssim", {**_AE_SSIM, **_TEXTURES}, 512),
 }
 

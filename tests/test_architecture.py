@@ -29,6 +29,7 @@ LAYERS = [
         "inspecting",
         "plate",
         "presets",
+        "rehearsal",
         "report",
         "tables",
     },
@@ -58,8 +59,10 @@ TORCH = {
     "flawsight.parts.guided",
     "flawsight.parts.patch_encoders",
     "flawsight.parts.patch_networks",
+    "flawsight.parts.gan",
     "flawsight.parts.projection",
     "flawsight.parts.ssim",
+    "flawsight.parts.unet",
     "flawsight.parts.variational",
     "flawsight.parts.wide_resnet",
 }  # the only rooms where it is, entered by functions alone
@@ -70,9 +73,11 @@ LEARNERS = {
     "flawsight.methods.dsebm",
     "flawsight.methods.expvae",
     "flawsight.methods.gamma_vae_grad",
+    "flawsight.methods.ganomaly",
     "flawsight.methods.geotrans",
     "flawsight.methods.patch_svdd",
     "flawsight.methods.student",
+    "flawsight.methods.itae",
 }  # methods that learn by gradient: torch inside their functions
 
 each_module = pytest.mark.parametrize("module", MODULES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -73,6 +74,9 @@ FROM_PIXELS["student"] = (
         **{"least_share": 1 / 16, "most_share": 1 / 4, "distil": 1.0, "triplet": 0.0, "compact": 1.0},
     },
 )
+GAN = {"side": 128, "width": 64, "latent": 100, "batch": 64, "lr": 2e-4, "adversarial": 1.0, "contextual": 50.0, "encoding": 1.0}
+FROM_PIXELS["ganomaly"] = 128, {"steps": 3000, **GAN}
+FROM_PIXELS["itae"] = 256, {"side": 256, "width": 64, "steps": -(-125 * 242 // 16), "batch": 16, "lr": 1e-3}
 FROM_PIXELS["expvae"] = 256, {"crop": 256, "latent": 32, "width": 64, "steps": 512 * 240 // 8, "batch": 8, "lr": 1e-4}
 for textures in ("", "_textures"):
     size, options = FROM_PIXELS[f"ae_ssim{textures}"]
@@ -126,8 +130,8 @@ def test_presets_of_methods_that_learn_from_the_picture_itself(name: str) -> Non
     preset = get_preset(name)
     assert (preset.backbone, preset.levels, preset.weights) == (PIXELS, (), "")
     assert preset.preprocess == {"size": size, "filter": "bilinear"}
-    assert options.items() <= preset.options.items()
     params = make_params(METHODS[preset.method].Params, preset.options, name)
+    assert options.items() <= dataclasses.asdict(params).items()
     assert getattr(params, "crop", size) <= size
 
 

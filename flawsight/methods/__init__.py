@@ -14,7 +14,9 @@ from flawsight.methods.dsebm import DSEBM
 from flawsight.methods.ensemble import Ensemble
 from flawsight.methods.expvae import ExpVAE
 from flawsight.methods.gamma_vae_grad import GammaVAE
+from flawsight.methods.ganomaly import GANomaly
 from flawsight.methods.geotrans import GeoTrans
+from flawsight.methods.itae import ITAE
 from flawsight.methods.mahalanobis_ad import MahalanobisAD
 from flawsight.methods.ocsvm import OCSVM
 from flawsight.methods.padim import PaDiM
@@ -27,7 +29,7 @@ METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
         *(PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM),
-        *(DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM, CAVGA, PatchSVDD, Student),
+        *(DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM, CAVGA, PatchSVDD, Student, GANomaly, ITAE),
     )
 }
 

@@ -126,6 +126,14 @@ class LearnedMethod(Method, Protocol):
         """
         ...
 
+    def rehearse(self, images: list[Float], n: int) -> tuple[dict[str, float], float]:
+        """Seconds of each part of learning from n pictures, and of judging one: tried out with a few steps on these few.
+
+        It takes about the memory that learning takes, without the pictures, and leaves the method fitted on next to nothing.
+        Raises MissingExtra, LearningFailed.
+        """
+        ...
+
 
 @runtime_checkable
 class ShownMethod(Method, Protocol):

@@ -217,7 +217,7 @@ def _plan(request: Request, row: TableRow, category: str) -> Plan:
         options={**recipe.options, **_trunk(request, row), **(_HELD_OUT if issubclass(METHODS[row.method], Learned) else {})},
         weights=None if recipe.backbone == PIXELS else request.weights,
         device=request.device,
-        memory=request.memory if _keeps_a_bank(row) else None,
+        memory=request.memory if _keeps_to_memory(row) else None,
         needs_threshold=False,
     )
     plan.preprocess(), plan.backbone_levels(), _weights(plan)
@@ -289,9 +289,9 @@ def _key(request: Request, row: TableRow, plan: Plan, judging: Judging, rest: tu
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _keeps_a_bank(row: TableRow) -> bool:
-    """Whether its method can keep to a given memory."""
-    return hasattr(METHODS[row.method], "fit_within")
+def _keeps_to_memory(row: TableRow) -> bool:
+    """Whether its method can keep to a given memory, or say beforehand that it cannot."""
+    return any(hasattr(METHODS[row.method], name) for name in ("fit_within", "rehearse"))
 
 
 def _weights(plan: Plan) -> str:

@@ -105,9 +105,14 @@ _GOOD = {
 }
 
 
-def _epochs(name: str, title: str, gap: str, epochs: int, batch: int, smoke: Recipe) -> TableRow:
-    """A row of a method that sees each good picture so many times."""
-    categories = {one: Recipe(name, PIXELS, options={"steps": -(-n * epochs // batch)}) for one, n in _GOOD.items()}
+def _epochs(
+    name: str, title: str, gap: str, epochs: int, batch: int, smoke: Recipe, not_mirrored: tuple[str, ...] = ()
+) -> TableRow:
+    """A row of a method that sees each good picture so many times. not_mirrored: categories in which it never is mirrored."""
+    categories = {
+        one: Recipe(name, PIXELS, options={"steps": -(-n * epochs // batch), **({"flips": False} if one in not_mirrored else {})})
+        for one, n in _GOOD.items()
+    }
     return TableRow(name, title, name, Recipe(name, PIXELS), gap, pixels_at="full256", categories=categories, smoke=smoke)
 
 
@@ -130,10 +135,14 @@ _ALL = (
         128,
         Recipe("geotrans", PIXELS, SMOKE_SIZE, (), {"shift": 0, "depth": 10, "width": 1, "steps": 300, "batch": 32}),
     ),
-    _whole(
+    TableRow(
         "ganomaly",
         "GANomaly",
+        "ganomaly",
+        Recipe("ganomaly", PIXELS),
         "Run by the authors of ITAE and quoted from there by later papers; its input size is not told, nor which epoch was judged.",
+        pixels_at="full256",
+        smoke=Recipe("ganomaly", PIXELS, SMOKE_SIZE, (), {"side": SMOKE_SIZE, "width": 16, "steps": 300, "batch": 16}),
     ),
     _epochs(
         "dsebm",
@@ -144,8 +153,14 @@ _ALL = (
         Recipe("dsebm", PIXELS, SMOKE_SIZE, (), {"width": 16, "units": 64, "steps": 300, "batch": 32}),
     ),
     _whole("ocsvm", "OCSVM", "Run by the authors of DifferNet, who do not tell the settings, nor on which features."),
-    _whole(
-        "itae", "ITAE", "From its own paper, whose settings for these pictures are not public; others report that they miss it."
+    _epochs(
+        "itae",
+        "ITAE",
+        "From its own paper, whose settings for these pictures are not public; others report that they miss it.",
+        125,
+        16,
+        Recipe("itae", PIXELS, SMOKE_SIZE, (), {"side": SMOKE_SIZE, "width": 8, "steps": 400, "flips": False}),
+        (*_NOT_MIRRORED, "metal_nut", "screw"),  # these two have a thread or teeth that wind one way
     ),
     TableRow(
         "spade",

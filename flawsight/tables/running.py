@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import multiprocessing
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -21,7 +23,9 @@ from flawsight.evaluation import evaluate
 from flawsight.files import atomic_write
 from flawsight.fitting import fit
 from flawsight.frames import FULL
+from flawsight.methods import METHODS
 from flawsight.methods.base import Progress
+from flawsight.methods.learned import Learned
 from flawsight.model import Model, now
 from flawsight.record import forget_peak_rss
 from flawsight.tables import by_fold, labelled, oracle
@@ -40,6 +44,7 @@ METRIC_IDS = {
     "spro": "au_spro",
 }
 POLL_S = 0.5
+CHECKPOINTS = "checkpoints"  # folder beside that of the cells, of trainings that are under way
 ENDED = (
     "tables: processes that run to their end were needed; one was ended from outside, as systems do when memory runs out. "
     "What is finished is kept: run again, with fewer --jobs."
@@ -197,20 +202,41 @@ def run_group(
         return [(row, group.category, str(error)) for row in dict.fromkeys(cell.row for cell in group.cells)]
     with keeping(opened) as network:
         for cell in group.cells:
+            checkpoints = _checkpoints(cell, folder)
             try:
-                result = _measure(request, group, cell, network, progress)
+                result = _measure(request, group, cell, network, checkpoints, progress)
             except FlawsightError as error:
                 failed.append((cell.row, cell.category, str(error)))
                 continue
             content = json.dumps(dataclasses.asdict(result), ensure_ascii=False, indent=1, allow_nan=False)
             atomic_write(folder / cell.file_name, content.encode("utf-8", "backslashreplace"))
+            _discard(checkpoints)
             if finished:
                 finished()
     return failed
 
 
+def _checkpoints(cell: Cell, folder: Path) -> Path | None:
+    """Where the cell's training keeps what it reached, named as the cell's file is; None where nothing is trained."""
+    learns = issubclass(METHODS[cell.plan.method_name], Learned)
+    return folder.parent / CHECKPOINTS / Path(cell.file_name).stem if learns else None
+
+
+def _discard(checkpoints: Path | None) -> None:
+    """Remove a finished training's checkpoints, and the folder of all of them with the last."""
+    if checkpoints is not None:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others are under way
+            checkpoints.parent.rmdir()
+
+
 def _measure(
-    request: Request, group: Group, cell: Cell, network: OnnxBackbone | JoinedBackbone, progress: Progress | None
+    request: Request,
+    group: Group,
+    cell: Cell,
+    network: OnnxBackbone | JoinedBackbone,
+    checkpoints: Path | None,
+    progress: Progress | None,
 ) -> Result:
     """The cell fitted and judged."""
     forget_peak_rss()
@@ -218,7 +244,7 @@ def _measure(
     train = drawn(dataset.train, cell.shots, cell.seed)
     row = get_row(cell.row)
     defects, test = labelled.shown(dataset.test, row.defects)
-    plan = dataclasses.replace(cell.plan, defects=defects) if defects else cell.plan
+    plan = dataclasses.replace(cell.plan, checkpoints=checkpoints, defects=defects or cell.plan.defects)
     tried = []
     for options, one in oracle.plans(plan, cell.alternatives):
         started = time.perf_counter()

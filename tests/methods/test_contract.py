@@ -98,16 +98,16 @@ def hasty(name: str, **changed: Any) -> Method:
 
 
 @cache
-def fit_once(name: str) -> Method:
+def fit_once(name: str) -> tuple[Method, Float]:
+    """The method, and the held-out scores of the pictures that it was fitted on."""
     method = unfitted(name)
-    method.fit(Drawn(name)(1), list(range(N_GOOD)))
-    return method
+    return method, method.fit(Drawn(name)(1), list(range(N_GOOD)))
 
 
 @pytest.fixture
 def fitted(name: str) -> Method:
     """The method, fitted on the good pictures; tests only score with it."""
-    return fit_once(name)
+    return fit_once(name)[0]
 
 
 def random_states() -> bytes:
@@ -266,8 +266,7 @@ def test_what_was_learned_can_be_taken_over(name: str, fitted: Method, backbone:
 
 
 def test_held_out_scores(name: str, good: Drawn) -> None:
-    method = unfitted(name)
-    held_out = method.fit(good(1), list(range(N_GOOD)))
+    method, held_out = fit_once(name)
     assert (held_out.shape, held_out.dtype) == ((N_GOOD,), np.float32)
     known = held_out[np.isfinite(held_out)]
     assert len(known) == (method.n_held_out(N_GOOD) if isinstance(method, LearnedMethod) else N_GOOD) >= 2
