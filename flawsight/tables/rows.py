@@ -200,7 +200,7 @@ _ALL = (
         "From its own paper, with a loss weight chosen for each category and the best epoch kept.",
         300 * 100,
         64,
-        Recipe("patch_svdd", PIXELS, 128, (), {"width": 8, "steps": 600, "batch": 16, "lr": 1e-3, "kept": 0}),
+        Recipe("patch_svdd", PIXELS, 192, (), {"width": 8, "steps": 1000, "batch": 16, "lr": 1e-3, "kept": 0}),
     ),
     TableRow(
         "differnet",
