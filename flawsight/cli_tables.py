@@ -80,11 +80,8 @@ def tables(
     if data is None or out is None:
         _show_published(names, out, json)
         return
-    numbers = _numbers("--seeds", seeds), _numbers("--shots", shots)
-    request = Request(
-        *(data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *numbers, eval_at, jobs),
-        oracle_select,
-    )
+    rest = _numbers("--seeds", seeds), _numbers("--shots", shots), eval_at, jobs, oracle_select
+    request = Request(data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *rest)
     with meter() as progress:
         found = run(request, out, progress, tell_cell)
     shown = [*sheets.measured_sheets(found), *low_shot.low_shot_sheets(found)]

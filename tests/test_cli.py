@@ -238,6 +238,8 @@ WRONG = {
     "--memory much": "error: memory: a size such as 1GB, 512MiB or a number of bytes was needed; got 'much'.",
     "--memory 20MB": "need at least",
     "--checkpoints kept": "patchcore does not learn by gradient and needs no checkpoints",
+    "--defects kept": "patchcore learns from good pictures alone; defective ones came too. Leave out --defects.",
+    "--method cavga_rw": "cavga_rw needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.",
     "--method ae_ssim --backbone resnet18": "ae_ssim: it learns from the picture itself; the network resnet18 came",
     "--size 7": "error: preprocess: size must be 64 to 4096 pixels; got 7.",
     "--size 100000": "error: preprocess: size must be 64 to 4096 pixels; got 100000.",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 
+from flawsight import cli  # noqa: E402
 from flawsight.backbones import open_backbone  # noqa: E402
 from flawsight.backbones.onnx import Graph, OnnxBackbone  # noqa: E402
 from flawsight.datasets import DataSet  # noqa: E402
@@ -179,6 +182,22 @@ def test_defects_may_be_a_folder_of_kinds(plate: Path, tmp_path: Path) -> None:
         method="cavga_rw", size=64, options={**SMALL, "steps": 1, "lr": 1e-5, "held_out": 0.3}, defects=plate / "test" / "chip"
     )
     assert [Path(name).name for name in fit(plate / "train" / "good", plan).training.defects] == ["000.png"]
+
+
+def test_the_command_line_takes_a_folder_of_them(plate: Path, tmp_path: Path) -> None:
+    options = {**SMALL, "steps": 2, "lr": 1e-5, "held_out": 0.3}
+    given = [
+        "--method",
+        "cavga_rw",
+        "--size",
+        "64",
+        *(text for pair in options.items() for text in ("--set", "=".join(map(str, pair)))),
+    ]
+    out, folders = ["-o", str(tmp_path / "part.flaw")], [str(plate / "train" / "good"), "--defects", str(plate / "test" / "dent")]
+    result = CliRunner().invoke(cli.app, ["fit", *folders, *given, *out])
+    assert result.exit_code == 0
+    assert re.search(r"note: Labelled defective pictures were learned from, 1: .*dent/000\.png\.", result.stdout)
+    assert len(load(tmp_path / "part.flaw").training.defects) == 1
 
 
 def test_a_picture_that_is_good_and_defective_at_once_is_refused(plates: DataSet) -> None:
