@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flawsight import image, loader
+from flawsight import image, loader, threads
 from flawsight.backbones import Backbone
 from flawsight.backbones.joined import restored
 from flawsight.backbones.onnx import RUNTIMES
@@ -228,7 +228,7 @@ def _subjects(model: Model) -> tuple[dict[str, _Subject], dict[str, str]]:
 
 def _warm_up(subjects: list[_Subject], pictures: list[Picture]) -> dict[tuple[int, int], Picture]:
     """The first picture of each size (high, wide), which all runtimes have judged twice: what is set up depends on the size."""
-    sizes = loader.ahead(lambda picture: loader.read(picture, 0).shape[:2], pictures)
+    sizes = threads.ahead(lambda picture: loader.read(picture, 0).shape[:2], pictures)
     firsts: dict[tuple[int, int], Picture] = {}
     for (high, wide), picture in zip(sizes, pictures, strict=True):
         firsts.setdefault((high, wide), picture)

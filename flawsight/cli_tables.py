@@ -14,6 +14,10 @@ from flawsight.errors import UsageError
 from flawsight.files import check_writable
 
 Many = list[str] | None
+OracleSelect = Annotated[
+    bool,
+    typer.Option("--oracle-select", help="Choose on test labels what published rows chose so, and mark each number it touches."),
+]
 
 
 class ManyValues(TyperCommand):
@@ -57,6 +61,7 @@ def tables(
         typer.Option("--eval", help="Where pixels are compared: crop, full256 or native; as published without."),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes side by side.")] = 1,
+    oracle_select: OracleSelect = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Write tables and cells here; a run that was stopped goes on."),
@@ -75,10 +80,8 @@ def tables(
     if data is None or out is None:
         _show_published(names, out, json)
         return
-    numbers = _numbers("--seeds", seeds), _numbers("--shots", shots)
-    request = Request(
-        data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *numbers, eval_at, jobs
-    )
+    rest = _numbers("--seeds", seeds), _numbers("--shots", shots), eval_at, jobs, oracle_select
+    request = Request(data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *rest)
     with meter() as progress:
         found = run(request, out, progress, tell_cell)
     shown = [*sheets.measured_sheets(found), *low_shot.low_shot_sheets(found)]

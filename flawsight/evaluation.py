@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import extremes, loader, memory
+from flawsight import extremes, loader, memory, threads
 from flawsight.comparing import Comparison, check_masks
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError, UnknownName, UsageError
-from flawsight.fitting import Plan, fit, inspect, unreadable
+from flawsight.fitting import Plan, fit
 from flawsight.frames import MASK_RULES, PIXELS_AT
+from flawsight.inspecting import inspect, unreadable
 from flawsight.methods.base import Progress
 from flawsight.metrics import PixelTally, measure, resampling, roc_curve
 from flawsight.metrics.pixels import EXACT_PX, PixelMetrics
@@ -35,6 +36,7 @@ class Judging:
     are compared, and what of a reduced mask counts as defective, see frames. imagewise: also PRO picture by picture, which takes
     longer. resamples: of the pictures, for the intervals of the metrics; 0 for none. ensemble_norm: what an
     ensemble's members are scaled by, "held-out" good pictures or, as the paper's code does, the "test" pictures, see extremes.
+    decides_at: the score above which the method by itself calls a picture defective, for the accuracy of that; None if it does not.
     """
 
     use_masks: bool = True
@@ -45,6 +47,7 @@ class Judging:
     imagewise: bool = False
     resamples: int = 0
     ensemble_norm: str = extremes.NORMS[0]
+    decides_at: float | None = None
 
     def __post_init__(self) -> None:
         for where, name, known in (
@@ -113,7 +116,8 @@ def evaluate(
     judging = judging or Judging()
     if judging.by_extremes:
         model = extremes.rescaled(model, samples, progress)
-    judged = _Judged(model, judging, set(model.training.fingerprints), _comparison(model, judging))
+    known = {*model.training.fingerprints, *model.training.defects.values()}
+    judged = _Judged(model, judging, known, _comparison(model, judging))
     started = time.perf_counter()
     for done, (sample, result) in enumerate(zip(samples, model.predict_each(samples), strict=True), 1):
         judged.add(sample, result)
@@ -182,7 +186,7 @@ class _Judged:
             return {}, None
         scores, labels = [row.score for row in labelled], [int(row.sample.label or 0) for row in labelled]
         objects = objects_of([row.sample for row in labelled])
-        return measure(scores, labels, self.compared.pixels, self.compared.pro_each, objects)
+        return measure(scores, labels, self.compared.pixels, self.compared.pro_each, objects, self.judging.decides_at)
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Of each metric that is resampled, from where to where its values lie."""
@@ -244,13 +248,14 @@ class _Judged:
         return f"{told}, so there are no pixel metrics, whatever masks there are." if masked else f"{told}."
 
     def _learned_from(self) -> list[str]:
-        """Judged good pictures that the model was fitted on, by their pixels; only looked for where names meet."""
-        names = {Path(name).name for name in self.model.training.names}
-        suspects = [row.sample for row in self.rows if row.sample.label != 1 and row.sample.path.name in names]
+        """Judged pictures that the model was fitted on, by their pixels; only looked for where names meet."""
+        training = self.model.training
+        names, defects = ({Path(name).name for name in some} for some in (training.names, training.defects))
+        suspects = [row.sample for row in self.rows if row.sample.path.name in (defects if row.sample.label == 1 else names)]
         return [
             sample.name
             for sample, print_ in zip(
-                suspects, loader.ahead(lambda one: loader.fingerprint(loader.read(one, 0)), suspects), strict=True
+                suspects, threads.ahead(lambda one: loader.fingerprint(loader.read(one, 0)), suspects), strict=True
             )
             if print_ in self.known
         ]
@@ -278,7 +283,7 @@ def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> d
     wanted = {row.evidence.good_name for row in rows if row.evidence}
     places = {name: train.get(name) or by_file_name.get(Path(name).name) for name in sorted(wanted & prints.keys())}
     found = [(name, path) for name, path in places.items() if path is not None]
-    inspected = loader.ahead(lambda item: loader.inspect(item[1], 0), found)
+    inspected = threads.ahead(lambda item: loader.inspect(item[1], 0), found)
     return {
         name: path
         for (name, path), one in zip(found, inspected, strict=True)

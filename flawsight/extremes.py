@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight import loader, threshold
+from flawsight import loader, threads, threshold
 from flawsight.errors import PictureError, UsageError
 from flawsight.methods.base import Progress
 from flawsight.methods.ensemble import Ensemble
@@ -50,7 +50,7 @@ def rescaled(model: Model, samples: Sequence[Sample], progress: Progress | None 
         return np.array([[_range(one.image), _range(one.map)] for one in each])
 
     found: list[Any] = []
-    for done, of_picture in enumerate(loader.ahead(extremes, zip(samples, itertools.count(1), strict=False)), 1):
+    for done, of_picture in enumerate(threads.ahead(extremes, zip(samples, itertools.count(1), strict=False)), 1):
         found += [] if of_picture is None else [of_picture]
         if progress:
             progress("looking for extremes", done, len(samples))

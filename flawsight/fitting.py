@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flawsight import forecast, loader, memory, threshold
+from flawsight import forecast, loader, memory, rehearsal, threads, threshold
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
-from flawsight.errors import DataError, PictureError, UsageError
+from flawsight.errors import DataError, UsageError
+from flawsight.inspecting import check_shown, coarseness, grouped, inspect, show, told_of
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
 from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Picture = Sample | str | Path | bytes | Pixels
-FEW = 20  # good pictures under which a fit warns
-COARSE = 4  # pixels of the picture, on a side, for each that the network sees, above which a fit warns
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ class Plan:
     process may hold while it fits, such as "1GB" or a number of bytes; if None, what it holds and half of what is free.
     needs_threshold: without, one good picture serves too, of which there is no held-out score; nothing is rejected then.
     checkpoints: a folder, made if need be, where a method that learns by gradient keeps what it reached, and takes it up again.
+    defects: pictures labelled defective, or a folder of them, for a method that learns from some too.
     """
 
     method: str | None = None
@@ -61,6 +61,7 @@ class Plan:
     memory: str | int | None = None
     needs_threshold: bool = True
     checkpoints: Path | None = None
+    defects: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image] | None = None
 
     @property
     def method_name(self) -> str:
@@ -123,15 +124,18 @@ def fit(
     plan = plan or Plan()
     preprocess, backbone, method, chosen = _opened(pictures, plan, backbone)
     _check_promise(plan, method, len(chosen))
+    if plan.memory is not None and isinstance(method, LearnedMethod):
+        _rehearsed(method, plan, preprocess, chosen)
     budget = memory.budget(plan.memory)
     left = budget - memory.resident()
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
     keeper = _Keeper(preprocess, forecast.kept_bytes(left))
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace)
-    groups, notes = _groups([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
-    notes += [*backbone.origin.notes, *_coarseness(preprocess, inspections)]
+    groups, notes = grouped([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
+    notes += [*backbone.origin.notes, *coarseness(preprocess, inspections)]
     _check_promise(plan, method, len(set(groups)))  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
+    shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections})
     images = _Images(preprocess, readable, inspections, pace, progress)
     if isinstance(method, BankMethod):
         room = forecast.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
@@ -142,6 +146,7 @@ def fit(
         held_out = method.fit_kept(images, groups, plan.checkpoints, progress)
         n_learned = int(np.count_nonzero(np.isnan(held_out)))
         notes.append(f"{n_learned} of {len(held_out)} good pictures were learned from; the others are held out for the threshold.")
+        notes += method.notes()
     else:
         held_out = method.fit(images, groups, progress)
     training = Training(
@@ -150,7 +155,8 @@ def fit(
         sizes_hw=np.array([one.size_hw for one in inspections], np.int32),
         held_out=held_out,
         skipped=skipped,
-        notes=notes,
+        notes=[*notes, *told_of(shown)],
+        defects=shown,
     )
     if plan.needs_threshold:
         chosen_threshold = threshold.choose(training.independent, plan.max_false_rejects, plan.confidence)
@@ -162,17 +168,28 @@ def fit(
 
 def estimate(
     pictures: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image], plan: Plan | None = None
-) -> forecast.Estimate | None:
+) -> forecast.Estimate | rehearsal.TrainingEstimate | None:
     """What `fit` will need of memory and time: a few pictures are tried out. None where that cannot be told beforehand.
 
-    So it is for methods that keep no bank, and where no picture that is tried can be read. Raises UsageError as `fit` would.
+    So it is for methods that neither keep a bank nor learn by gradient, and where no picture that is tried can be read. Raises
+    UsageError as `fit` would, and also where a training would take more than half of the memory that is free.
     """
     plan = plan or Plan()
     preprocess, _, method, chosen = _opened(pictures, plan)
     _check_promise(plan, method, len(chosen))
+    if isinstance(method, LearnedMethod):
+        return _rehearsed(method, plan, preprocess, chosen)
     if not isinstance(method, BankMethod):
         return None
     return forecast.estimate(method, preprocess, chosen, plan.memory)
+
+
+def _rehearsed(
+    method: LearnedMethod, plan: Plan, preprocess: Preprocess, pictures: Sequence[Any]
+) -> rehearsal.TrainingEstimate | None:
+    """What the training will need; shown the plan's defective pictures too."""
+    show(method, plan.defects, preprocess, plan.skip_bad, None, set())
+    return rehearsal.estimate(method, preprocess, pictures, plan.memory)
 
 
 def _opened(
@@ -184,12 +201,13 @@ def _opened(
     method = make(plan.method_name, plan.method_options(), backbone)
     if plan.memory is not None:
         memory.parse(plan.memory)
-        if not isinstance(method, BankMethod):
+        if not isinstance(method, BankMethod | LearnedMethod):
             raise UsageError(f"fit: {method.name} cannot keep to a given memory. Leave out --memory, or choose patchcore.")
     if plan.checkpoints is not None and not isinstance(method, LearnedMethod):
         raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out --checkpoints.")
     if plan.checkpoints is not None and plan.checkpoints.exists() and not plan.checkpoints.is_dir():
         raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
+    check_shown(method, plan.defects)
     return preprocess, backbone, method, good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
 
 
@@ -254,7 +272,7 @@ class _Images:
 
     def __iter__(self) -> Iterator[Float]:
         items = zip(self.pictures, self.inspections, strict=True)
-        images = loader.ahead(self._prepare, items, self.pace.workers, self.pace.waiting)
+        images = threads.ahead(self._prepare, items, self.pace.workers, self.pace.waiting)
         for done, image in enumerate(images, 1):
             if self.progress and done > self.told[0]:
                 self.told[0] = done
@@ -265,77 +283,3 @@ class _Images:
         (picture, position), known = item
         reduced = self.preprocess.reduce(loader.read(picture, position)) if known.kept is None else known.kept
         return self.preprocess.normalise(reduced)
-
-
-def inspect(
-    where: str,
-    pictures: Sequence[Any],
-    skip_bad: bool,
-    progress: Progress | None,
-    keep: Callable[[Pixels], Pixels | None] | None = None,
-    pace: forecast.Pace | None = None,
-) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
-    """The readable pictures with their positions, what is known of each, and name → reason of those left out.
-
-    keep: see loader.inspect. Raises DataError naming every unreadable one unless they may be skipped.
-    """
-    numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
-    pacing = (pace.workers, pace.waiting) if pace else ()
-    inspected = loader.ahead(lambda item: loader.inspect(*item, keep), numbered, *pacing)
-    results = list(_counted(inspected, len(numbered), progress, "checking pictures"))
-    bad = [result for result in results if isinstance(result, PictureError)]
-    if bad and not skip_bad:
-        raise unreadable(where, bad, len(results))
-    readable = [item for item, result in zip(numbered, results, strict=True) if isinstance(result, Inspection)]
-    return readable, [result for result in results if isinstance(result, Inspection)], {error.name: error.reason for error in bad}
-
-
-def unreadable(where: str, bad: Sequence[PictureError], n: int) -> DataError:
-    """The error to raise where some of n pictures cannot be read: it names them all."""
-    listed = "\n".join(f"  {error}" for error in bad)
-    told = f"{where}: {len(bad)} of {n} pictures cannot be read:\n{listed}\n"
-    return DataError(f"{told}Mend or remove them, or leave them out with --skip-bad.")
-
-
-def _groups(names: list[str], inspections: list[Inspection], least: int) -> tuple[list[int], list[str]]:
-    """A number for each picture, the same for pictures that show the same; and notes on what is odd about the set.
-
-    Raises DataError for fewer different ones than `least`.
-    """
-    first: dict[str, int] = {}
-    groups = [first.setdefault(one.fingerprint, i) for i, one in enumerate(inspections)]
-    if len(first) < least:
-        raise DataError(
-            f"fit: needs at least {least} different good pictures, to see how much good ones differ; got {len(first)}"
-            f"{f' ({len(names)} files that show the same)' if len(names) > 1 else ''}. Add good pictures: 20 to 300 serve well."
-        )
-    notes = []
-    if len(first) < FEW:
-        notes.append(f"Only {len(first)} different good pictures: the threshold can promise little. 20 to 300 serve well.")
-    same = [f"{names[i]} = {names[group]}" for i, group in enumerate(groups) if i != group]
-    if same:
-        notes.append(f"{len(same)} pictures show the same as another: {', '.join(same[:3])}{' …' if len(same) > 3 else ''}.")
-    sizes = sorted({one.size_hw for one in inspections})
-    if len(sizes) > 1:
-        listed = ", ".join(f"{wide}×{high}" for high, wide in sizes[:4])
-        notes.append(
-            f"Pictures of {len(sizes)} sizes ({listed}{' …' if len(sizes) > 4 else ''}): parts should appear equally large."
-        )
-    return groups, notes
-
-
-def _coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[str]:
-    """A note where the pictures are reduced so much that small defects may vanish."""
-    side = max(one.size_hw[0] / preprocess.input_hw(one.size_hw)[0] for one in inspections)
-    if side <= COARSE:
-        return []
-    reduced = f"The network sees one pixel for each {side:.0f}×{side:.0f} of the largest picture"
-    cure = "A larger --size finds smaller ones; time and memory grow with its square."
-    return [f"{reduced}: defects a few times as wide may be missed. {cure}"]
-
-
-def _counted(items: Iterable[Any], total: int, progress: Progress | None, what: str = "looking at pictures") -> Iterator[Any]:
-    for done, item in enumerate(items, 1):
-        if progress:
-            progress(what, done, total)
-        yield item

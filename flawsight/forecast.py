@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import image, loader, memory
+from flawsight import image, loader, memory, threads
 from flawsight.errors import PictureError, UsageError
 from flawsight.methods.base import BankMethod
 from flawsight.parts.streaming import Need
@@ -49,7 +49,7 @@ def pace(left: int, picture_hw: tuple[int, int], input_hw: tuple[int, int]) -> P
         ahead = workers * (waiting + 1) + 1
         return Pace(workers, waiting, workers * DECODED * _area(picture_hw) + ahead * 12 * _area(input_hw))
 
-    usual = paced(os.cpu_count() or 1, loader.AHEAD)
+    usual = paced(os.cpu_count() or 1, threads.AHEAD)
     return usual if usual.bytes <= left // QUEUE_SHARE else paced(1, 1)
 
 
@@ -246,14 +246,14 @@ def _try(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any], sp
     images: list[Float] = []
     for at in sorted({round(share * (len(pictures) - 1)) for share in np.linspace(0, 1, PROBED)}):
         try:
-            reading, pixels = _timed(loader.read, pictures[at], at + 1)
+            reading, pixels = timed(loader.read, pictures[at], at + 1)
         except PictureError:
             continue  # named with all others when pictures are checked
-        hashing, _ = _timed(loader.fingerprint, pixels)
-        preparing, prepared = _timed(preprocess.apply, pixels)
+        hashing, _ = timed(loader.fingerprint, pixels)
+        preparing, prepared = timed(preprocess.apply, pixels)
         images.append(prepared[None])
         method.embed(images[-1])
-        embedding, _ = _timed(method.embed, images[-1])
+        embedding, _ = timed(method.embed, images[-1])
         for name, seconds in zip(times, (reading + hashing, preparing, embedding), strict=True):
             times[name].append(seconds)
     if not images:
@@ -271,15 +271,16 @@ def _try_bank(method: BankMethod, images: list[Float], space: Room) -> tuple[flo
     tried = np.resize(rows, (n, rows.shape[1]))
     tried += JITTER * rows.std(0) * rng.standard_normal(tried.shape, dtype=np.float32)
     scales, picks = np.ones(rows.shape[1], np.float32), max(1, space.need.n_kept(n))
-    choosing, _ = _timed(method.reduce, tried, rng.random((n,), dtype=np.float32), picks, scales)
+    choosing, _ = timed(method.reduce, tried, rng.random((n,), dtype=np.float32), picks, scales)
     bank = tried[: space.need.n_kept(space.patches)]
     method.build(bank, np.zeros((len(bank), 3), np.int32), scales, np.array([found[0][1]], np.int32), 0.0)
     method.score(images[0])
-    scoring = [_timed(method.score, one)[0] for one in images]
+    scoring = [timed(method.score, one)[0] for one in images]
     return choosing, n * picks, float(np.median(scoring)), len(bank)
 
 
-def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+def timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """Seconds of the work, and what it gives."""
     started = time.perf_counter()
     result = work(*arguments)
     return time.perf_counter() - started, result

@@ -1,14 +1,11 @@
-"""Pictures in, in order: decoded ahead in threads, so that the network never waits for a disk."""
+"""Pictures in: what they are called, their pixels, and what is known of them."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,12 +15,6 @@ from flawsight.types import Pixels, Sample, name_of
 
 if TYPE_CHECKING:
     from PIL import Image
-
-Picture = "str | Path | bytes | Pixels | Image.Image | Sample"
-T = TypeVar("T")
-R = TypeVar("R")
-
-AHEAD = 4  # pictures decoded ahead for each thread: enough to ride out an uneven disk, few enough to hold
 
 
 class Inspection(NamedTuple):
@@ -75,35 +66,3 @@ def fingerprint(pixels: Pixels) -> str:
         pixels = whole
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
-
-
-def ahead(work: Callable[[T], R], items: Iterable[T], workers: int | None = None, waiting: int = AHEAD) -> Iterator[R]:
-    """`work` of each item, in order, done in threads a few items ahead. An exception comes out where its item would have.
-
-    workers: threads, one for each core if None. waiting: results that may wait for each of them. Items are taken in the caller's
-    thread. Of a slow source, like a camera, no result is kept back until more items come.
-    """
-    workers = workers or os.cpu_count() or 1
-    queue: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="flawsight-loader") as pool:
-        try:
-            for future in _submitted(pool, work, items):
-                queue.append(future)
-                if len(queue) > waiting * workers or queue[0].done():
-                    yield queue.popleft().result()
-            while queue:
-                yield queue.popleft().result()
-        finally:
-            for future in queue:
-                future.cancel()
-
-
-def _submitted(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]) -> Iterator[Future[R]]:
-    """A Future for each item; where the items themselves break off with an exception, a last one that holds it."""
-    try:
-        for item in items:
-            yield pool.submit(work, item)
-    except Exception as error:
-        broken: Future[R] = Future()
-        broken.set_exception(error)
-        yield broken

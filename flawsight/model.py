@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import flawsight
-from flawsight import bundle, loader
+from flawsight import bundle, loader, threads
 from flawsight.backbones.joined import JoinedBackbone, restored
 from flawsight.backbones.onnx import OnnxBackbone, Origin, check_runtime
 from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError
@@ -37,7 +37,7 @@ class Training:
 
     names, fingerprints: of each good picture, the latter a sha256 of its pixels. sizes_hw: int32 [N,2]. held_out: float32 [N],
     the score of each had it not been learned from, NaN where that is not known. skipped: name → why it was left out. notes: what
-    a reader must know.
+    a reader must know. defects: name → fingerprint of labelled defective pictures, of a method that learns from some too.
     """
 
     names: list[str]
@@ -46,6 +46,7 @@ class Training:
     held_out: Float
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    defects: dict[str, str] = field(default_factory=dict)
 
     @property
     def independent(self) -> Float:
@@ -101,7 +102,7 @@ class Model:
             except PictureError as error:
                 return error
 
-        return loader.ahead(judge, zip(pictures, itertools.count(1), strict=False))
+        return threads.ahead(judge, zip(pictures, itertools.count(1), strict=False))
 
     def with_threshold(self, threshold: Threshold) -> Model:
         """The same model with another threshold; the one it had goes into the history."""
@@ -161,6 +162,7 @@ class Model:
                 "fingerprints": training.fingerprints,
                 "skipped": training.skipped,
                 "notes": training.notes,
+                "defects": training.defects,
             },
         }
         arrays = {f"method.{name}": array for name, array in self.method.state().items()}

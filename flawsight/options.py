@@ -58,6 +58,9 @@ Checkpoints = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Where a method that learns by gradient keeps what it reached, and takes it up again."),
 ]
+Defects = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Pictures labelled defective, for a method that learns from a few of them too.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what the fit will need of time and memory.")]
 
 
@@ -82,6 +85,7 @@ OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default
     "device": (Device, "cpu"),
     "memory": (Memory, None),
     "checkpoints": (Checkpoints, None),
+    "defects": (Defects, None),
 }
 
 

@@ -206,10 +206,40 @@ PRESETS: dict[str, Preset] = {
         "γ-VAE + grad. of table S2, textures", "gamma_vae_grad", {**_GAMMA_VAE, **_TEXTURES}, 512
     ),
     "expvae": _from_pixels("vis. expl. VAE of table S2", "expvae", _EXPVAE, 256),
+    # 150 epochs of 242 pictures, 16 at once.
+    "cavga_rw": Preset(
+        "CAVGA-R_w of tables S1 and S2: the whole picture at 256 pixels; needs some labelled defects",
+        method="cavga_rw",
+        backbone="resnet18",
+        levels=("layer4",),
+        preprocess={"size": 256, "filter": "bilinear"},
+        options={
+            **{"side": 256, "latent": 128, "width": 128, "steps": 2269, "batch": 16, "lr": 1e-4, "adversary": 1.0},
+            **{"classifier": 0.001, "guidance": 0.01, "angle": 10.0, "shift": 0.02, "flips": True},
+        },
+    ),
     # Epochs of a category's good pictures, which tables/rows.py counts; here of 242, the mean of MVTec AD's categories.
     "dsebm": _from_pixels("DSEBM of table S1", "dsebm", {"side": 64, "width": 64, "steps": 378, "batch": 128, "lr": 1e-3}, 64),
     "geotrans": _from_pixels(
         "GeoTrans of table S1", "geotrans", {"side": 64, "depth": 16, "width": 8, "steps": 408, "batch": 128, "lr": 1e-3}, 64
+    ),
+    # 300 epochs in which each is drawn 100 times; see dsebm.
+    "patch_svdd": _from_pixels(
+        "PatchSVDD of tables S1 and S2",
+        "patch_svdd",
+        {"width": 32, "pull": 1e-3, "kept": 0, "steps": 300 * 100 * 242 // 64, "batch": 64, "lr": 1e-4},
+        256,
+    ),
+    # 100 epochs of the nine tenths of the good pictures that the students see, one at a time; see dsebm.
+    "student": _from_pixels(
+        "Student of table S3, patches of 65 pixels",
+        "student",
+        {
+            **{"patch": 65, "width": 128, "students": 3, "steps": 90 * 242, "batch": 1, "lr": 1e-4, "validation": 0.1},
+            **{"distilled_from": "resnet18", "crops": 50_000, "least_share": 1 / 16, "most_share": 1 / 4, "trunk_size": 224},
+            **{"teacher_steps": 50_000, "teacher_batch": 64, "teacher_lr": 2e-4, "distil": 1.0, "triplet": 0.0, "compact": 1.0},
+        },
+        256,
     ),
     "ganomaly": _from_pixels(
         "GANomaly of table S1",

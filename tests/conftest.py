@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,12 @@ def screw() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs MVTec AD's screw in {folder}; set FLAWSIGHT_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> None:
+    """Networks as small as those that are trained here gain nothing by a second thread, which would only wait on others' cores."""
+    if find_spec("torch"):
+        import torch
+
+        torch.set_num_threads(1)

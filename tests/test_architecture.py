@@ -26,8 +26,10 @@ LAYERS = [
         "extremes",
         "fitting",
         "forecast",
+        "inspecting",
         "plate",
         "presets",
+        "rehearsal",
         "report",
         "tables",
     },
@@ -35,7 +37,7 @@ LAYERS = [
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
-    {"errors", "files", "frames", "image", "memory", "preprocess", "record", "threshold", "types"},
+    {"errors", "files", "frames", "image", "memory", "preprocess", "record", "threads", "threshold", "types"},
 ]
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 FRONT = "flawsight"  # the front door fetches names when they are first used, so it may name anything; all may ask it its version
@@ -54,6 +56,9 @@ TORCH = {
     "flawsight.parts.energy",
     "flawsight.parts.export",
     "flawsight.parts.flows",
+    "flawsight.parts.guided",
+    "flawsight.parts.patch_encoders",
+    "flawsight.parts.patch_networks",
     "flawsight.parts.gan",
     "flawsight.parts.projection",
     "flawsight.parts.ssim",
@@ -63,12 +68,15 @@ TORCH = {
 }  # the only rooms where it is, entered by functions alone
 LEARNERS = {
     "flawsight.methods.ae_ssim",
+    "flawsight.methods.cavga_rw",
     "flawsight.methods.differnet",
     "flawsight.methods.dsebm",
     "flawsight.methods.expvae",
     "flawsight.methods.gamma_vae_grad",
     "flawsight.methods.ganomaly",
     "flawsight.methods.geotrans",
+    "flawsight.methods.patch_svdd",
+    "flawsight.methods.student",
     "flawsight.methods.itae",
 }  # methods that learn by gradient: torch inside their functions
 

@@ -188,6 +188,24 @@ def test_a_dry_run_only_says_it(plate: Path, tmp_path: Path) -> None:
     assert files_in(tmp_path) == ["x.json"]
 
 
+def test_a_dry_run_of_a_training(plate: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    small = [word for text in ("side=32", "width=4", "units=8", "steps=50", "batch=4") for word in ("--set", text)]
+    arguments = ["fit", plate / "train/good", "-o", tmp_path / "x.flaw", "--method", "dsebm", "--size", 64, *small, "--dry-run"]
+    result = run(*arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = (
+        r"8 pictures, 6 of them to learn from: about \d+ s, [\d.]+ [MG]B of memory \(may take .*\)\nThen about \d+ ms a picture\n"
+    )
+    assert re.fullmatch(told, result.stdout)
+    facts = json.loads(run(*arguments, "--json", "-").stdout)
+    assert facts["seconds"].keys() == {"checking pictures", "training", "scoring good pictures"}
+    refused = run(*arguments, "--memory", "20MB")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "dsebm needs about" in refused.stderr
+    assert files_in(tmp_path) == []
+
+
 def test_a_dry_run_of_what_cannot_be_told(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     result = run("fit", tmp_path, "--dry-run")
@@ -220,6 +238,8 @@ WRONG = {
     "--memory much": "error: memory: a size such as 1GB, 512MiB or a number of bytes was needed; got 'much'.",
     "--memory 20MB": "need at least",
     "--checkpoints kept": "patchcore does not learn by gradient and needs no checkpoints",
+    "--defects kept": "patchcore learns from good pictures alone; defective ones came too. Leave out --defects.",
+    "--method cavga_rw": "cavga_rw needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.",
     "--method ae_ssim --backbone resnet18": "ae_ssim: it learns from the picture itself; the network resnet18 came",
     "--size 7": "error: preprocess: size must be 64 to 4096 pixels; got 7.",
     "--size 100000": "error: preprocess: size must be 64 to 4096 pixels; got 100000.",

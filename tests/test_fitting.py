@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawsight import fitting, image
+from flawsight import image, inspecting
 from flawsight.backbones import PIXELS, SMALLEST
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, MissingExtra, UnknownName, UsageError
@@ -153,7 +153,7 @@ def test_pictures_of_different_sizes_are_told() -> None:
     assert model.training.sizes_hw.tolist() == [list(shape) for shape in shapes]
 
 
-@pytest.mark.parametrize(("n", "told"), [(fitting.FEW - 1, True), (fitting.FEW, False)])
+@pytest.mark.parametrize(("n", "told"), [(inspecting.FEW - 1, True), (inspecting.FEW, False)])
 def test_few_pictures_are_told(n: int, told: bool) -> None:
     notes = fit([pixels(i) for i in range(n)], TINY).training.notes
     assert [note for note in notes if "the threshold can promise little" in note] == notes
@@ -182,7 +182,7 @@ def test_a_promise_that_so_few_cannot_support_is_refused_early(unreadable: bool)
         ({"confidence": 1.5}, UsageError, "confidence must be between 0 and 1"),
         ({"confidence": 0.0, "max_false_rejects": 0.5}, UsageError, "confidence must be between 0 and 1"),
         ({"preset": "papr"}, UnknownName, r"presets: there is no 'papr'\. Did you mean paper\?"),
-        ({"method": "PatchCor"}, UnknownName, r"methods: there is no 'PatchCor'\. Did you mean patchcore\?"),
+        ({"method": "PatchCor"}, UnknownName, r"methods: there is no 'PatchCor'\. Did you mean patchcore or patch_svdd\?"),
         ({"backbone": "efficientnet-lite0"}, UnknownName, r"Did you mean efficientnet_lite0"),
         ({"levels": ("stage33",)}, UnknownName, r"there is no 'stage33'\. Did you mean stage3"),
         ({"runtime": "onnx"}, UnknownName, "Did you mean onnxruntime"),
@@ -312,9 +312,12 @@ def test_every_preset_fits(preset: str) -> None:
     more: dict[str, Any] = {"coreset_ratio": 0.5} if keeps_a_bank else {}  # 1 % of so few patches cannot score the others
     if learns:
         more = {"steps": 1, "batch": 2, **({"width": 4} if "width" in PRESETS[preset].options else {})}
+    if "distilled_from" in PRESETS[preset].options:
+        more |= {"batch": 1, "distilled_from": SMALLEST, "crops": 20, "trunk_size": 64, "teacher_steps": 1, "teacher_batch": 2}
     pictures = [pixels(i) for i in range(5)]  # as many as MahalanobisAD has folds
     backbone = PIXELS if PRESETS[preset].backbone == PIXELS else SMALLEST
-    model = fit(pictures, Plan(preset=preset, backbone=backbone, size=64, options=more))
+    shown = [pixels(9)] if preset == "cavga_rw" else None
+    model = fit(pictures, Plan(preset=preset, backbone=backbone, size=64, options=more, defects=shown))
     assert np.isfinite(model.training.held_out).sum() == (2 if learns else 5)
     for name, value in {**PRESETS[preset].options, **more}.items():
         assert getattr(model.method.params, name) == value

@@ -43,6 +43,8 @@ NINE = ("stem", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "sta
 SPADE = {"neighbours": 50, "patch_neighbours": 1, "distance": "sqeuclidean", "blur_sigma": 4.0}
 FLOW = {"blocks": 8, "width": 2048, "scales": 3, "turns": 4, "judged_turns": 64, "angle": 180.0, "standardise": False}
 TRAINED = {"steps": 192 * 10, "batch": 24, "lr": 2e-4}
+# of 242 good pictures; weights of the losses
+GUIDED = {"steps": 150 * 242 // 16 + 1, "batch": 16, "lr": 1e-4, "adversary": 1.0, "classifier": 0.001, "guidance": 0.01}
 OTHERS: dict[str, tuple[Any, ...]] = {
     "spade": (WR50, (*THREE, "layer4"), "bilinear", 256, 224, {**SPADE, "pyramid": "concat"}),
     "spade_per_level": (WR50, (*THREE, "layer4"), "bilinear", 256, 224, {**SPADE, "pyramid": "per_level"}),
@@ -53,6 +55,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "mahalanobis_ad": ("efficientnet_b4", NINE, "bilinear", None, 384, {"folds": 5}),
     "ocsvm": ("alexnet", ("features",), "bilinear", None, 448, {"nu": 0.1, "gamma": 0.0, "scales": 3}),
     "differnet": ("alexnet", ("features",), "bilinear", None, 448, {**FLOW, **TRAINED}),
+    "cavga_rw": ("resnet18", ("layer4",), "bilinear", None, 256, {**GUIDED, "side": 256, "latent": 128, "width": 128}),
 }
 # of methods that learn from the picture itself: size, what is published of their params
 FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
@@ -61,7 +64,16 @@ FROM_PIXELS: dict[str, tuple[int, dict[str, Any]]] = {
     # 200 epochs and 3 of 72 transforms, of 242 good pictures
     "dsebm": (64, {"side": 64, "width": 64, "steps": 200 * 242 // 128, "batch": 128, "lr": 1e-3}),
     "geotrans": (64, {"side": 64, "depth": 16, "width": 8, "steps": 3 * 72 * 242 // 128, "batch": 128, "lr": 1e-3}),
+    "patch_svdd": (256, {"width": 32, "pull": 1e-3, "kept": 0, "steps": 300 * 100 * 242 // 64, "batch": 64, "lr": 1e-4}),
 }
+DISTILLED = {"distilled_from": "resnet18", "teacher_steps": 50_000, "teacher_batch": 64, "teacher_lr": 2e-4}
+FROM_PIXELS["student"] = (
+    256,
+    {
+        **{"patch": 65, "width": 128, "students": 3, "steps": 100 * 242 * 9 // 10, "batch": 1, "lr": 1e-4, **DISTILLED},
+        **{"least_share": 1 / 16, "most_share": 1 / 4, "distil": 1.0, "triplet": 0.0, "compact": 1.0},
+    },
+)
 GAN = {"side": 128, "width": 64, "latent": 100, "batch": 64, "lr": 2e-4, "adversarial": 1.0, "contextual": 50.0, "encoding": 1.0}
 FROM_PIXELS["ganomaly"] = 128, {"steps": 3000, **GAN}
 FROM_PIXELS["itae"] = 256, {"side": 256, "width": 64, "steps": -(-125 * 242 // 16), "batch": 16, "lr": 1e-3}

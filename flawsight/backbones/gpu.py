@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from flawsight.backbones.proto import Node, read
@@ -16,6 +17,7 @@ from flawsight.errors import ModelFileError, UnknownName, UsageError
 from flawsight.types import Float
 
 Tensors = list[torch.Tensor]
+LEARNED = {"BatchNormalization", "Conv"}  # steps whose second and third inputs are what they have learned
 
 
 def place(device: str) -> torch.device:
@@ -31,28 +33,58 @@ def place(device: str) -> torch.device:
 
 def runner(data: bytes, levels: Sequence[str], device: str) -> Callable[[Float], list[Float]]:
     """float32 [B,3,H,W] → the levels of the network in an ONNX file. Raises ModelFileError for steps that are not known here."""
-    at, network = place(device), read(data)
-    if unknown := sorted({node.op for node in network.nodes} - STEPS.keys()):
-        raise ModelFileError(
-            f"backbones: the network has steps that do not run on {device}: {', '.join(unknown)}. Use --device cpu."
-        )
-    if lacking := [level for level in levels if level not in network.outputs]:
-        raise ModelFileError(f"backbones: the network lacks the levels {', '.join(lacking)}. Rebuild or refit the model.")
-    nodes = _needed(network.nodes, set(levels))
-    constants = {name: torch.tensor(array, device=at) for name, array in network.constants.items()}
-    last_use = {name: i for i, node in enumerate(nodes) for name in node.inputs}
+    at = place(device)
+    network = Trunk(data, levels, device).to(at)
 
     def run(images: Float) -> list[Float]:
-        values: dict[str, torch.Tensor] = {**constants, network.input: torch.from_numpy(images).to(at)}
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            for i, node in enumerate(nodes):
-                values[node.outputs[0]] = STEPS[node.op]([values[name] for name in node.inputs if name], node.attributes)
-                for name in node.inputs:  # what nobody asks for any more makes room
-                    if last_use[name] == i and name not in constants and name not in levels:
-                        del values[name]
-            return [values[level].cpu().numpy() for level in levels]
+            return [level.cpu().numpy() for level in network(torch.from_numpy(images).to(at))]
 
     return run
+
+
+class Trunk(nn.Module):  # type: ignore[misc]  # torch's types are not looked at
+    """The network in an ONNX file: float32 [B,3,H,W] → a map for each of these levels. What it has learned can be learned on.
+
+    What convolutions and normalisation multiply by and add is its parameters; the means and variances that normalisation takes stay
+    as they are. device: as errors name it. Raises ModelFileError for steps that are not known here.
+    """
+
+    def __init__(self, data: bytes, levels: Sequence[str], device: str) -> None:
+        super().__init__()
+        network = read(data)
+        if unknown := sorted({node.op for node in network.nodes} - STEPS.keys()):
+            raise ModelFileError(
+                f"backbones: the network has steps that do not run on {device}: {', '.join(unknown)}. Use --device cpu."
+            )
+        if lacking := [level for level in levels if level not in network.outputs]:
+            raise ModelFileError(f"backbones: the network lacks the levels {', '.join(lacking)}. Rebuild or refit the model.")
+        nodes, constants = _needed(network.nodes, set(levels)), dict(network.constants)
+        for node in nodes:  # what has learned the same is often kept once, and need not stay the same
+            if node.op == "Identity" and node.inputs[0] in constants:
+                constants[node.outputs[0]] = constants[node.inputs[0]]
+        self._nodes = [node for node in nodes if node.outputs[0] not in constants]
+        self._input, self._levels = network.input, list(levels)
+        self._last_use = {name: i for i, node in enumerate(self._nodes) for name in node.inputs}
+        learned = {name for node in self._nodes if node.op in LEARNED for name in node.inputs[1:3]}
+        self._places: dict[str, str] = {}  # of constants: where each is, for their names are not what torch takes for names
+        for i, (name, array) in enumerate((name, one) for name, one in constants.items() if name in self._last_use):
+            self._places[name] = f"constant{i}"
+            constant = torch.tensor(array)
+            if name in learned:
+                self.register_parameter(self._places[name], nn.Parameter(constant))
+            else:
+                self.register_buffer(self._places[name], constant)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        values: dict[str, torch.Tensor] = {name: getattr(self, place) for name, place in self._places.items()}
+        values[self._input] = x
+        for i, node in enumerate(self._nodes):
+            values[node.outputs[0]] = STEPS[node.op]([values[name] for name in node.inputs if name], node.attributes)
+            for name in node.inputs:  # what nobody asks for any more makes room
+                if self._last_use[name] == i and name not in self._places and name not in self._levels:
+                    del values[name]
+        return [values[level] for level in self._levels]
 
 
 def _needed(nodes: Sequence[Node], wanted: set[str]) -> list[Node]:

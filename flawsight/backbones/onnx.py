@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.errors import MissingExtra, ModelFileError, UnknownName, UsageError
+from flawsight.threads import beside_others
 from flawsight.types import Float
 
 Run = Callable[[Float], list[Float]]
+TWICE = 1 << 26  # bytes of a graph that may be in memory twice
 RANDOM_NOTE = "random weights: not a reproduction"
 
 
@@ -79,21 +82,42 @@ class OnnxBackbone:
 class Graph:
     """Any graph under onnxruntime, from the bytes of its ONNX file: inputs by name → all outputs. Safe to call from threads.
 
-    threads: that share one call; 0 for as many as there are cores.
+    threads: that share one call; 0 for as many as there are cores, or one where others work beside it.
     """
 
     def __init__(self, data: bytes, threads: int = 0) -> None:
-        self._session = _session(data, threads)
+        self._sessions = _Sessions(data, threads)
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        found: list[NDArray[Any]] = self._session.run(None, inputs)
+        found: list[NDArray[Any]] = self._sessions.here().run(None, inputs)
         return found
 
 
+class _Sessions:
+    """A graph on all cores; and on one, for threads beside others, made when such a thread first asks.
+
+    The runtime fixes both when it takes up a graph. A graph of more than TWICE bytes is taken up once only.
+    """
+
+    def __init__(self, data: bytes, threads: int = 0) -> None:
+        self.whole = _session(data, threads)
+        self._data = data if threads == 0 and len(data) <= TWICE else b""
+        self._single: Any = None
+        self._lock = threading.Lock()
+
+    def here(self) -> Any:
+        """The session for the calling thread."""
+        if not self._data or not beside_others():
+            return self.whole
+        with self._lock:
+            self._single = self._single or _session(self._data, 1)
+        return self._single
+
+
 def _onnxruntime(data: bytes, levels: list[str]) -> Run:
-    session = _session(data)
-    name = session.get_inputs()[0].name
-    return lambda images: [np.asarray(level) for level in session.run(levels, {name: images})]
+    sessions = _Sessions(data)
+    name = sessions.whole.get_inputs()[0].name
+    return lambda images: [np.asarray(level) for level in sessions.here().run(levels, {name: images})]
 
 
 def _session(data: bytes, threads: int = 0) -> Any:

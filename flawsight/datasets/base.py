@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flawsight import image, loader
+from flawsight import image, threads
 from flawsight.errors import DataError
 from flawsight.types import MaskFiles, Sample, name_of
 
@@ -173,7 +173,7 @@ def labelled(layout: Layout, root: Path, folder: Path, mark: str, use_masks: boo
     bare = [name_of(path.relative_to(root)) for path in pictures if path.stem not in masks]
     if bare:
         raise layout.lacks(root, f"<name>{mark} beside each picture, to tell good ones by; of {some(bare)}")
-    shows = loader.ahead(lambda path: bool(image.read_mask(masks[path.stem]).any()), pictures)
+    shows = threads.ahead(lambda path: bool(image.read_mask(masks[path.stem]).any()), pictures)
     return [
         replace(sample, label=1, kind="defective", mask=masks[sample.path.stem] if use_masks else None) if defective else sample
         for sample, defective in zip(samples(root, pictures, 0, "good"), shows, strict=True)

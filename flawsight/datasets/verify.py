@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flawsight import image, loader
+from flawsight import image, threads
 from flawsight.datasets import find_layout
 from flawsight.datasets.base import DataSet, Layout, some, title, unreadable
 from flawsight.errors import DataError, FlawsightError, PictureError, UnknownName
@@ -99,7 +99,7 @@ def _check(layout: Layout, name: str, folder: Path, progress: Callable[[str, int
     if named := set(published) - set(TOTALS):
         problems += [f"{kind}: {kinds[kind]} pictures of a kind that was not published" for kind in sorted(set(kinds) - named)]
     problems += _files(data, name, key in layout.counts and not problem, progress)
-    blank = [sample.name for sample, shows in zip(data.test, loader.ahead(_shows, data.test), strict=True) if not shows]
+    blank = [sample.name for sample, shows in zip(data.test, threads.ahead(_shows, data.test), strict=True) if not shows]
     odd = [f"{len(blank)} defective pictures have a mask that shows nothing: {some(blank)}"] if blank else []
     notes = [f"{one}; that figure is not the publisher's own" for one in _differences(counts, layout.about.get(key, {}))]
     return Checked(name, counts, published, problems, [*data.notes, *odd, *notes])
@@ -124,7 +124,7 @@ def _files(data: DataSet, name: str, all_masks: bool, progress: Callable[[str, i
     """What is wrong with the pictures and masks, from their headers. all_masks: each defect must have one."""
     every = [*data.train, *data.test]
     problems = []
-    for done, found in enumerate(loader.ahead(_file_problems, every), 1):
+    for done, found in enumerate(threads.ahead(_file_problems, every), 1):
         problems += found
         if progress:
             progress(f"checking {name}", done, len(every))

@@ -8,6 +8,7 @@ from flawsight.backbones import Backbone
 from flawsight.errors import UnknownName
 from flawsight.methods.ae_ssim import AESSIM
 from flawsight.methods.base import Method, make_params
+from flawsight.methods.cavga_rw import CAVGA
 from flawsight.methods.differnet import DifferNet
 from flawsight.methods.dsebm import DSEBM
 from flawsight.methods.ensemble import Ensemble
@@ -19,26 +20,16 @@ from flawsight.methods.itae import ITAE
 from flawsight.methods.mahalanobis_ad import MahalanobisAD
 from flawsight.methods.ocsvm import OCSVM
 from flawsight.methods.padim import PaDiM
+from flawsight.methods.patch_svdd import PatchSVDD
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.spade import SPADE
+from flawsight.methods.student import Student
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
-        PatchCore,
-        Ensemble,
-        SPADE,
-        PaDiM,
-        MahalanobisAD,
-        OCSVM,
-        DifferNet,
-        AESSIM,
-        GammaVAE,
-        ExpVAE,
-        GeoTrans,
-        DSEBM,
-        ITAE,
-        GANomaly,
+        *(PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM),
+        *(DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM, CAVGA, PatchSVDD, Student, GANomaly, ITAE),
     )
 }
 

@@ -27,7 +27,7 @@ class Scorer(Protocol):
 
 
 class Method(Scorer, Protocol):
-    """A scorer that learns from good pictures alone.
+    """A scorer that learns from good pictures alone; but see ShownMethod.
 
     Params are one frozen dataclass, checked in its `__post_init__`; what is learned is plain arrays. any_size: whether pictures of
     different sizes can be learned from and judged; where not, DataError is raised for the first that differs. default_backbone: the
@@ -113,6 +113,10 @@ class LearnedMethod(Method, Protocol):
         """Of so many different good pictures, how many will have a held-out score."""
         ...
 
+    def notes(self) -> list[str]:
+        """What a reader must know of what it was fitted with."""
+        ...
+
     def fit_kept(
         self, images: Iterable[Float], groups: list[int], checkpoints: Path | None, progress: Progress | None = None
     ) -> Float:
@@ -120,6 +124,23 @@ class LearnedMethod(Method, Protocol):
 
         Raises DataError for checkpoints that cannot be used, LearningFailed.
         """
+        ...
+
+    def rehearse(self, images: list[Float], n: int) -> tuple[dict[str, float], float]:
+        """Seconds of each part of learning from n pictures, and of judging one: tried out with a few steps on these few.
+
+        It takes about the memory that learning takes, without the pictures, and leaves the method fitted on next to nothing.
+        Raises MissingExtra, LearningFailed.
+        """
+        ...
+
+
+@runtime_checkable
+class ShownMethod(Method, Protocol):
+    """A method that learns from a few labelled defective pictures too. No other ever sees one."""
+
+    def with_defects(self, images: Sequence[Float]) -> Self:
+        """Take pictures float32 [3,h,w] that are defective, at least one, for all fits to come; returns self."""
         ...
 
 

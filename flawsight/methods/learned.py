@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -107,8 +108,7 @@ class Learned:
         self, images: Iterable[Float], groups: list[int], checkpoints: Path | None, progress: Progress | None = None
     ) -> Float:
         """See LearnedMethod.fit_kept. Raises MissingExtra without torch."""
-        for library in ("torch", "onnx"):
-            needs(library, f"{self.name}, to be fitted")
+        self._check_extras()
         from flawsight.parts.descend import Run
 
         pictures, params = list(images), self.params
@@ -123,9 +123,34 @@ class Learned:
         self._check(good, scores[unseen])
         return scores
 
+    def rehearse(self, images: list[Float], n: int) -> tuple[dict[str, float], float]:
+        """See LearnedMethod.rehearse."""
+        self._check_extras()
+        from flawsight.parts.descend import Rehearsal
+
+        told: dict[str, list[tuple[float, int]]] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            told.setdefault(what, []).append((time.perf_counter(), total))
+
+        run = Rehearsal(self.name, self.params.seed, self.backbone.device, tell=tell)
+        with run.seeded():
+            self.with_state(self._learn(images, images, run))
+        for what, calls in told.items():
+            (first, _), (last, total) = calls[0], calls[-1]
+            run.seconds[what] = (last - first) / max(1, len(calls) - 1) * total * n / len(images)
+        self._judge(images[0])
+        started = time.perf_counter()
+        self._judge(images[0])
+        return run.seconds, time.perf_counter() - started
+
     def n_held_out(self, n: int) -> int:
         """See LearnedMethod.n_held_out."""
         return n_held_back(n, self.params.held_out)
+
+    def notes(self) -> list[str]:
+        """See LearnedMethod.notes."""
+        return []
 
     def score(self, images: Float) -> Scores:
         """See Scorer.score. Raises NotFitted."""
@@ -158,6 +183,10 @@ class Learned:
     def _judge(self, image: Float) -> tuple[float, Float | None]:
         """Score and map [h,w] of a picture [3,h,w]."""
         raise NotImplementedError
+
+    def _check_extras(self) -> None:
+        for library in ("torch", "onnx"):
+            needs(library, f"{self.name}, to be fitted")
 
     @property
     def _fitted(self) -> Arrays:

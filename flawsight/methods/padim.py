@@ -28,9 +28,7 @@ authors of PatchCore could not reproduce. Dimensions of another seed move result
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -41,6 +39,7 @@ from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted
 from flawsight.methods.base import Arrays, Progress, check, check_types, last_at_strides
 from flawsight.parts import gaussian, resample
+from flawsight.threads import each
 from flawsight.types import Float, Scores
 
 STRIDES = (4, 8, 16)  # of the levels taken of any network: those of the paper's three
@@ -120,10 +119,9 @@ class PaDiM:
             factors[block] = gaussian.whitener(places, 1 / max(n - 1, 1), self.params.epsilon)
             return int(block.stop)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for done in pool.map(learn, _blocks(n_places, BLOCK // (n * d))):
-                if progress:
-                    progress("learning places", done, n_places)
+        for done in each(learn, _blocks(n_places, BLOCK // (n * d))):
+            if progress:
+                progress("learning places", done, n_places)
         self._factors = factors
         return np.array([self._map(np.sqrt(one)).max() for one in squared], np.float32)
 

@@ -33,10 +33,12 @@ from flawsight import memory
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted, UsageError
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, stack
-from flawsight.parts import coreset, mapper, resample
+from flawsight.parts import coreset, graphs, mapper, resample
 from flawsight.parts.neighbours import Bank
 from flawsight.parts.projected import Projected, projections
+from flawsight.parts.reweighting import weight
 from flawsight.parts.streaming import Covering, Gathered, Need, Stream, in_blocks, level_scales, radius_factor, variance
+from flawsight.threads import ahead
 from flawsight.types import Float, Scores
 
 
@@ -166,12 +168,12 @@ class PatchCore:
         self.build(held.rows[kept], held.source[kept], scales, grids, radius)
         if held.blocks == 1:
             starts = np.cumsum([high * wide for high, wide in grids[:-1]])
-            return self._held_out(np.split(held.rows, starts), layouts, np.array(groups), progress), []
+            return self._held_out(np.split(held.rows, starts), layouts, np.array(groups), progress, None), []
         del held.rows
         memory.give_back()
         again = (self.embed(image[None])[0][0] * scales for image in images)
         covering = Covering(self._measured(self._fitted.rows)) if self.params.coreset == "greedy" else None
-        held_out = self._held_out(again, layouts, np.array(groups), progress, covering)
+        held_out = self._held_out(again, layouts, np.array(groups), progress, 1, covering)
         if covering is not None:
             self._radius, self._factor = covering.radius, radius_factor(covering.radius, radius)
         return held_out, [in_blocks(held, None if covering is None else (self._radius, self._factor))]
@@ -195,7 +197,7 @@ class PatchCore:
         rows = held.fetch(kept, (self.embed(image[None])[0][0] for image in images))
         self.build(rows, held.source(kept), np.ones(need.dims, np.float32), np.array(held.grids, np.int32), radius)
         memory.give_back()
-        return self._held_out((self.embed(image[None])[0][0] for image in images), layouts, groups, progress)
+        return self._held_out((self.embed(image[None])[0][0] for image in images), layouts, groups, progress, 1)
 
     def build(self, rows: Float, source: NDArray[np.int32], scales: Float, grids: NDArray[np.int32], radius: float) -> None:
         """See BankMethod.build."""
@@ -254,8 +256,8 @@ class PatchCore:
             )
         else:
             vectors = mapper.concatenated(maps, params.neighbourhood)
-        rows = vectors.reshape(*vectors.shape[:2], -1).transpose(0, 2, 1)
-        return np.ascontiguousarray(rows), grid, channels
+        rows: Float = graphs.run("transposed", {"matrices": vectors.reshape(*vectors.shape[:2], -1)})
+        return rows, grid, channels
 
     def need(self, dims: int) -> Need:
         """See BankMethod.need."""
@@ -301,24 +303,31 @@ class PatchCore:
         layouts: list[_Layout],
         groups: NDArray[np.int64],
         progress: Progress | None,
+        workers: int | None,
         covering: Covering | None = None,
     ) -> Float:
         """Each good picture's score against the bank without its own group's rows: float32 [N], NaN where no rows remain.
 
-        pictures: the scaled patch vectors [P,D] of each.
+        pictures: the scaled patch vectors [P,D] of each. workers: threads that judge; one where memory is too short to hold more.
         """
         bank_groups, k = groups[self._source[:, 0]], self.params.neighbours
-        scores = np.full(len(layouts), np.nan, np.float32)
-        for i, (rows, layout) in enumerate(zip(pictures, layouts, strict=True)):
-            own, index = bank_groups == groups[i], np.zeros((len(rows), 1), np.int64)
-            if np.count_nonzero(~own) >= k:
-                distance, index = self._fitted.nearest(rows, k, own)
-                scores[i] = self._judge(rows, distance, index, layout, own).score
+
+        def judge(item: tuple[Float, _Layout, np.int64]) -> tuple[float, Float, NDArray[np.int64]]:
+            rows, layout, group = item
+            own = bank_groups == group
+            if np.count_nonzero(~own) < k:
+                return np.nan, rows, np.zeros((len(rows), 1), np.int64)
+            distance, index = self._fitted.nearest(rows, k, own)
+            return self._judge(rows, distance, index, layout, own).score, rows, index
+
+        scores, items = [], zip(pictures, layouts, groups, strict=True)
+        for score, rows, index in ahead(judge, items, workers, waiting=1):
+            scores.append(score)
             if covering is not None:
                 covering.add(self._measured(rows), index[:, 0])
             if progress:
-                progress("scoring good pictures", i + 1, len(layouts))
-        return scores
+                progress("scoring good pictures", len(scores), len(layouts))
+        return np.array(scores, np.float32)
 
     def _judge(
         self,
@@ -343,7 +352,7 @@ class PatchCore:
         n_top = max(1, round(params.top_share * judged.size)) if params.image_score == "top" else 1
         score = float(np.partition(judged, -n_top, axis=None)[-n_top:].mean())
         if params.reweight:
-            score *= self._weight(rows[patch], int(index[patch, 0]), exclude)
+            score *= weight(self._fitted, rows[patch], int(index[patch, 0]), params.reweight_neighbours, exclude)
         source, source_cell = int(self._source[index[patch, 0], 0]), self._source[index[patch, 0], 1:]
         return Judged(score, heat, cell_box(cell, grid), source, cell_box(source_cell, self._grids[source]))
 
@@ -353,13 +362,3 @@ class PatchCore:
             return patch_scores
         sigmas = (self.params.blur_sigma / 2 * n / size for n, size in zip(layout.grid, layout.input_hw, strict=True))
         return resample.apply(patch_scores, *(resample.gaussian(n, sigma) for n, sigma in zip(layout.grid, sigmas, strict=True)))
-
-    def _weight(self, query: Float, nearest: int, exclude: NDArray[np.bool_] | None) -> float:
-        """Eq. 7's factor for the worst patch and its nearest bank row, on plain distances."""
-        bank = self._fitted
-        b = min(self.params.reweight_neighbours, len(bank) if exclude is None else int(np.count_nonzero(~exclude)))
-        _, around = bank.nearest(bank.rows[nearest][None], b, exclude)
-        members = np.unique(np.append(around[0], nearest))
-        to_query = np.linalg.norm(bank.rows[members] - query, axis=1)
-        exponents = np.exp(to_query - to_query.max())  # the maximum is taken out against overflow
-        return float(1 - exponents[members == nearest][0] / exponents.sum())

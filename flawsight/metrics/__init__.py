@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flawsight.metrics.pixels import PixelMetrics, PixelTally, pro_of_picture
-from flawsight.metrics.ranking import auroc, average_precision, f1max, object_auroc, roc_curve
+from flawsight.metrics.ranking import auroc, average_precision, balanced_accuracy, f1max, object_auroc, roc_curve
 
 __all__ = [
     "METRICS",
@@ -24,6 +24,7 @@ __all__ = [
     "pro_of_picture",
     "auroc",
     "average_precision",
+    "balanced_accuracy",
     "f1max",
     "object_auroc",
     "roc_curve",
@@ -51,6 +52,13 @@ _ALL = (
         "object_auroc",
         "Object AUROC",
         "Chance that a defective object scores above a good one, each by the highest score of its pictures.",
+        "image",
+        usual=False,
+    ),
+    Metric(
+        "balanced_accuracy",
+        "Balanced accuracy",
+        "Mean of the shares of good and of defective pictures that are called so, of a method that decides by itself.",
         "image",
         usual=False,
     ),
@@ -82,12 +90,14 @@ def measure(
     pixels: PixelTally | None = None,
     pro_each: Sequence[float] | None = None,
     objects: Sequence[str] | None = None,
+    decides_at: float | None = None,
 ) -> tuple[dict[str, float], PixelMetrics | None]:
     """Name → value in the order of METRICS, and the pixels' metrics in full.
 
     scores: [n], one per picture. labels: [n] of 0 good, 1 defective. Without pixels, only the image metrics, and None. pro_each:
     `pro_of_picture` of each, NaN of those without a defect; without, pro_imagewise is left out. objects: [n], what each picture
-    shows; without, object_auroc is left out. spro is left out unless the pixels were told what suffices of a region.
+    shows; without, object_auroc is left out. decides_at: the score above which a picture is called defective; without,
+    balanced_accuracy is left out. spro is left out unless the pixels were told what suffices of a region.
     """
     values = {
         "image_auroc": auroc(scores, labels),
@@ -96,6 +106,8 @@ def measure(
     }
     if objects is not None:
         values["object_auroc"] = object_auroc(scores, labels, objects)
+    if decides_at is not None:
+        values["balanced_accuracy"] = balanced_accuracy(scores, labels, decides_at)
     if pixels is None:
         return values, None
     found = pixels.metrics()

@@ -18,9 +18,7 @@ regions: a region, where none overlap.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -32,6 +30,7 @@ from flawsight.metrics.binned import Bins, Codes, largest_error
 from flawsight.metrics.cuts import Cuts, Keys, area_to, split, walk_cuts
 from flawsight.metrics.ranking import NAN, Counts, best_f1, precision_sum, twice_area
 from flawsight.metrics.saturated import SPRO_FPR, Saturated
+from flawsight.threads import each
 from flawsight.types import Float, Mask
 
 EXACT_PX = 400_000_000  # Pixels up to which every one is kept: 1.6 GB, where few are defective.
@@ -185,8 +184,7 @@ class PixelTally:
         for _, chunks in itertools.groupby(zip(ends // PART_PX, self._take_good(), strict=True), lambda one: one[0]):
             parts.append(np.concatenate([chunk for _, chunk in chunks]))
         self._good = parts
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda part: part.sort(), parts))
+        list(each(lambda part: part.sort(), parts))
         return self._defective[0], parts
 
     def _take_good(self) -> Iterator[Codes]:

@@ -67,6 +67,18 @@ def f1max(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
     return value, float(thresholds[at])
 
 
+def balanced_accuracy(scores: ArrayLike, labels: ArrayLike, threshold: float) -> float:
+    """The mean of the shares of good and of defective pictures that are called so, in [0,1], where score > threshold is defective.
+
+    scores: [n], higher is worse. labels: [n] of 0 good, 1 defective. NaN if either class is missing.
+    """
+    values, positive = _checked(scores, labels)
+    called = values > threshold
+    if not positive.any() or positive.all():
+        return NAN
+    return float((called[positive].mean() + (~called[~positive]).mean()) / 2)
+
+
 def roc_curve(scores: ArrayLike, labels: ArrayLike, n_points: int = 500) -> tuple[Float, Float]:
     """False-positive and true-positive rate of the cuts, float32 [n] each, n ≤ n_points, from (0,0) to (1,1).
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from flawsight.parts import graphs
 from flawsight.parts.groups import Groups
 from flawsight.parts.sketches import BLOCK_ROWS, Sketched, principal_axes, sketched
+from flawsight.threads import each
 from flawsight.types import Float
 
 TABLE_ROWS = 2048  # of the innermost active set: its table of distances is 16 MiB
@@ -151,8 +151,7 @@ class _Active:
             self.covered[block[nearer]] = True
 
         starts = range(0, len(where) if len(new) else 0, picks.block_rows)
-        with ThreadPoolExecutor(picks.threads) as pool:
-            deque(pool.map(lower, starts), maxlen=0)
+        deque(each(lower, starts, picks.threads), maxlen=0)
         picked = np.searchsorted(self.index, new)
         picked = picked[picked < len(self.index)]
         mine = picked[np.isin(self.index[picked], new)]

@@ -26,6 +26,7 @@ from flawsight.files import atomic_write
 from flawsight.types import DETAIL
 
 KEEP_EVERY_S = 60.0
+REHEARSED_S = 1.0  # of a training's steps, at least one, and a second one if that is not ten times as long
 MEMORY = 0.98  # of the loss that is told: how much of the step before stays in it
 
 
@@ -94,8 +95,7 @@ class Run:
         network.train()
         kept = time.monotonic()
         while state.done < steps:
-            losses = [self._follow(phase, batch) for batch in [draw(state.rng)] for phase in phases]
-            state.step(losses[0])
+            state.step(self._step(phases, draw(state.rng)))
             if self.tell:
                 self.tell(f"{what}{DETAIL}loss {state.loss:.4g}", state.done, steps)
             if state.done < steps and time.monotonic() - kept >= self.keep_every_s:
@@ -104,6 +104,11 @@ class Run:
         network.eval()
         state.keep()
         return state.loss
+
+    def _step(self, phases: Sequence[Phase], batch: Any) -> float:
+        """All phases done with a batch: the loss of the first."""
+        losses = [self._follow(phase, batch) for phase in phases]
+        return losses[0]
 
     def _follow(self, phase: Phase, batch: Any) -> float:
         phase.optimiser.zero_grad(set_to_none=True)
@@ -118,6 +123,36 @@ class Run:
         if phase.schedule is not None:
             phase.schedule.step()
         return value
+
+
+@dataclass(frozen=True)
+class Rehearsal(Run):
+    """A run that does only the first steps of each training, to see what they take. Nothing of it is kept.
+
+    seconds: what is trained → those that all its steps will take.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def descend(
+        self,
+        network: nn.Module,
+        phases: Sequence[Phase],
+        draw: Callable[[np.random.Generator], Any],
+        steps: int,
+        what: str = "training",
+    ) -> float:
+        """See Run.descend."""
+        rng, loss = np.random.default_rng(self.seed), math.nan
+        times: list[float] = []
+        network.train()
+        while len(times) < steps and sum(times) < (REHEARSED_S if len(times) > 1 else 10 * REHEARSED_S):
+            started = time.perf_counter()
+            loss = self._step(phases, draw(rng))
+            times.append(time.perf_counter() - started)
+        network.eval()
+        self.seconds[what] = steps * float(np.mean(times[1:] or times))  # the first also sets things up
+        return loss
 
 
 @dataclass

@@ -9,21 +9,25 @@ out:
 - The group with the highest bound is looked through, which gives each query a good candidate; then those groups whose bound
   exceeds it. On patches of real pictures these are a few in a hundred. Where the bounds say little, as
   for rows that point everywhere alike, a plain product with all rows follows, and the bounds were in vain.
+- Of few rows there are no sketches: the plain product is all there is.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.parts import graphs
-from flawsight.parts.sketches import GROUP, Sketched, Sketches, blocks, principal_axes, sketched
+from flawsight.parts.sketches import GROUP, Sketched, Sketches, blocks, n_axes, principal_axes, sketched
+from flawsight.threads import beside_others, each
 from flawsight.types import Float
 
-FEW_GROUPS = 4  # so few are all looked through
+FEW_ROWS = 4  # times a group and the axes together: the product with so few rows costs no more than what would save some of it
 MOST = 0.3  # of all pairs of a query and a group, from which one product with all rows is cheaper than those with groups
+MANY_PAIRS = 512  # of a query and a group, from which threads share them
 SLACK = np.float32(1e-5)  # of the lengths' product: far above what rounding adds to a closeness
 
 Index = NDArray[np.int64]
@@ -40,7 +44,7 @@ class Groups:
         n = len(rows)
         n_groups = -(-n // GROUP)
         index = np.arange(n)
-        if axes is None and n_groups > FEW_GROUPS:
+        if axes is None and n > FEW_ROWS * (GROUP + n_axes(rows.shape[1])):
             axes = principal_axes(rows)
         if axes is not None:
             index = np.concatenate([np.sort(part) for part in _halved(rows @ axes, index)])
@@ -63,7 +67,10 @@ class Groups:
         bias = self.bias if bias is None else bias
         best = np.full(len(queries), -np.inf, np.float32) if above is None else above.copy()
         index = np.full(len(queries), -1)
-        bounds = self._bounds(queries, bias, sketches)
+        if self._sketches is None or self._axes is None:
+            self._look_through_all(queries, bias, best, index)
+            return best, index
+        bounds = self._sketches.bounds(sketches or sketched(queries, self._axes), bias)
         bounds += (SLACK * self._longest * (np.sqrt(np.einsum("qd,qd->q", queries, queries)) + self._longest))[:, None]
         every, first = np.arange(len(queries)), bounds.argmax(1)
         members = np.flatnonzero(bounds[every, first] >= best)
@@ -78,13 +85,6 @@ class Groups:
             self._look_through_all(queries, bias, best, index)
         return best, index
 
-    def _bounds(self, queries: Float, bias: Float, sketches: Sketched | None) -> Float:
-        """The highest closeness that each group may hold: [Q,M/GROUP]."""
-        if self._sketches is not None and self._axes is not None:
-            return self._sketches.bounds(sketches or sketched(queries, self._axes), bias)
-        shut = np.isneginf(bias.reshape(-1, GROUP).max(1))
-        return np.repeat(np.where(shut, np.float32(-np.inf), np.float32(np.inf))[None], len(queries), 0)
-
     def _look_through(self, groups: Index, members: Index, queries: Float, bias: Float, best: Float, index: Index) -> None:
         """Take over closer rows from groups for these members of the queries. best, index: [Q], changed in place.
 
@@ -92,12 +92,21 @@ class Groups:
         """
         closeness, at = np.empty(len(members), np.float32), np.empty(len(members), np.int64)
         starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
-        for start, end in itertools.pairwise([*starts, len(groups)]):
-            part, first = slice(start, end), int(groups[start]) * GROUP
-            rows = slice(first, first + GROUP)
-            at[part], closeness[part] = graphs.run_all(
-                "closest", {"queries": queries[members[part]], "rows": self.rows[rows], "bias": bias[rows]}
-            )
+        spans = list(itertools.pairwise([*starts, len(groups)]))
+
+        def look(some: list[tuple[int, int]]) -> None:
+            for start, end in some:
+                part, first = slice(start, end), int(groups[start]) * GROUP
+                rows = slice(first, first + GROUP)
+                at[part], closeness[part] = graphs.run_all(
+                    "closest", {"queries": queries[members[part]], "rows": self.rows[rows], "bias": bias[rows]}
+                )
+
+        if beside_others() or len(groups) < MANY_PAIRS:
+            look(spans)
+        else:
+            cuts = np.searchsorted(starts, np.linspace(0, len(groups), (os.cpu_count() or 1) + 1))
+            list(each(look, [spans[first:last] for first, last in itertools.pairwise(cuts)]))
         _take_over(closeness, self.index[groups * GROUP + at], members, best, index)
 
     def _look_through_all(self, queries: Float, bias: Float, best: Float, index: Index) -> None:

@@ -76,6 +76,18 @@ def gaussian(n: int, sigma: float, truncate: float = TRUNCATE) -> Float:
 
 
 @lru_cache(maxsize=64)
+def spread(n: int, side: int, step: int, size: int) -> Float:
+    """From n windows of this side, one in `step` cells, to the mean over the windows that cover a cell: float32 [size,n].
+
+    Cells beyond the last window count as its own.
+    """
+    first = np.arange(n) * step
+    at = np.minimum(np.arange(size), first[-1] + side - 1)[:, None]
+    covers = (first <= at) & (at < first + side)
+    return _frozen(covers / covers.sum(1, keepdims=True))
+
+
+@lru_cache(maxsize=64)
 def enlarge_and_blur(n: int, size: int, sigma: float) -> Float:
     """Linear interpolation from n to `size` cells, then a Gaussian blur of `sigma` cells: float32 [size,n]."""
     return _frozen(gaussian(size, sigma).astype(np.float64) @ bilinear(n, size))

@@ -6,8 +6,9 @@ and Schwarz
 
     q·b ≤ q̂·b̂ + ‖q₂‖‖b₂‖ + ‖q₁ − q̂‖‖b₁‖ + ‖q̂‖‖b₁ − b̂‖
 
-The two lengths, rounded up, are one more coordinate, so the first two terms are one product of bytes, three times as fast as one of
-float32. The last two are small and taken at their largest over a group of rows, so that only each group's maximum leaves
+The two lengths, rounded up, are further coordinates, so the first two terms are one product of bytes, three times as fast as one of
+float32. Several coordinates share a length evenly: one alone would be much longer than the others, and the steps would have to be
+wide for it. The last two terms are small and taken at their largest over a group of rows, so that only each group's maximum leaves
 the product.
 
 Rows differ along some axes far more than along others; the axes are turned among each other so that they share this, and all
@@ -30,6 +31,7 @@ from flawsight.types import Float
 GROUP = 256  # rows, as built into the graph
 BLOCK_ROWS = 16 * GROUP  # whose products with one picture's queries exist at once: near enough to an outer cache
 SHARE, AXES = 2 / 3, (15, 255)  # axes: of the dimensions, but at least and at most so many
+LEFT = 32  # dimensions that the axes leave, for each coordinate of their length
 SAMPLE_ROWS = 4096  # from which the axes are found
 WIDE, NARROW = 127, 63  # whole steps that a query's coordinate may have
 
@@ -38,7 +40,8 @@ WIDE, NARROW = 127, 63  # whole steps that a query's coordinate may have
 class Sketched:
     """Queries as sketches.
 
-    whole: uint8 [Q,d+1], where query_steps() + 1 stands for 0. step: what one is worth. lost, kept: ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
+    whole: uint8 [Q,d+e], e coordinates for the length, where query_steps() + 1 stands for 0. step: what one is worth. lost, kept:
+    ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
     """
 
     whole: NDArray[np.uint8]
@@ -61,14 +64,15 @@ class Sketches:
     def __init__(self, rows: Float, axes: Float) -> None:
         along = _along(rows, axes)
         self._step = _step(along, WIDE)
-        whole = _rounded(along, self._step)
+        whole = _rounded(along, self._step, axes.shape[1])
         n_blocks = -(-len(rows) // BLOCK_ROWS)
         block_rows = -(-(len(rows) // GROUP) // n_blocks) * GROUP  # blocks of one size, the last with some empty rows
         padded = np.zeros((n_blocks * block_rows, whole.shape[1]), np.int8)
         padded[: len(rows)] = whole
-        self._blocks = np.ascontiguousarray(padded.reshape(n_blocks, block_rows, -1).transpose(0, 2, 1))  # [blocks,d+1,rows]
-        self._longest = _norms(along[:, :-1]).reshape(-1, GROUP).max(1)
-        self._coarsest = _norms(along[:, :-1] - whole[:, :-1] * np.float32(self._step)).reshape(-1, GROUP).max(1)
+        self._blocks = np.ascontiguousarray(padded.reshape(n_blocks, block_rows, -1).transpose(0, 2, 1))  # [blocks,d+e,rows]
+        d = axes.shape[1]
+        self._longest = _norms(along[:, :d]).reshape(-1, GROUP).max(1)
+        self._coarsest = _norms(along[:, :d] - whole[:, :d] * np.float32(self._step)).reshape(-1, GROUP).max(1)
 
     def bounds(self, queries: Sketched, bias: Float) -> Float:
         """What the closeness of each query to the rows of each group does not exceed but for rounding: float32 [Q,N/GROUP].
@@ -90,15 +94,21 @@ def sketched(queries: Float, axes: Float) -> Sketched:
     parts = list(blocks(len(queries)))
     along = [_along(queries[block], axes) for block in parts] if len(parts) == 1 else []  # of many, twice is better than kept
     step = max(_step(one, query_steps()) for one in along or (_along(queries[block], axes) for block in parts))
-    whole = np.empty((len(queries), axes.shape[1] + 1), np.uint8)
+    d = axes.shape[1]
+    whole = np.empty((len(queries), d + _n_lengths(axes)), np.uint8)
     lost, kept = np.empty(len(queries), np.float32), np.empty(len(queries), np.float32)
     for i, block in enumerate(parts):
         here = along[i] if along else _along(queries[block], axes)
-        rounded = _rounded(here, step)
-        lost[block] = _norms(here[:, :-1] - rounded[:, :-1] * np.float32(step))
-        kept[block] = step * _norms(rounded[:, :-1])
+        rounded = _rounded(here, step, d)
+        lost[block] = _norms(here[:, :d] - rounded[:, :d] * np.float32(step))
+        kept[block] = step * _norms(rounded[:, :d])
         whole[block] = rounded + _zero()
     return Sketched(whole, step, lost, kept, axes)
+
+
+def n_axes(dims: int) -> int:
+    """How many directions sketches of vectors of so many dimensions keep."""
+    return int(np.clip(SHARE * dims, *AXES))
 
 
 def principal_axes(rows: Float) -> Float | None:
@@ -108,7 +118,7 @@ def principal_axes(rows: Float) -> Float | None:
     dims = rows.shape[1]
     if dims <= AXES[0]:
         return None
-    n = int(np.clip(SHARE * dims, *AXES))
+    n = n_axes(dims)
     sample = rows[:: -(-len(rows) // SAMPLE_ROWS)]
     _, axes = eigh(sample.T @ sample, subset_by_index=(dims - n, dims - 1))
     return np.ascontiguousarray(axes.astype(np.float32) @ _turn(n))
@@ -142,11 +152,11 @@ def _step(along: Float, steps: int) -> float:
     return float(np.abs(along).max()) * (1 + 1e-6) / steps or 1.0
 
 
-def _rounded(along: Float, step: float) -> Float:
-    """Coordinates in whole steps, the last, a length, rounded up."""
+def _rounded(along: Float, step: float, d: int) -> Float:
+    """Coordinates in whole steps, those after the first d, of a length, rounded up."""
     whole: Float = along / np.float32(step)
-    np.rint(whole[:, :-1], out=whole[:, :-1])
-    np.ceil(whole[:, -1], out=whole[:, -1])
+    np.rint(whole[:, :d], out=whole[:, :d])
+    np.ceil(whole[:, d:], out=whole[:, d:])
     return whole
 
 
@@ -157,9 +167,18 @@ def blocks(n: int) -> Iterator[slice]:
 
 
 def _along(vectors: Float, axes: Float) -> Float:
-    """Coordinates along the axes, and the length of what they leave: float32 [n,d+1]."""
+    """Coordinates along the axes, and the length of what they leave, evenly shared: float32 [n,d+e]."""
     along: Float = graphs.run("sketches", {"vectors": vectors, "axes": axes})
-    return along
+    e = _n_lengths(axes)
+    return (
+        along if e == 1 else np.concatenate([along[:, :-1], np.repeat(along[:, -1:] / np.float32(np.sqrt(e)), e, axis=1)], axis=1)
+    )
+
+
+def _n_lengths(axes: Float) -> int:
+    """How many coordinates share the length of what these axes leave."""
+    left: int = axes.shape[0] - axes.shape[1]
+    return max(1, -(-left // LEFT))
 
 
 def _norms(vectors: Float) -> Float:

@@ -24,6 +24,7 @@ from flawsight.files import atomic_write
 from flawsight.forecast import Estimate
 from flawsight.methods.base import Progress
 from flawsight.metrics import METRICS
+from flawsight.rehearsal import TrainingEstimate
 from flawsight.report import results, tables
 from flawsight.report.figures import trade_off
 from flawsight.types import DETAIL, Report, Row
@@ -47,7 +48,7 @@ def tell(facts: dict[str, Any], notes: list[str], json: Path | None, wrote: Path
         say_wrote(wrote, json)
 
 
-def tell_estimate(estimate: Estimate | None, json: Path | None, alone: bool) -> None:
+def tell_estimate(estimate: Estimate | TrainingEstimate | None, json: Path | None, alone: bool) -> None:
     """What a fit will need, in two lines before its progress on standard error; alone, on standard output or as JSON.
 
     Raises UsageError if it is asked for alone where it cannot be told.
@@ -55,7 +56,8 @@ def tell_estimate(estimate: Estimate | None, json: Path | None, alone: bool) -> 
     if estimate is None:
         if alone:
             raise UsageError(
-                "fit: what this will need cannot be told: the method keeps no bank, or no picture can be read. Leave out --dry-run."
+                "fit: what this will need cannot be told: the method neither keeps a bank nor learns by gradient, or no "
+                "picture can be read. Leave out --dry-run."
             )
         return
     if alone:
@@ -68,8 +70,13 @@ def tell_estimate(estimate: Estimate | None, json: Path | None, alone: bool) -> 
             say_wrote(json)
 
 
-def _in_short(estimate: Estimate) -> Iterator[str]:
+def _in_short(estimate: Estimate | TrainingEstimate) -> Iterator[str]:
     peak, budget = memory.in_words(1e6 * estimate.peak_mb), memory.in_words(1e6 * estimate.budget_mb)
+    if isinstance(estimate, TrainingEstimate):
+        learned = f"{estimate.pictures} pictures, {estimate.learned_from} of them to learn from"
+        yield f"{learned}: about {_duration(estimate.total_s)}, {peak} of memory (may take {budget})"
+        yield f"Then about {estimate.latency_ms:.0f} ms a picture"
+        return
     blocks = "" if estimate.blocks == 1 else f", patches chosen in about {estimate.blocks} blocks"
     yield f"{estimate.pictures} pictures: about {_duration(estimate.total_s)}, {peak} of memory (may take {budget}){blocks}"
     bank = f"{estimate.bank_rows:,} × {estimate.bank_dims}, {estimate.bank_mb:.1f} MB"

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from flawsight.report import tables
 from flawsight.report.console import STDOUT, as_is, say_wrote, show_notes, write_json
+from flawsight.tables import oracle
 from flawsight.tables.running import Result, Run
 from flawsight.tables.sheets import Line, Sheet, entry_text
 from flawsight.tables.writing import column_title, head, who, with_note
@@ -57,7 +58,8 @@ def tell_cell(result: Result, done: int, n_all: int, left_s: float) -> None:
         f"{result.metric_ids[name]} {100 * value:.1f}" for name, value in result.metrics.items() if value is not None
     )
     left = f"; about {_duration(left_s)} left" if done < n_all else ""
-    typer.echo(f"{done}/{n_all} {result.row} {result.category}, seed {result.seed}{shots}: {values}{left}", err=True)
+    choice = f" {oracle.MARK} chosen on test labels" if result.oracle else ""
+    typer.echo(f"{done}/{n_all} {result.row} {result.category}, seed {result.seed}{shots}: {values}{choice}{left}", err=True)
 
 
 def _table(sheet: Sheet, columns: Sequence[str]) -> Table:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from flawsight.metrics import METRICS
 from flawsight.tables import published
 from flawsight.tables.published import CATEGORIES
-from flawsight.tables.rows import ROWS, TableRow
+from flawsight.tables.recipes import TableRow
+from flawsight.tables.rows import ROWS
 from flawsight.tables.running import Result, Run
-from flawsight.tables.sheets import MEAN, Entry, Line, Notes, Sheet, measured_line, no_reproduction
+from flawsight.tables.sheets import MEAN, ORACLE, WITH_ORACLE, Entry, Line, Notes, Sheet, measured_line, no_reproduction
 
 NAME = "low-shot"
 FEWER = "The published figure averages over 15 categories, the measured one over: {}."
@@ -36,7 +37,7 @@ def series(sheet: Sheet) -> list[Series]:
     """The published and measured lines of a low-shot sheet, to be drawn."""
     found = []
     for line in sheet.lines:
-        if line.kind in ("published", "measured"):
+        if line.kind in ("published", "measured", ORACLE):
             points = [(int(shots), entry.value, entry.spread) for shots, entry in line.entries.items()]
             found.append(Series(line.title, line.kind, sorted(points)))
     return found
@@ -60,6 +61,7 @@ def _sheet(run: Run, results: Sequence[Result], metric: str) -> Sheet | None:
     why = no_reproduction(kept)
     title = f"Few good pictures: {METRICS[metric].label}, mean over {_some(categories)}"
     title += f", not a reproduction: {why}" if why else ""
+    title += f", {WITH_ORACLE}" if any(result.oracle for result in kept) else ""
     return Sheet(NAME, title, metric, [str(n) for n in numbers], lines, notes.texts, why)
 
 
@@ -73,15 +75,15 @@ def _published(row: TableRow, metric: str, numbers: Sequence[int], results: Sequ
 
 def _measured(row: TableRow, metric: str, numbers: Sequence[int], results: Sequence[Result], notes: Notes) -> Line:
     """For each number of pictures the mean over categories, and its spread over draws."""
-    entries, mark = {}, 0
+    entries, mark, kind = {}, 0, "measured"
     for n in numbers:
         drawn = [result for result in results if result.shots == n]
         if drawn:
             line = measured_line(row.title, drawn, metric, [MEAN], notes)
-            mark = line.note
+            mark, kind = line.note, line.kind
             if MEAN in line.entries:
                 entries[str(n)] = line.entries[MEAN]
-    return Line(row.title, "measured", entries, mark)
+    return Line(row.title, kind, entries, mark)
 
 
 def _difference(shown: Line, measured: Line, results: Sequence[Result]) -> Line:
@@ -91,7 +93,8 @@ def _difference(shown: Line, measured: Line, results: Sequence[Result]) -> Line:
     for column, entry in shown.entries.items():
         if column in measured.entries:
             points = measured.entries[column].value - entry.value
-            entries[column] = Entry(points, beyond=whole and abs(points) > published.LOW_SHOT_TOLERANCE)
+            beyond = whole and abs(points) > published.LOW_SHOT_TOLERANCE
+            entries[column] = Entry(points, beyond=beyond, oracle=measured.entries[column].oracle)
     return replace(measured, kind="difference", entries=entries, note=0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from flawsight.metrics import METRICS
 from flawsight.report import charts
-from flawsight.tables import low_shot
+from flawsight.tables import low_shot, oracle
 from flawsight.tables.rows import ROWS
 from flawsight.tables.running import Result, Run
 from flawsight.tables.sheets import Line, Sheet, entry_text
@@ -39,6 +39,7 @@ def render(sheets: Sequence[Sheet], run: Run | None = None) -> str:
         "not_run": [] if run is None else run.not_run,
         "cells": [] if run is None else [_record(result) for result in run.results],
         "measured": run is not None,
+        "oracle": oracle.told([] if run is None else run.results),
         "cell": cell,
         "few": FEW,
     }
@@ -76,5 +77,5 @@ def _record(result: Result) -> dict[str, Any]:
         "seconds": f"{result.seconds['fit']:.1f} + {result.seconds['judge'] + result.seconds['metrics']:.1f}",
         "memory": f"{result.peak_rss_mb:,.0f}",
         "gap": result.protocol_gap,
-        "own": result.no_reproduction,
+        "mark": ("†" if result.no_reproduction else "") + (oracle.MARK if result.oracle else ""),
     }

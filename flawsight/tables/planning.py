@@ -22,9 +22,10 @@ from flawsight.methods import METHODS
 from flawsight.methods.base import make_params
 from flawsight.methods.learned import Learned
 from flawsight.preprocess import Preprocess
-from flawsight.presets import PRESETS
-from flawsight.tables import published
-from flawsight.tables.rows import RECIPES, ROWS, TableRow, get_row
+from flawsight.presets import PRESETS, get_preset
+from flawsight.tables import labelled, oracle, published
+from flawsight.tables.recipes import RECIPES, TableRow
+from flawsight.tables.rows import ROWS, get_row
 from flawsight.types import Sample, mask_files
 
 SCHEMA = 1  # of a cell's file; a new one makes all cells anew
@@ -40,7 +41,7 @@ class Request:
     all if none. categories: of the data; all if none. recipe: see rows. backbone, weights, device, memory: overrule the recipe's,
     see Plan. seeds: of what methods draw at random, and of the good pictures drawn where shots are asked for; the recipe's if
     none. shots: numbers of good pictures to learn from; all of them if none. pixels_at: see frames; each row's own if None. jobs:
-    processes.
+    processes. oracle_select: choose on the labels of the test pictures what the published rows chose so, see oracle.
     """
 
     data: Path
@@ -56,6 +57,7 @@ class Request:
     shots: tuple[int, ...] = ()
     pixels_at: str | None = None
     jobs: int = 1
+    oracle_select: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tables", tuple(published.get_table(name).name for name in self.tables))
@@ -86,7 +88,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Cell:
-    """One fit and its judging: a row, a category, a seed, and how many good pictures (all if None); key: of what determines it."""
+    """One fit and its judging: a row, a category, a seed, and how many good pictures (all if None); key: of what determines it.
+
+    alternatives: options of fits among which an oracle chooses on the test labels; none where it is the plan's fit alone.
+    """
 
     row: str
     category: str
@@ -95,12 +100,13 @@ class Cell:
     plan: Plan
     judging: Judging
     key: str
+    alternatives: tuple[dict[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
         """What it and its file are called."""
         shots = "" if self.shots is None else f"-{self.shots}shots"
-        return f"{self.row}-{self.category}-seed{self.seed}{shots}"
+        return f"{self.row}-{self.category}-seed{self.seed}{shots}{'-oracle' if self.alternatives else ''}"
 
     @property
     def file_name(self) -> str:
@@ -185,8 +191,12 @@ def why_no_reproduction(request: Request, plan: Plan) -> str:
         why.append("tiny pictures")
     if plan.backbone_name != PIXELS and (request.recipe != "row" or request.backbone is not None):
         why.append(f"network {plan.backbone_name}")
-    if plan.weights is not None:
-        why.append("random weights" if plan.weights == RANDOM else "weights from a file")
+    options = plan.method_options()
+    if (trunk := options.get("distilled_from")) is not None:
+        named = get_preset(plan.preset).options["distilled_from"]
+        why += [f"distilled from {trunk}"] * (trunk != named) + ["the teacher learned from the good pictures"]
+    if weights := plan.weights or options.get("weights"):
+        why.append("random weights" if weights == RANDOM else "weights from a file")
     return ", ".join(why)
 
 
@@ -204,15 +214,21 @@ def _plan(request: Request, row: TableRow, category: str) -> Plan:
         backbone=asked or recipe.backbone,
         size=recipe.size,
         levels=recipe.levels if named else (),
-        options={**recipe.options, **_HELD_OUT} if issubclass(METHODS[row.method], Learned) else recipe.options,
+        options={**recipe.options, **_trunk(request, row), **(_HELD_OUT if issubclass(METHODS[row.method], Learned) else {})},
         weights=None if recipe.backbone == PIXELS else request.weights,
         device=request.device,
-        memory=request.memory if _keeps_a_bank(row) else None,
+        memory=request.memory if _keeps_to_memory(row) else None,
         needs_threshold=False,
     )
     plan.preprocess(), plan.backbone_levels(), _weights(plan)
     make_params(METHODS[row.method].Params, plan.method_options(), row.method)
     return plan
+
+
+def _trunk(request: Request, row: TableRow) -> dict[str, str]:
+    """The options that name network and weights, if such were asked for, where a method learns from a network but keeps none."""
+    asked = {"distilled_from": request.backbone, "weights": request.weights}
+    return {name: told for name, told in asked.items() if told and hasattr(METHODS[row.method].Params, name)}
 
 
 def _cells(
@@ -234,7 +250,9 @@ def _cells(
         imagewise=True,
         resamples=RESAMPLES,
         ensemble_norm="test" if row.by_test_range else "held-out",
+        decides_at=row.decides_at,
     )
+    alternatives = oracle.alternatives(row.name, int(getattr(params, "steps", 0))) if request.oracle_select else ()
     cells = []
     for shots in request.shots or (None,):
         if shots is not None and shots > len(dataset.train):
@@ -242,8 +260,8 @@ def _cells(
             continue
         for seed in seeds if has_seed or shots is not None else seeds[:1]:
             seeded = dataclasses.replace(plan, options={**plan.options, "seed": seed}) if has_seed else plan
-            key = _key(request, row, seeded, judging, (category, content, seed, shots))
-            cells.append(Cell(row.name, category, seed, shots, seeded, judging, key))
+            key = _key(request, row, seeded, judging, (category, content, seed, shots, *alternatives))
+            cells.append(Cell(row.name, category, seed, shots, seeded, judging, key, alternatives))
     return cells
 
 
@@ -266,12 +284,14 @@ def _key(request: Request, row: TableRow, plan: Plan, judging: Judging, rest: tu
     }
     if row.by_fold:
         facts["by_fold"] = True
+    if row.defects:
+        facts["defects"] = row.defects, labelled.SEED
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _keeps_a_bank(row: TableRow) -> bool:
-    """Whether its method can keep to a given memory."""
-    return hasattr(METHODS[row.method], "fit_within")
+def _keeps_to_memory(row: TableRow) -> bool:
+    """Whether its method can keep to a given memory, or say beforehand that it cannot."""
+    return any(hasattr(METHODS[row.method], name) for name in ("fit_within", "rehearse"))
 
 
 def _weights(plan: Plan) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import multiprocessing
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -21,10 +23,12 @@ from flawsight.evaluation import evaluate
 from flawsight.files import atomic_write
 from flawsight.fitting import fit
 from flawsight.frames import FULL
+from flawsight.methods import METHODS
 from flawsight.methods.base import Progress
+from flawsight.methods.learned import Learned
 from flawsight.model import Model, now
 from flawsight.record import forget_peak_rss
-from flawsight.tables import by_fold
+from flawsight.tables import by_fold, labelled, oracle
 from flawsight.tables.keeping import keeping
 from flawsight.tables.planning import Cell, Group, Request, drawn, make_work, why_no_reproduction
 from flawsight.tables.rows import get_row
@@ -32,6 +36,7 @@ from flawsight.types import Report
 
 METRIC_IDS = {
     "image_auroc": "auroc_img",
+    "balanced_accuracy": "balanced_accuracy_img",
     "pixel_auroc": "auroc_px",
     "pro": "aupro",
     "pro_imagewise": "aupro_imagewise",
@@ -39,6 +44,7 @@ METRIC_IDS = {
     "spro": "au_spro",
 }
 POLL_S = 0.5
+CHECKPOINTS = "checkpoints"  # folder beside that of the cells, of trainings that are under way
 ENDED = (
     "tables: processes that run to their end were needed; one was ended from outside, as systems do when memory runs out. "
     "What is finished is kept: run again, with fewer --jobs."
@@ -55,6 +61,7 @@ class Result:
     resampled pictures. pixels_at, size_hw, mask_rule: where and how pixels were compared. no_reproduction: why it cannot be the
     published figure; empty where it could. protocol_gap: in what the published one was made another way. peak_rss_mb: of this
     cell where the system can tell, else of the process so far. learned_from: names of the good pictures, where they were drawn.
+    oracle: what was chosen on the test labels, by which metric and among what; empty where nothing was, as without being asked for.
     """
 
     row: str
@@ -82,6 +89,7 @@ class Result:
     created: str
     notes: list[str]
     learned_from: list[str]
+    oracle: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -194,35 +202,64 @@ def run_group(
         return [(row, group.category, str(error)) for row in dict.fromkeys(cell.row for cell in group.cells)]
     with keeping(opened) as network:
         for cell in group.cells:
+            checkpoints = _checkpoints(cell, folder)
             try:
-                result = _measure(request, group, cell, network, progress)
+                result = _measure(request, group, cell, network, checkpoints, progress)
             except FlawsightError as error:
                 failed.append((cell.row, cell.category, str(error)))
                 continue
             content = json.dumps(dataclasses.asdict(result), ensure_ascii=False, indent=1, allow_nan=False)
             atomic_write(folder / cell.file_name, content.encode("utf-8", "backslashreplace"))
+            _discard(checkpoints)
             if finished:
                 finished()
     return failed
 
 
+def _checkpoints(cell: Cell, folder: Path) -> Path | None:
+    """Where the cell's training keeps what it reached, named as the cell's file is; None where nothing is trained."""
+    learns = issubclass(METHODS[cell.plan.method_name], Learned)
+    return folder.parent / CHECKPOINTS / Path(cell.file_name).stem if learns else None
+
+
+def _discard(checkpoints: Path | None) -> None:
+    """Remove a finished training's checkpoints, and the folder of all of them with the last."""
+    if checkpoints is not None:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others are under way
+            checkpoints.parent.rmdir()
+
+
 def _measure(
-    request: Request, group: Group, cell: Cell, network: OnnxBackbone | JoinedBackbone, progress: Progress | None
+    request: Request,
+    group: Group,
+    cell: Cell,
+    network: OnnxBackbone | JoinedBackbone,
+    checkpoints: Path | None,
+    progress: Progress | None,
 ) -> Result:
     """The cell fitted and judged."""
     forget_peak_rss()
-    started = time.perf_counter()
     dataset = open_dataset(group.data, group.category)
     train = drawn(dataset.train, cell.shots, cell.seed)
-    model = fit(train, cell.plan, progress, network)
-    fitted = time.perf_counter() - started
-    report = evaluate(model, dataset.test, f"{cell.name}", cell.judging, progress=progress)
-    if get_row(cell.row).by_fold:
-        report = by_fold.averaged(report, model, dataset.test, cell.judging.resamples, progress)
-    return _result(request, cell, model, report, fitted, [sample.name for sample in train] if cell.shots else [])
+    row = get_row(cell.row)
+    defects, test = labelled.shown(dataset.test, row.defects)
+    plan = dataclasses.replace(cell.plan, checkpoints=checkpoints, defects=defects or cell.plan.defects)
+    tried = []
+    for options, one in oracle.plans(plan, cell.alternatives):
+        started = time.perf_counter()
+        model = fit(train, one, progress, network)
+        fitted = time.perf_counter() - started
+        report = evaluate(model, test, f"{cell.name}", cell.judging, progress=progress)
+        if row.by_fold:
+            report = by_fold.averaged(report, model, test, cell.judging.resamples, progress)
+        tried.append(oracle.Tried(options, model, report, fitted))
+    best, choice = oracle.choose(cell.row, tried)
+    result = _result(request, cell, best.model, best.report, sum(one.seconds for one in tried))
+    return dataclasses.replace(result, learned_from=[sample.name for sample in train] if cell.shots else [], oracle=choice)
 
 
-def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s: float, names: list[str]) -> Result:
+def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s: float) -> Result:
     row, network = get_row(cell.row), model.backbone
     sizes = {"crop": list(model.preprocess.input_hw(report.rows[0].size_hw)), "full256": [FULL, FULL], "native": None}
     return Result(
@@ -256,7 +293,7 @@ def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s
         versions=report.versions,
         created=now(),
         notes=[*report.notes, *model.training.notes],
-        learned_from=names,
+        learned_from=[],
     )
 
 

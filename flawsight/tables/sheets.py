@@ -8,15 +8,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from flawsight.metrics import METRICS
-from flawsight.tables import published
+from flawsight.tables import oracle, published
 from flawsight.tables.published import AVERAGE, CATEGORIES, OBJECTS, TEXTURES, Figure, Table
-from flawsight.tables.rows import TableRow, get_row
+from flawsight.tables.recipes import TableRow
+from flawsight.tables.rows import get_row
 from flawsight.tables.running import Result, Run
 
 MEAN, ALL_TEXTURES, ALL_OBJECTS = "mean", "textures", "objects"  # columns of means, over those of the categories that are there
 MEANS = {MEAN: CATEGORIES, ALL_TEXTURES: TEXTURES, ALL_OBJECTS: OBJECTS}
 PRINTED_AVERAGE = "printed average"
 NO_REPRODUCTION = "†"
+ORACLE = "oracle choice"  # what a line is in place of measured; it is never the best of its column
+WITH_ORACLE = f"{oracle.MARK} chosen on test labels"  # in the title of a sheet that holds such lines
 ROUNDING = 1e-6  # of points: 0.5 off is not beyond 0.5
 
 
@@ -24,7 +27,7 @@ ROUNDING = 1e-6  # of points: 0.5 off is not beyond 0.5
 class Entry:
     """One place of a sheet. value: percent, or points of a difference. printed: as published. spread: standard deviation over
     seeds, NaN of one. low, high: of an interval. best: of its column. beyond: a difference larger than tolerated. own: not the
-    published network, so no reproduction. note: number of a footnote, 0 for none.
+    published network, so no reproduction. oracle: touched by a choice made on test labels. note: number of a footnote, 0 for none.
     """
 
     value: float
@@ -36,11 +39,15 @@ class Entry:
     beyond: bool = False
     own: bool = False
     note: int = 0
+    oracle: bool = False
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a sheet. kind: published, measured, difference or interval. note: number of a footnote, 0 for none."""
+    """A line of a sheet. kind: published, measured, difference, interval, balanced accuracy, or oracle choice in place of measured.
+
+    note: number of a footnote, 0 for none.
+    """
 
     title: str
     kind: str
@@ -122,9 +129,11 @@ def _measured_sheet(table: Table, metric: str, rows: Sequence[TableRow], results
             continue
         measured = measured_line(row.title, own, metric, columns, notes)
         difference = _difference(row, metric, shown, measured)
-        lines += [line for line in (shown, measured, difference, *_interval(own, metric)) if line.entries]
+        others = (*_interval(own, metric), *_accuracy(row, own, metric, columns))
+        lines += [line for line in (shown, measured, difference, *others) if line.entries]
     warning = no_reproduction(results)
     title = _title(table, metric) + (f", not a reproduction: {warning}" if warning else "")
+    title += f", {WITH_ORACLE}" if any(result.oracle for result in results) else ""
     return Sheet(table.name, title, metric, columns, _with_best(lines, columns), notes.texts, warning)
 
 
@@ -142,9 +151,12 @@ def measured_line(title: str, results: Sequence[Result], metric: str, columns: S
         if inside and column in columns:
             values[column] = {seed: statistics.fmean(values[name][seed] for name in inside) for seed in seeds}
     why = no_reproduction(results)
-    mark = notes.number(f"{NO_REPRODUCTION} Not a reproduction: {why}.") if why else 0
-    entries = {name: replace(_over_seeds(list(by_seed.values())), own=bool(why)) for name, by_seed in values.items()}
-    return Line(title, "measured", entries, mark)
+    choice = oracle.told(results)
+    mark = notes.number(" ".join(filter(None, (f"{NO_REPRODUCTION} Not a reproduction: {why}." if why else "", choice))))
+    entries = {
+        name: replace(_over_seeds(list(by_seed.values())), own=bool(why), oracle=bool(choice)) for name, by_seed in values.items()
+    }
+    return Line(title, ORACLE if choice else "measured", entries, mark)
 
 
 def no_reproduction(results: Iterable[Result]) -> str:
@@ -176,7 +188,8 @@ def _difference(row: TableRow, metric: str, shown: Line, measured: Line) -> Line
         if against in measured.entries:
             points = measured.entries[against].value - entry.value
             tolerated = row.tolerance(metric, is_mean=against in MEANS)
-            entries[column] = Entry(points, beyond=abs(points) > tolerated + ROUNDING)
+            touched = measured.entries[against].oracle
+            entries[column] = Entry(points, beyond=abs(points) > tolerated + ROUNDING, oracle=touched)
     return Line(row.title, "difference", entries)
 
 
@@ -188,8 +201,16 @@ def _interval(results: Sequence[Result], metric: str) -> list[Line]:
     for result in results:
         low, high = result.intervals.get(metric, [None, None])
         if low is not None and high is not None:
-            entries[result.category] = Entry(math.nan, low=100 * low, high=100 * high)
+            entries[result.category] = Entry(math.nan, low=100 * low, high=100 * high, oracle=bool(result.oracle))
     return [Line(get_row(results[0].row).title, "interval", entries)] if entries else []
+
+
+def _accuracy(row: TableRow, results: Sequence[Result], metric: str, columns: Sequence[str]) -> list[Line]:
+    """Beside the image AUROC of a row that decides by itself, how often it did so rightly; nothing of others."""
+    decided = [result for result in results if "balanced_accuracy" in result.metrics]
+    if row.decides_at is None or metric != "image_auroc" or not decided:
+        return []
+    return [replace(measured_line(row.title, decided, "balanced_accuracy", columns, Notes()), kind="balanced accuracy", note=0)]
 
 
 def _with_best(lines: Sequence[Line], columns: Sequence[str]) -> list[Line]:
@@ -225,12 +246,13 @@ def entry_text(line: Line, column: str, bold: Callable[[str], str] = str, dagger
     entry = line.entries.get(column)
     if entry is None:
         return ""
+    mark = oracle.MARK if entry.oracle else ""
     if line.kind == "interval":
-        return f"{entry.low:.1f}–{entry.high:.1f}"
+        return f"{entry.low:.1f}–{entry.high:.1f}{mark}"
     if line.kind == "difference":
         text = "0.0" if abs(entry.value) < 0.05 else f"{entry.value:+.1f}".replace("-", "−")
-        return f"{text}{'!' if entry.beyond else ''}"
+        return f"{text}{'!' if entry.beyond else ''}{mark}"
     text = entry.printed or f"{entry.value:.1f}"
     text = bold(text) if entry.best else text
     text += "" if math.isnan(entry.spread) else f" ± {entry.spread:.1f}"
-    return text + (dagger if entry.own else "")
+    return text + (dagger if entry.own else "") + mark

@@ -22,7 +22,9 @@ LEGEND = (
     "measured less published, in points, with ! where it is larger than tolerated; interval: where the middle 95 % lie when the "
     "judged pictures are drawn anew. Bold: the best of its column. Means are over the categories shown."
 )
-_ESCAPES = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"} | {"±": r"$\pm$", "−": "$-$", "–": "--", "†": r"$\dagger$"})
+_ESCAPES = str.maketrans(
+    {char: f"\\{char}" for char in "&%$#_{}"} | {"±": r"$\pm$", "−": "$-$", "–": "--", "†": r"$\dagger$", "‡": r"$\ddagger$"}
+)
 _LATEX_ONLY = str.maketrans({"×": r"$\times$", "γ": r"$\gamma$", "≥": r"$\geq$"})
 
 

@@ -50,6 +50,27 @@ def test_a_network_gives_what_it_gives_under_onnxruntime(name: str, cuda: None) 
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max(), err_msg=level)
 
 
+@pytest.mark.parametrize(("name", "level"), [("efficientnet_lite0", "stage5"), ("resnet18", "layer4")])
+def test_what_a_network_has_learned_can_be_learned_on(name: str, level: str) -> None:
+    if name == "resnet18" and (importlib.util.find_spec("torchvision") is None or importlib.util.find_spec("onnx") is None):
+        pytest.skip("needs torchvision and onnx")
+    data = get_card(name).onnx() if name.startswith("eff") else room.random(get_card(name), (level,), 0)
+    trunk = gpu.Trunk(data, [level], "cpu")
+    x = torch.from_numpy(draw(64, 64))
+    before = trunk(x)[0]
+    np.testing.assert_allclose(
+        before.detach(), OnnxBackbone(data, (level,)).features(x.numpy())[0], rtol=1e-4, atol=1e-4 * float(before.detach().max())
+    )
+    before.square().mean().backward()
+    assert all(one.grad is not None and one.grad.abs().max() > 0 for one in trunk.parameters())
+    steps = [node for node in gpu._needed(proto.read(data).nodes, {level}) if node.op in gpu.LEARNED]
+    assert len(list(trunk.parameters())) == sum(len(node.inputs[1:3]) for node in steps)  # none is shared
+    kept = [one.clone() for one in trunk.buffers()]
+    torch.optim.SGD(trunk.parameters(), 1e-3).step()
+    assert (trunk.train()(x)[0] != before).any()
+    assert all((one == other).all() for one, other in zip(trunk.buffers(), kept, strict=True))
+
+
 def test_only_the_steps_that_are_needed_are_run(cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
     run = gpu.runner(get_card("efficientnet_lite0").onnx(), ["stage2"], "cuda")
     count = []

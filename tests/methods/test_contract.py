@@ -22,9 +22,9 @@ from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, NotFitted, UnknownName, UsageError
 from flawsight.evaluation import evaluate_dataset
-from flawsight.fitting import Plan
+from flawsight.fitting import Plan, fit
 from flawsight.methods import METHODS, make
-from flawsight.methods.base import Arrays, LearnedMethod, Method, make_params
+from flawsight.methods.base import Arrays, LearnedMethod, Method, ShownMethod, make_params
 from flawsight.methods.learned import Learned
 from flawsight.metrics import METRICS, auroc
 from flawsight.types import DETAIL, Float, Scores
@@ -87,7 +87,8 @@ def options(name: str, **changed: Any) -> dict[str, Any]:
 
 
 def unfitted(name: str, **changed: Any) -> Method:
-    return make(name, options(name, **changed), network(name))
+    method = make(name, options(name, **changed), network(name))
+    return method.with_defects([pasted(one) for one in Drawn(name)(4, 2)]) if isinstance(method, ShownMethod) else method
 
 
 def hasty(name: str, **changed: Any) -> Method:
@@ -97,16 +98,16 @@ def hasty(name: str, **changed: Any) -> Method:
 
 
 @cache
-def fit_once(name: str) -> Method:
+def fit_once(name: str) -> tuple[Method, Float]:
+    """The method, and the held-out scores of the pictures that it was fitted on."""
     method = unfitted(name)
-    method.fit(Drawn(name)(1), list(range(N_GOOD)))
-    return method
+    return method, method.fit(Drawn(name)(1), list(range(N_GOOD)))
 
 
 @pytest.fixture
 def fitted(name: str) -> Method:
     """The method, fitted on the good pictures; tests only score with it."""
-    return fit_once(name)
+    return fit_once(name)[0]
 
 
 def random_states() -> bytes:
@@ -142,6 +143,21 @@ def test_identity(name: str) -> None:
         else:
             card.check_levels(method.default_levels(card))
     assert list(inspect.signature(method.fit).parameters) == ["self", "images", "groups", "progress"]  # no labels, no masks
+
+
+def test_labelled_defects_reach_only_the_method_that_says_it_learns_from_them(name: str, plates: DataSet) -> None:
+    defects = [one for one in plates.test if one.label == 1][:2]
+    plan = Plan(method=name, size=64, options=options(name), defects=defects)
+    if name != "cavga_rw":
+        assert not isinstance(unfitted(name), ShownMethod)
+        with pytest.raises(UsageError, match=f"fit: {name} learns from good pictures alone; defective ones came too"):
+            fit(plates.train, plan)
+        return
+    assert isinstance(unfitted(name), ShownMethod)
+    with pytest.raises(UsageError, match=r"fit: cavga_rw needs labelled defective pictures .*; none came\. Add --defects"):
+        fit(plates.train, dataclasses.replace(plan, defects=None))
+    with pytest.raises(UsageError, match="cavga_rw: needs labelled defective pictures beside good ones; none came"):
+        make(name, options(name), network(name)).fit(Drawn(name)(1), list(range(N_GOOD)))
 
 
 def test_not_fitted(name: str, good: Drawn) -> None:
@@ -250,8 +266,7 @@ def test_what_was_learned_can_be_taken_over(name: str, fitted: Method, backbone:
 
 
 def test_held_out_scores(name: str, good: Drawn) -> None:
-    method = unfitted(name)
-    held_out = method.fit(good(1), list(range(N_GOOD)))
+    method, held_out = fit_once(name)
     assert (held_out.shape, held_out.dtype) == ((N_GOOD,), np.float32)
     known = held_out[np.isfinite(held_out)]
     assert len(known) == (method.n_held_out(N_GOOD) if isinstance(method, LearnedMethod) else N_GOOD) >= 2

@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score  # type: ignore[import-untyped]
+from sklearn.metrics import (  # type: ignore[import-untyped]
+    average_precision_score,
+    balanced_accuracy_score,
+    precision_recall_curve,
+    roc_auc_score,
+)
 
 from flawsight import metrics
 from flawsight.errors import UsageError
-from flawsight.metrics.ranking import auroc, average_precision, f1max, object_auroc, roc_curve
+from flawsight.metrics.ranking import auroc, average_precision, balanced_accuracy, f1max, object_auroc, roc_curve
 
 # Few distinct values, so that most examples have ties, across the classes too. Both classes are always there.
 SCORES = st.sampled_from([-math.inf, -2.5, -0.0, 0.0, 1e-30, 1.0, 3.0, math.inf])
@@ -58,6 +63,8 @@ def test_the_definitions(ranking: tuple[list[float], list[int]]) -> None:
 @given(rankings(FINITE))
 def test_scikit_learn(ranking: tuple[list[float], list[int]]) -> None:
     scores, labels = ranking
+    called = [int(score > 0) for score in scores]
+    assert balanced_accuracy(scores, labels, 0.0) == pytest.approx(balanced_accuracy_score(labels, called), abs=1e-12)
     assert auroc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
     assert average_precision(scores, labels) == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
     precision, recall, _ = precision_recall_curve(labels, scores)
@@ -110,6 +117,7 @@ def test_one_class_is_nan_never_a_half(labels: list[int]) -> None:
     assert math.isnan(auroc(scores, labels))
     assert math.isnan(average_precision(scores, labels))
     assert [math.isnan(value) for value in f1max(scores, labels)] == [True, True]
+    assert math.isnan(balanced_accuracy(scores, labels, 0.5))
     assert [rates.size for rates in roc_curve(scores, labels)] == [0, 0]
 
 
@@ -167,7 +175,7 @@ def test_measure_gives_every_metric_of_the_table_in_its_order() -> None:
     pixels = metrics.PixelTally()
     pixels.add(np.array([[3, 1, 2, 2, 0]], np.float32), np.array([[1, 1, 0, 0, 0]], np.bool_))
     pixels.add(np.array([[3, 1, 2]], np.float32), np.array([[[1, 1, 0]]], np.bool_), [0.5])
-    values, found = metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels, [float("nan"), 0.5, 0.25], ["a", "a", "b"])
+    values, found = metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels, [float("nan"), 0.5, 0.25], ["a", "a", "b"], 0.5)
     assert list(values) == list(metrics.METRICS)
     assert values.pop("pro_imagewise") == 0.375
     assert math.isnan(values.pop("object_auroc"))  # both are defective

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from flawsight.errors import DataError, LearningFailed, UsageError  # noqa: E402
-from flawsight.parts.descend import Phase, Run  # noqa: E402
+from flawsight.parts.descend import REHEARSED_S, Phase, Rehearsal, Run  # noqa: E402
 
 
 class Pair(torch.nn.Module):  # type: ignore[misc]
@@ -125,3 +126,25 @@ def test_progress_tells_the_loss() -> None:
     _, loss = train(Run("m", 0, tell=lambda *call: calls.append(call)), 7)
     assert [(done, steps) for _, done, steps in calls] == [(i, 7) for i in range(1, 8)]
     assert calls[-1][0] == f"training · loss {loss:.4g}"
+
+
+@pytest.mark.parametrize(("each_s", "n"), [(0.0, 40), (0.3 * REHEARSED_S, 4), (1.2 * REHEARSED_S, 2)])
+def test_a_rehearsal_takes_few_steps_and_tells_what_all_will_take(each_s: float, n: int, tmp_path: Path) -> None:
+    drawn: list[float] = []
+
+    def draw(rng: np.random.Generator) -> Any:
+        drawn.append(time.perf_counter())
+        time.sleep(each_s)
+        return torch.from_numpy(rng.normal(size=(8, 6)).astype(np.float32))
+
+    run = Rehearsal("m", 0, folder=tmp_path)
+    with run.seeded():
+        network = Pair()
+        adam = torch.optim.Adam(network.first.parameters(), 1e-2)
+        run.descend(network, [Phase(adam, lambda x: network.first(x).square().mean())], draw, 40, "teacher")
+    assert len(drawn) <= n
+    assert list(run.seconds) == ["teacher"]
+    assert 40 * each_s <= run.seconds["teacher"]
+    assert len(drawn) == 40 or sum(np.diff(drawn)) < 10 * REHEARSED_S
+    assert not network.training
+    assert list(tmp_path.iterdir()) == []

@@ -124,3 +124,16 @@ def test_to_square_gives_up_the_ratio_and_leaves_what_fits() -> None:
         expected = Image.fromarray(channel).resize((32, 32), Image.Resampling.BILINEAR)
         np.testing.assert_allclose(mine, np.asarray(expected), atol=1e-5)
     assert resample.to_square(found, 32) is found
+
+
+@pytest.mark.parametrize(("side", "step", "size"), [(32, 4, 96), (64, 16, 96), (32, 4, 61), (64, 16, 64)])
+def test_spread_is_the_mean_over_the_windows_that_cover_a_cell(side: int, step: int, size: int) -> None:
+    n = (size - side) // step + 1
+    values = np.random.default_rng(0).normal(size=n)
+    total, covered = np.zeros(size), np.zeros(size)
+    for i, value in enumerate(values):
+        total[i * step : i * step + side] += value
+        covered[i * step : i * step + side] += 1
+    reached = (n - 1) * step + side
+    expected = np.append(total[:reached] / covered[:reached], np.full(size - reached, values[-1]))
+    np.testing.assert_allclose(resample.spread(n, side, step, size) @ values, expected, atol=1e-5)

@@ -10,10 +10,11 @@ import pytest
 from flawsight.backbones import PIXELS
 from flawsight.errors import UnknownName
 from flawsight.metrics import METRICS
-from flawsight.presets import PRESETS
+from flawsight.presets import PRESETS, get_preset
 from flawsight.tables import published
 from flawsight.tables.published import AVERAGE, CATEGORIES, OBJECTS, TEXTURES
-from flawsight.tables.rows import RECIPES, ROWS, get_row
+from flawsight.tables.recipes import RECIPES
+from flawsight.tables.rows import ROWS, get_row
 from flawsight.tables.sheets import entry_text, published_sheets
 
 OFF = 0.25  # points by which a printed average may differ from the mean of its cells: DifferNet's does by 0.21
@@ -142,7 +143,7 @@ def test_rows_have_recipes_for_each_preset() -> None:
     for row in ROWS.values():
         assert row.run_as("row") is row.recipe
         if row.recipe.backbone == PIXELS:  # there is no network to exchange
-            assert row.run_as("embedded") is row.recipe
+            assert row.run_as("embedded") is row.recipe or row.name == "student"
             assert row.smoke
         else:
             assert str(row.run_as("embedded").backbone).endswith("efficientnet_lite2")
@@ -154,6 +155,14 @@ def test_rows_have_recipes_for_each_preset() -> None:
         get_row("spade").run_as("fast")
     with pytest.raises(UnknownName, match="Did you mean"):
         get_row("patchcore_2")
+
+
+def test_a_teacher_s_network_is_exchanged_where_options_name_it() -> None:
+    row = get_row("student")
+    assert get_preset("student").options["distilled_from"] == "resnet18"
+    assert dict(row.run_as("row", "screw").options) == {"steps": 320 * 90}
+    assert dict(row.run_as("embedded", "screw").options) == {"steps": 320 * 90, "distilled_from": "efficientnet_lite2"}
+    assert row.run_as("smoke").options["distilled_from"] == "efficientnet_lite0"
 
 
 def test_published_sheets_show_what_is_printed_with_its_notes() -> None:
