@@ -160,6 +160,23 @@ def test_what_is_no_reproduction_says_what_differs(make_request: MakeRequest) ->
     assert told(recipe="row", weights="random") == "random weights"
 
 
+def test_a_teacher_s_network_and_weights_are_those_asked_for(make_request: MakeRequest) -> None:
+    def planned(**changes: Any) -> tuple[dict[str, Any], str]:
+        request = make_request(methods=("student",), **changes)
+        (cell,) = make_work(request).cells
+        assert (cell.plan.backbone_name, cell.plan.weights) == ("pixels", None)
+        return cell.plan.method_options(), why_no_reproduction(request, cell.plan)
+
+    own = "the teacher learned from the good pictures"
+    options, told = planned(recipe="row")
+    assert (options["distilled_from"], options["held_out"], told) == ("resnet18", 0.0, own)
+    options, told = planned(recipe="embedded")
+    assert (options["distilled_from"], told) == ("efficientnet_lite2", f"distilled from efficientnet_lite2, {own}")
+    options, told = planned(recipe="row", backbone="resnet50", weights="random")
+    assert (options["distilled_from"], options["weights"]) == ("resnet50", "random")
+    assert told == f"distilled from resnet50, {own}, random weights"
+
+
 def test_pixels_are_compared_as_published_unless_told(make_request: MakeRequest) -> None:
     def judged(at: str) -> tuple[str, str]:
         judging = make_work(make_request(pixels_at=at)).cells[0].judging
