@@ -244,11 +244,12 @@ def _measure(
     train = drawn(dataset.train, cell.shots, cell.seed)
     row = get_row(cell.row)
     defects, test = labelled.shown(dataset.test, row.defects)
-    plan = dataclasses.replace(cell.plan, checkpoints=checkpoints, defects=defects or cell.plan.defects)
+    plan = dataclasses.replace(cell.plan, defects=defects) if defects else cell.plan
     tried = []
-    for options, one in oracle.plans(plan, cell.alternatives):
+    for at, (options, one) in enumerate(oracle.plans(plan, cell.alternatives)):
         started = time.perf_counter()
-        model = fit(train, one, progress, network)
+        kept = checkpoints and checkpoints / str(at)
+        model = fit(train, dataclasses.replace(one, checkpoints=kept), progress, network)
         fitted = time.perf_counter() - started
         report = evaluate(model, test, f"{cell.name}", cell.judging, progress=progress)
         if row.by_fold:

@@ -305,6 +305,19 @@ def test_what_is_held_out_is_not_learned_from(name: str, good: Drawn) -> None:
     np.testing.assert_array_equal(other.score(np.stack(good(1))).image, scores)
 
 
+def test_a_rehearsal_tells_seconds_and_leaves_no_trace(name: str, good: Drawn) -> None:
+    method, other, before = hasty(name), hasty(name), random_states()
+    if not isinstance(method, LearnedMethod):
+        pytest.skip("its fit is no training")
+    seconds, judging_s = method.rehearse(good(1, 3), 30)
+    assert random_states() == before
+    assert seconds
+    assert min(*seconds.values(), judging_s) > 0
+    method.fit(good(1), list(range(N_GOOD)))
+    other.fit(good(1), list(range(N_GOOD)))
+    assert_same_state(method.state(), other.state())
+
+
 def test_without_a_second_group_there_is_no_held_out_score(name: str, good: Drawn) -> None:
     assert np.isnan(hasty(name).fit(good(1, 3), [4, 4, 4])).all()
 
