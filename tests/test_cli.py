@@ -226,7 +226,7 @@ def test_fit_skips_what_it_may(plate: Path, tmp_path: Path) -> None:
 
 WRONG = {
     "--methd x": "No such option: --methd",
-    "--method patchcor": "error: methods: there is no 'patchcor'. Did you mean patchcore?",
+    "--method patchcor": "error: methods: there is no 'patchcor'. Did you mean patchcore",
     "--backbone efficientnet_lite": "Did you mean efficientnet_lite",
     "--preset papr": "error: presets: there is no 'papr'. Did you mean paper?",
     "--runtime openvin": "Did you mean openvino",

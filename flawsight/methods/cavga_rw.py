@@ -13,8 +13,11 @@ Symbols: w_adv `adversary`, w_c `classifier`, w_cga `guidance`. How gradients be
 Where this differs: no code was published, and settings for these pictures neither. The encoder is the network that it is given,
 the paper's an ImageNet ResNet-18, and is trained on; of its normalisation the means and variances stay, which so few pictures of
 one class would spoil. Decoder and adversary start at random; the paper's adversary was trained on faces. Pictures are brought to a
-square; what their values 0 and 1 are is the range of those learned from. A_a is the map whatever the classifier says. With one
-labelled picture or two, of one kind or two of defects, the classifier knows what these look like and nothing of other kinds.
+square; what their values 0 and 1 are is the range of those learned from. A_a is the map whatever the classifier says.
+
+How many labels it takes: on the drawn plates at 128 pixels, on an embedded network and in 250 steps, it finds stains after it was
+shown 20 others (image AUROC 95.6, pixel AUROC 83.4); shown one, it is at chance (42.5). Of six kinds of defects together it is at
+chance in 300 steps even after 120 (48.9). A classifier knows what it was shown, and 2 % of so few pictures is one.
 
 Expected on MVTec AD, with 2 % of the defective pictures labelled: 90 is published, which looks like the mean of the accuracies on
 good and on defective pictures and not like an AUROC, and 89 mean pixel AUROC.

@@ -20,6 +20,7 @@ PRINTED_AVERAGE = "printed average"
 NO_REPRODUCTION = "†"
 ORACLE = "oracle choice"  # what a line is in place of measured; it is never the best of its column
 WITH_ORACLE = f"{oracle.MARK} chosen on test labels"  # in the title of a sheet that holds such lines
+SHOWN = "It learned from some of the test pictures with their labels, which are not judged."
 ROUNDING = 1e-6  # of points: 0.5 off is not beyond 0.5
 
 
@@ -152,7 +153,8 @@ def measured_line(title: str, results: Sequence[Result], metric: str, columns: S
             values[column] = {seed: statistics.fmean(values[name][seed] for name in inside) for seed in seeds}
     why = no_reproduction(results)
     choice = oracle.told(results)
-    mark = notes.number(" ".join(filter(None, (f"{NO_REPRODUCTION} Not a reproduction: {why}." if why else "", choice))))
+    own = f"{NO_REPRODUCTION} Not a reproduction: {why}." if why else ""
+    mark = notes.number(" ".join(filter(None, (own, choice, SHOWN if any(get_row(one.row).defects for one in results) else ""))))
     entries = {
         name: replace(_over_seeds(list(by_seed.values())), own=bool(why), oracle=bool(choice)) for name, by_seed in values.items()
     }

@@ -87,6 +87,8 @@ def test_both_figures_stand_in_every_sheet(make_result: MakeResult) -> None:
     assert lines["CAVGA-R_w", "measured"].entries["screw"].value == pytest.approx(80)
     assert lines["CAVGA-R_w", "balanced accuracy"].entries["screw"].value == pytest.approx(75)
     assert ("PatchCore-1", "balanced accuracy") not in lines
+    assert shown[0].footnotes[lines["CAVGA-R_w", "measured"].note - 1] == sheets.SHOWN
+    assert not lines["PatchCore-1", "measured"].note
     rows = list(csv.reader(io.StringIO(writing.to_csv(shown))))
     assert [row[4] for row in rows if row[2:4] == ["CAVGA-R_w", "balanced accuracy"]] == ["75.0000"]
     assert "| balanced accuracy | 75.0 |" in writing.to_markdown(shown)
