@@ -15,19 +15,16 @@ out:
 from __future__ import annotations
 
 import itertools
-import os
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.parts import graphs
 from flawsight.parts.sketches import GROUP, Sketched, Sketches, blocks, n_axes, principal_axes, sketched
-from flawsight.threads import beside_others, each
 from flawsight.types import Float
 
 FEW_ROWS = 4  # times a group and the axes together: the product with so few rows costs no more than what would save some of it
 MOST = 0.3  # of all pairs of a query and a group, from which one product with all rows is cheaper than those with groups
-MANY_PAIRS = 512  # of a query and a group, from which threads share them
 SLACK = np.float32(1e-5)  # of the lengths' product: far above what rounding adds to a closeness
 
 Index = NDArray[np.int64]
@@ -92,21 +89,12 @@ class Groups:
         """
         closeness, at = np.empty(len(members), np.float32), np.empty(len(members), np.int64)
         starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
-        spans = list(itertools.pairwise([*starts, len(groups)]))
-
-        def look(some: list[tuple[int, int]]) -> None:
-            for start, end in some:
-                part, first = slice(start, end), int(groups[start]) * GROUP
-                rows = slice(first, first + GROUP)
-                at[part], closeness[part] = graphs.run_all(
-                    "closest", {"queries": queries[members[part]], "rows": self.rows[rows], "bias": bias[rows]}
-                )
-
-        if beside_others() or len(groups) < MANY_PAIRS:
-            look(spans)
-        else:
-            cuts = np.searchsorted(starts, np.linspace(0, len(groups), (os.cpu_count() or 1) + 1))
-            list(each(look, [spans[first:last] for first, last in itertools.pairwise(cuts)]))
+        for start, end in itertools.pairwise([*starts, len(groups)]):
+            part, first = slice(start, end), int(groups[start]) * GROUP
+            rows = slice(first, first + GROUP)
+            at[part], closeness[part] = graphs.run_all(
+                "closest", {"queries": queries[members[part]], "rows": self.rows[rows], "bias": bias[rows]}
+            )
         _take_over(closeness, self.index[groups * GROUP + at], members, best, index)
 
     def _look_through_all(self, queries: Float, bias: Float, best: Float, index: Index) -> None:
