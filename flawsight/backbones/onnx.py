@@ -15,7 +15,7 @@ from flawsight.threads import beside_others
 from flawsight.types import Float
 
 Run = Callable[[Float], list[Float]]
-TWICE = 1 << 26  # bytes of a graph that may be in memory twice
+TWICE = 1 << 27  # bytes of a graph that may be in memory twice: WideResNet-50 up to its third stage has 100 million
 RANDOM_NOTE = "random weights: not a reproduction"
 
 
