@@ -88,12 +88,16 @@ def coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[st
 
 
 def check_shown(method: Method, defects: Any) -> None:
-    """Raise UsageError where a method that learns from labelled defective pictures too gets none, and where another gets some."""
+    """Raise UsageError where a method that learns from labelled defective pictures too gets none, and where another gets some;
+    DataError where there is no such folder of them.
+    """
     takes = isinstance(method, ShownMethod)
     if takes and defects is None:
         raise UsageError(f"fit: {method.name} needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.")
     if defects is not None and not takes:
         raise UsageError(f"fit: {method.name} learns from good pictures alone; defective ones came too. Leave out --defects.")
+    if isinstance(defects, str | Path) and not Path(defects).exists():
+        raise DataError(f"fit: --defects {defects}: there is no such folder. Name one with pictures of defective parts.")
 
 
 def show(

@@ -163,7 +163,8 @@ def measured_line(title: str, results: Sequence[Result], metric: str, columns: S
 
 def no_reproduction(results: Iterable[Result]) -> str:
     """Why results are none of the published ones, whatever they are; empty where they could be."""
-    return "; ".join(dict.fromkeys(result.no_reproduction for result in results if result.no_reproduction))
+    reasons = (reason for result in results if result.no_reproduction for reason in result.no_reproduction.split(", "))
+    return ", ".join(dict.fromkeys(reasons))
 
 
 def _published(table: Table, row: TableRow, metric: str, columns: Sequence[str], notes: Notes) -> Line:

@@ -7,6 +7,7 @@ import inspect
 import json
 import pickle
 import random
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -316,6 +317,37 @@ def test_a_rehearsal_tells_seconds_and_leaves_no_trace(name: str, good: Drawn) -
     method.fit(good(1), list(range(N_GOOD)))
     other.fit(good(1), list(range(N_GOOD)))
     assert_same_state(method.state(), other.state())
+
+
+WITHOUT_TORCH = """
+import json, sys
+sys.modules["torch"] = None
+import numpy as np
+from flawsight.backbones import get_card
+from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.methods import METHODS, make
+name, options, folder = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+card = get_card(METHODS[name].default_backbone)
+method = make(name, options, OnnxBackbone(card.onnx(), METHODS[name].default_levels(card)))
+with np.load(folder + "/state.npz") as state:
+    method = method.with_state(dict(state))
+np.save(folder + "/scores.npy", method.score(np.load(folder + "/images.npy")).image)
+"""
+
+
+def test_what_was_learned_scores_the_same_without_torch(name: str, good: Drawn, tmp_path: Path) -> None:
+    """In a process of its own, where torch cannot be imported."""
+    if "needs torch" in METHODS[name].title:
+        pytest.skip("its score follows gradients")
+    method, images = hasty(name), np.stack(good(2, 2))
+    method.fit(good(1), list(range(N_GOOD)))
+    np.savez(tmp_path / "state.npz", **method.state())
+    np.save(tmp_path / "images.npy", images)
+    told = json.dumps(dataclasses.asdict(method.params))
+    command = [sys.executable, "-c", WITHOUT_TORCH, name, told, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), method.score(images).image)
 
 
 def test_without_a_second_group_there_is_no_held_out_score(name: str, good: Drawn) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,27 +161,6 @@ def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, 
     assert steps[0] == 7
     for name, array in whole.state().items():
         np.testing.assert_array_equal(stopped.state()[name], array, err_msg=name)
-
-
-def test_a_loaded_model_scores_the_same_without_torch(tmp_path: Path) -> None:
-    """In a process of its own, where torch cannot be imported."""
-    from flawsight.fitting import Plan, fit
-
-    pictures = [np.rint(one * 255).astype(np.uint8).transpose(1, 2, 0).repeat(2, 0).repeat(2, 1) for one in discs(6)]
-    model = fit(pictures, Plan(method="ganomaly", size=64, options={**SMALL, "steps": 3, "held_out": 0.4}))
-    model.save(tmp_path / "part.flaw")
-    np.save(tmp_path / "picture.npy", pictures[0])
-    code = f"""
-import sys
-sys.modules["torch"] = None
-import numpy as np
-from flawsight.model import load
-model = load({str(tmp_path / "part.flaw")!r})
-print(repr(model.predict(np.load({str(tmp_path / "picture.npy")!r})).score))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) == model.predict(pictures[0]).score
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,27 +133,6 @@ def test_plain_descent_learns_too() -> None:
         made.fit(letters(20), list(range(20)))
         losses.append(float(made.state()["loss"][0]))
     assert losses[1] < losses[0] / 2
-
-
-def test_a_loaded_model_scores_the_same_without_torch(tmp_path: Path) -> None:
-    """In a process of its own, where torch cannot be imported."""
-    from flawsight.fitting import Plan, fit
-
-    pictures = [np.rint(one * 255).astype(np.uint8).transpose(1, 2, 0) for one in letters(6)]
-    model = fit(pictures, Plan(method="itae", size=64, options={**SMALL, "steps": 3, "held_out": 0.4}))
-    model.save(tmp_path / "part.flaw")
-    np.save(tmp_path / "picture.npy", pictures[0])
-    code = f"""
-import sys
-sys.modules["torch"] = None
-import numpy as np
-from flawsight.model import load
-model = load({str(tmp_path / "part.flaw")!r})
-print(repr(model.predict(np.load({str(tmp_path / "picture.npy")!r})).score))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) == model.predict(pictures[0]).score
 
 
 @pytest.mark.parametrize(
