@@ -200,7 +200,9 @@ def test_rooms_with_torch_are_entered_by_functions_alone(module: str) -> None:
 
 @each_module
 def test_only_image_reads_and_writes_picture_files(module: str) -> None:
-    pillow = {name for name in imports(module, for_types=False) if name.split(".")[0] in ("PIL", "cv2", "imageio", "skimage")}
+    pillow = {
+        name for name in imports(module, for_types=False) if name.split(".")[0] in ("PIL", "cv2", "imageio", "kornia_rs", "skimage")
+    }
     if module == "flawsight.image" or not pillow:
         return
     codecs = {"open", "save", "frombytes", "frombuffer"}

@@ -453,6 +453,29 @@ def test_names_of_every_kind_are_read(name, tmp_path):
     np.testing.assert_array_equal(image.read(tmp_path / name), pixels)
 
 
+@pytest.mark.parametrize("pixels", [noise(), noise()[..., 0]], ids=["RGB", "grey"])
+@pytest.mark.parametrize("options", [{}, {"compress_level": 9}, {"dpi": (300, 300)}, {"icc_profile": b"any"}])
+def test_a_plain_png_is_decoded_without_pillow(pixels, options, monkeypatch):
+    data = saved(pixels, **options)
+    expected = image.read(Image.fromarray(pixels))
+    monkeypatch.delattr(image, "_open")
+    found = image.read(data)
+    np.testing.assert_array_equal(found, expected)
+    assert found.strides == expected.strides
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_damaged_png_is_read_as_pillow_alone_reads_it(data):
+    content = bytearray(data.draw(st.sampled_from([saved(noise(3, 4)), saved(noise(3, 4)[..., 0])])))
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    found = image._plain_png(bytes(content))
+    if found is not None:
+        with Image.open(io.BytesIO(content)) as picture:
+            np.testing.assert_array_equal(found, image.read(picture))
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_no_damage_gets_past_as_anything_but_a_picture_error(data):
@@ -469,6 +492,8 @@ def test_no_damage_gets_past_as_anything_but_a_picture_error(data):
 
 SEEDS = {
     "png": saved(noise(3, 4), exif=exif(6)),
+    "plain png": saved(noise(3, 4)),
+    "plain png, grey": saved(noise(3, 4)[..., 0]),
     "palette": saved(Image.fromarray(noise(3, 4)).quantize(4), transparency=1),
     "jpeg": saved(noise(8, 8), "JPEG", exif=exif(6)),
     "tiff": saved(noise(3, 4), "TIFF", exif=exif(6)),
