@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flawsight.threads import AHEAD, ahead, beside_others, each
+from flawsight.threads import AHEAD, ahead, beside_others, each, shared
 
 PATIENCE_S = 20  # how long a test waits for a thread before it fails
 
@@ -198,3 +201,51 @@ def test_a_picture_that_comes_alone_has_all_cores() -> None:
     assert list(ahead(work, items(), workers=2)) == [True, True]
     assert list(ahead(lambda _: beside_others(), range(9), workers=1)) == [False] * 9
     assert list(each(lambda _: beside_others(), range(9), workers=1)) == [False] * 9
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5])
+def test_parts_that_are_shared_come_back_in_order(n):
+    assert shared(lambda x: x * x, range(n)) == [x * x for x in range(n)]
+
+
+def test_the_first_part_is_done_here_and_another_beside_it():
+    other_is_at_work = threading.Event()
+
+    def work(part: int) -> tuple[threading.Thread, bool]:
+        if part == 0:
+            wait(other_is_at_work)
+        other_is_at_work.set()
+        return threading.current_thread(), beside_others()
+
+    (here, alone), (there, _) = shared(work, [0, 1])
+    assert (here, alone) == (threading.current_thread(), False)
+    assert there != here
+
+
+def test_beside_others_all_parts_are_done_here():
+    def in_one_thread(_: int) -> bool:
+        return set(shared(lambda _: threading.current_thread(), range(3))) == {threading.current_thread()}
+
+    assert all(each(in_one_thread, range(4), workers=2))
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_an_exception_of_a_shared_part_is_the_callers(bad):
+    with pytest.raises(ZeroDivisionError):
+        shared(lambda part: 1 // (part - bad), [0, 1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_of_the_process_has_threads_of_its_own():
+    shared(str, range(3))
+    child = os.fork()
+    if not child:
+        os._exit(0 if shared(str, range(3)) == ["0", "1", "2"] else 1)
+    for _ in range(PATIENCE_S * 100):
+        if (ended := os.waitpid(child, os.WNOHANG))[0]:
+            break
+        time.sleep(0.01)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended == (child, 0)

@@ -11,6 +11,7 @@ The result is the same bytes on every run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,11 @@ Sizes = dict[str, list[str | int]]
 
 
 def block_maxima() -> onnx.ModelProto:
-    """queries uint8 [Q,D], zero the byte that stands for 0 in them, scale, rows int8 [B,D,N], N a multiple of GROUP, bias [B,N] →
+    """queries uint8 [Q,D], zero the byte that stands for 0 in them, rows int8 [B,D,N], N a multiple of GROUP, scale, bias [B,N] →
     the maximum of scale · (q − zero)·b + bias over each group of rows: [B,Q,N/GROUP]. The product is onnxruntime's own, of bytes;
     one block's lies in memory at a time, and the threads that share them all are called once.
     """
-    product = ["queries", "block", "scale", "one", "zero", "", "block_bias"]
+    product = ["queries", "block", "one", "block_scale", "zero", "", "block_bias"]
     nodes = [
         helper.make_node("MatMulIntegerToFloat", product, ["closeness"], domain=OWN_DOMAIN),
         helper.make_node("Reshape", ["closeness", "groups"], ["grouped"]),
@@ -38,9 +39,10 @@ def block_maxima() -> onnx.ModelProto:
     block = helper.make_tensor_value_info("block", TensorProto.INT8, ["D", "N"])
     block_bias = helper.make_tensor_value_info("block_bias", TensorProto.FLOAT, ["N"])
     block_maxima = helper.make_tensor_value_info("block_maxima", TensorProto.FLOAT, ["Q", "G"])
-    each = helper.make_graph(nodes, "each", [block, block_bias], [block_maxima])
-    scan = helper.make_node("Scan", ["rows", "bias"], ["maxima"], body=each, num_scan_inputs=2)
-    inputs: Sizes = {"queries": ["Q", "D"], "zero": [], "scale": [], "rows": ["B", "D", "N"], "bias": ["B", "N"]}
+    block_scale = helper.make_tensor_value_info("block_scale", TensorProto.FLOAT, ["N"])
+    each = helper.make_graph(nodes, "each", [block, block_scale, block_bias], [block_maxima])
+    scan = helper.make_node("Scan", ["rows", "scale", "bias"], ["maxima"], body=each, num_scan_inputs=3)
+    inputs: Sizes = {"queries": ["Q", "D"], "zero": [], "scale": ["B", "N"], "rows": ["B", "D", "N"], "bias": ["B", "N"]}
     kinds = {"queries": TensorProto.UINT8, "zero": TensorProto.UINT8, "rows": TensorProto.INT8}
     constants = [
         numpy_helper.from_array(np.array([0, -1, GROUP], np.int64), "groups"),
@@ -76,8 +78,52 @@ def closest() -> onnx.ModelProto:
     return model("closest", nodes, inputs, [index, helper.make_tensor_value_info("maximum", TensorProto.FLOAT, ["Q"])])
 
 
+def closest_in_groups() -> onnx.ModelProto:
+    """Groups of rows [G,N,D], bias [G,N], and pairs of a group and a query, each group's from its start to its end, int64 [G,1];
+    queries [Q,D], members the pairs' queries, int64 [P] → of each pair the group's row at which q·b + bias is largest, the first of
+    equals, int64 [P]; and that maximum, [P].
+
+    One call for all groups: a call of `closest` for each costs as much again as its product, and holds Python's lock meanwhile.
+    """
+    node = helper.make_node
+    nodes = [
+        node("Slice", ["members", "start", "end", "zero"], ["chosen"]),
+        node("Gather", ["queries", "chosen"], ["asked"], axis=0),
+        node("Gemm", ["asked", "group", "group_bias"], ["closeness"], transB=1),
+        node("ArgMax", ["closeness"], ["row"], axis=1, keepdims=0),
+        node("ReduceMax", ["closeness"], ["highest"], axes=[1], keepdims=0),
+        node("Squeeze", ["start"], ["from"]),
+        node("Squeeze", ["end"], ["to"]),
+        node("Range", ["from", "to", "one"], ["places"]),
+        node("ScatterElements", ["rows_before", "places", "row"], ["rows_after"], axis=0),
+        node("ScatterElements", ["maxima_before", "places", "highest"], ["maxima_after"], axis=0),
+    ]
+    integer, real = (partial(helper.make_tensor_value_info, elem_type=kind) for kind in (TensorProto.INT64, TensorProto.FLOAT))
+    before = [integer("rows_before", shape=["P"]), real("maxima_before", shape=["P"])]
+    scanned = [
+        real("group", shape=["N", "D"]),
+        real("group_bias", shape=["N"]),
+        integer("start", shape=[1]),
+        integer("end", shape=[1]),
+    ]
+    after = [integer("rows_after", shape=["P"]), real("maxima_after", shape=["P"])]
+    each = helper.make_graph(nodes, "each", [*before, *scanned], after)
+    nothing = helper.make_tensor("nothing", TensorProto.INT64, [1], [0])
+    outer = [
+        node("Shape", ["members"], ["pairs"]),
+        node("ConstantOfShape", ["pairs"], ["no_rows"], value=nothing),
+        node("ConstantOfShape", ["pairs"], ["no_maxima"]),
+        node("Scan", ["no_rows", "no_maxima", "rows", "bias", "starts", "ends"], ["index", "maxima"], body=each, num_scan_inputs=4),
+    ]
+    inputs: Sizes = {"queries": ["Q", "D"], "members": ["P"], "rows": ["G", "N", "D"], "bias": ["G", "N"]}
+    inputs |= {"starts": ["G", 1], "ends": ["G", 1]}
+    kinds = dict.fromkeys(("members", "starts", "ends"), TensorProto.INT64)
+    constants = [numpy_helper.from_array(np.array([0]), "zero"), numpy_helper.from_array(np.array(1), "one")]
+    return model("closest_in_groups", outer, inputs, [integer("index", shape=["P"]), real("maxima", shape=["P"])], constants, kinds)
+
+
 def closest_each() -> onnx.ModelProto:
-    """The same inputs, N a multiple of GROUP → of each group of rows the row in it at which q·b + bias is largest, the first of
+    """The inputs of `closest`, N a multiple of GROUP → of each group of rows the row at which q·b + bias is largest, the first of
     equals, int64 [Q,G]; and that maximum, [Q,G].
     """
     nodes = [
@@ -169,7 +215,18 @@ def model(
     return made
 
 
-GRAPHS = (block_maxima, sketches, closest, closest_each, maximum, group_maxima, distances, both_sides, transposed)
+GRAPHS = (
+    block_maxima,
+    sketches,
+    closest,
+    closest_in_groups,
+    closest_each,
+    maximum,
+    group_maxima,
+    distances,
+    both_sides,
+    transposed,
+)
 
 
 def main() -> None:

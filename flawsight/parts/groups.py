@@ -15,16 +15,21 @@ out:
 from __future__ import annotations
 
 import itertools
+import os
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flawsight import threads
 from flawsight.parts import graphs
 from flawsight.parts.sketches import GROUP, Sketched, Sketches, blocks, n_axes, principal_axes, sketched
 from flawsight.types import Float
 
 FEW_ROWS = 4  # times a group and the axes together: the product with so few rows costs no more than what would save some of it
 MOST = 0.3  # of all pairs of a query and a group, from which one product with all rows is cheaper than those with groups
+OPENING = 25  # pairs of a query and a group that take as long as to begin with a group
+N_CORES = os.cpu_count() or 1
 SLACK = np.float32(1e-5)  # of the lengths' product: far above what rounding adds to a closeness
 
 Index = NDArray[np.int64]
@@ -87,14 +92,16 @@ class Groups:
 
         groups, members: pairs, int64 [n] each, those of a group one after another.
         """
-        closeness, at = np.empty(len(members), np.float32), np.empty(len(members), np.int64)
-        starts = np.flatnonzero(np.diff(groups, prepend=-1)).tolist()
-        for start, end in itertools.pairwise([*starts, len(groups)]):
-            part, first = slice(start, end), int(groups[start]) * GROUP
-            rows = slice(first, first + GROUP)
-            at[part], closeness[part] = graphs.run_all(
-                "closest", {"queries": queries[members[part]], "rows": self.rows[rows], "bias": bias[rows]}
-            )
+        grouped, biases = self.rows.reshape(-1, GROUP, self.rows.shape[1]), bias.reshape(-1, GROUP)
+        ends = np.searchsorted(groups, np.arange(len(grouped)), "right")
+        starts = np.append(0, ends[:-1])
+
+        def look(some: slice) -> list[NDArray[Any]]:
+            pairs = slice(starts[some][0], ends[some][-1])
+            here = {"members": members[pairs], "starts": starts[some, None] - pairs.start, "ends": ends[some, None] - pairs.start}
+            return graphs.run_all("closest_in_groups", {"queries": queries, "rows": grouped[some], "bias": biases[some], **here})
+
+        at, closeness = map(np.concatenate, zip(*threads.shared(look, _parts(starts, ends)), strict=True))
         _take_over(closeness, self.index[groups * GROUP + at], members, best, index)
 
     def _look_through_all(self, queries: Float, bias: Float, best: Float, index: Index) -> None:
@@ -105,6 +112,13 @@ class Groups:
             highest = closeness.max(1)
             at += block.start + GROUP * np.arange(at.shape[1])
             _take_over(highest, np.where(closeness == highest[:, None], self.index[at], len(self.index)).min(1), every, best, index)
+
+
+def _parts(starts: Index, ends: Index) -> list[slice]:
+    """Slices of groups, a part for each core, that take about as long as each other: starts, ends of their pairs, int64 [G]."""
+    done = np.cumsum(ends - starts + OPENING * (ends > starts))
+    cuts = np.searchsorted(done, done[-1] / N_CORES * np.arange(1, N_CORES), "right")
+    return [slice(first, end) for first, end in itertools.pairwise([0, *cuts.tolist(), len(ends)]) if end > first]
 
 
 def _take_over(closeness: Float, at: Index, members: Index, best: Float, index: Index) -> None:

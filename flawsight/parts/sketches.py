@@ -9,7 +9,7 @@ and Schwarz
 The two lengths, rounded up, are further coordinates, so the first two terms are one product of bytes, three times as fast as one of
 float32. Several coordinates share a length evenly: one alone would be much longer than the others, and the steps would have to be
 wide for it. The last two terms are small and taken at their largest over a group of rows, so that only each group's maximum leaves
-the product.
+the product. Each row has a step of its own, and short queries have another than long ones, as one for all is too wide for most.
 
 Rows differ along some axes far more than along others; the axes are turned among each other so that they share this, and all
 coordinates fill the range of a byte alike.
@@ -33,6 +33,7 @@ BLOCK_ROWS = 16 * GROUP  # whose products with one picture's queries exist at on
 SHARE, AXES = 2 / 3, (15, 255)  # axes: of the dimensions, but at least and at most so many
 LEFT = 32  # dimensions that the axes leave, for each coordinate of their length
 SAMPLE_ROWS = 4096  # from which the axes are found
+STEPS = 2  # different ones among queries: each query would have its own, but each step needs a product of its own
 WIDE, NARROW = 127, 63  # whole steps that a query's coordinate may have
 
 
@@ -40,19 +41,19 @@ WIDE, NARROW = 127, 63  # whole steps that a query's coordinate may have
 class Sketched:
     """Queries as sketches.
 
-    whole: uint8 [Q,d+e], e coordinates for the length, where query_steps() + 1 stands for 0. step: what one is worth. lost, kept:
-    ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
+    whole: uint8 [Q,d+e], e coordinates for the length, where query_steps() + 1 stands for 0. step: what one is worth, float32 [Q],
+    of few different values. lost, kept: ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
     """
 
     whole: NDArray[np.uint8]
-    step: float
+    step: Float
     lost: Float
     kept: Float
     axes: Float
 
     def __getitem__(self, chosen: Any) -> Sketched:
         """Some of the queries, by their places or whether they are wanted."""
-        return Sketched(self.whole[chosen], self.step, self.lost[chosen], self.kept[chosen], self.axes)
+        return Sketched(self.whole[chosen], self.step[chosen], self.lost[chosen], self.kept[chosen], self.axes)
 
 
 class Sketches:
@@ -62,28 +63,30 @@ class Sketches:
     """
 
     def __init__(self, rows: Float, axes: Float) -> None:
-        along = _along(rows, axes)
-        self._step = _step(along, WIDE)
-        whole = _rounded(along, self._step, axes.shape[1])
+        along, d = _along(rows, axes), axes.shape[1]
+        step = _steps(along, WIDE)
+        whole = _rounded(along, step, d)
         n_blocks = -(-len(rows) // BLOCK_ROWS)
         block_rows = -(-(len(rows) // GROUP) // n_blocks) * GROUP  # blocks of one size, the last with some empty rows
         padded = np.zeros((n_blocks * block_rows, whole.shape[1]), np.int8)
         padded[: len(rows)] = whole
         self._blocks = np.ascontiguousarray(padded.reshape(n_blocks, block_rows, -1).transpose(0, 2, 1))  # [blocks,d+e,rows]
-        d = axes.shape[1]
+        self._steps = np.ones((n_blocks, block_rows), np.float32)
+        self._steps.reshape(-1)[: len(rows)] = step
         self._longest = _norms(along[:, :d]).reshape(-1, GROUP).max(1)
-        self._coarsest = _norms(along[:, :d] - whole[:, :d] * np.float32(self._step)).reshape(-1, GROUP).max(1)
+        self._coarsest = _norms(along[:, :d] - whole[:, :d] * step[:, None]).reshape(-1, GROUP).max(1)
 
     def bounds(self, queries: Sketched, bias: Float) -> Float:
         """What the closeness of each query to the rows of each group does not exceed but for rounding: float32 [Q,N/GROUP].
 
         bias: float32 [N], −‖b‖²/2, or −inf for a row that does not count.
         """
-        zero, scale = np.array(_zero(), np.uint8), np.array(queries.step * self._step, np.float32)
-        padded = np.append(bias, np.zeros(self._blocks.size // self._blocks.shape[1] - len(bias), np.float32))
-        per_block = padded.reshape(len(self._blocks), -1)
-        found = graphs.run("block_maxima", _inputs(queries.whole, zero, self._blocks, scale, per_block))  # [blocks,Q,groups]
-        bounds: Float = found.transpose(1, 0, 2).reshape(len(queries.whole), -1)[:, : len(bias) // GROUP]
+        padded = np.append(bias, np.zeros(self._steps.size - len(bias), np.float32)).reshape(self._steps.shape)
+        bounds = np.empty((len(queries.whole), len(bias) // GROUP), np.float32)
+        for step in np.unique(queries.step):
+            alike = np.flatnonzero(queries.step == step)
+            found = graphs.run("block_maxima", _inputs(queries.whole[alike], self._blocks, step * self._steps, padded))
+            bounds[alike] = found.transpose(1, 0, 2).reshape(len(alike), -1)[:, : bounds.shape[1]]  # from [blocks,Q,groups]
         bounds += queries.lost[:, None] * self._longest
         bounds += queries.kept[:, None] * self._coarsest
         return bounds
@@ -91,17 +94,18 @@ class Sketches:
 
 def sketched(queries: Float, axes: Float) -> Sketched:
     """The queries' sketches along the axes."""
-    parts = list(blocks(len(queries)))
+    parts, d = list(blocks(len(queries))), axes.shape[1]
     along = [_along(queries[block], axes) for block in parts] if len(parts) == 1 else []  # of many, twice is better than kept
-    step = max(_step(one, query_steps()) for one in along or (_along(queries[block], axes) for block in parts))
-    d = axes.shape[1]
+    step = np.concatenate([_steps(one, query_steps()) for one in along or (_along(queries[block], axes) for block in parts)])
+    for alike in np.array_split(np.argsort(step), STEPS):
+        step[alike] = step[alike].max(initial=0)
     whole = np.empty((len(queries), d + _n_lengths(axes)), np.uint8)
     lost, kept = np.empty(len(queries), np.float32), np.empty(len(queries), np.float32)
     for i, block in enumerate(parts):
         here = along[i] if along else _along(queries[block], axes)
-        rounded = _rounded(here, step, d)
-        lost[block] = _norms(here[:, :d] - rounded[:, :d] * np.float32(step))
-        kept[block] = step * _norms(rounded[:, :d])
+        rounded = _rounded(here, step[block], d)
+        lost[block] = _norms(here[:, :d] - rounded[:, :d] * step[block, None])
+        kept[block] = step[block] * _norms(rounded[:, :d])
         whole[block] = rounded + _zero()
     return Sketched(whole, step, lost, kept, axes)
 
@@ -133,8 +137,8 @@ def query_steps() -> int:
     """
     n = 64
     queries, rows = np.full((2, n), 2 * WIDE + 1, np.uint8), np.full((1, n, GROUP), WIDE, np.int8)
-    zero, one, bias = np.array(WIDE + 1, np.uint8), np.array(1, np.float32), np.zeros((1, GROUP), np.float32)
-    tried = graphs.run("block_maxima", _inputs(queries, zero, rows, one, bias))
+    one, bias = np.ones((1, GROUP), np.float32), np.zeros((1, GROUP), np.float32)
+    tried = graphs.run("block_maxima", _inputs(queries, rows, one, bias, WIDE + 1))
     return WIDE if (tried == n * WIDE * WIDE).all() else NARROW
 
 
@@ -143,18 +147,25 @@ def _zero() -> int:
     return query_steps() + 1
 
 
-def _inputs(queries: NDArray[Any], zero: NDArray[Any], rows: NDArray[Any], scale: Float, bias: Float) -> dict[str, NDArray[Any]]:
-    return {"queries": queries, "zero": zero, "rows": rows, "scale": scale, "bias": bias}
+def _inputs(
+    queries: NDArray[Any], rows: NDArray[Any], scale: Float, bias: Float, zero: int | None = None
+) -> dict[str, NDArray[Any]]:
+    zero = _zero() if zero is None else zero
+    return {"queries": queries, "zero": np.array(zero, np.uint8), "rows": rows, "scale": scale, "bias": bias}
 
 
-def _step(along: Float, steps: int) -> float:
-    """How much a step is, so that no coordinate has more than so many; a little more, lest rounding up pass the last."""
-    return float(np.abs(along).max()) * (1 + 1e-6) / steps or 1.0
+def _steps(along: Float, steps: int) -> Float:
+    """How much a step of each vector is, so that no coordinate has more than so many: float32 [n].
+
+    A little more, lest rounding up pass the last.
+    """
+    longest: Float = np.abs(along).max(1) * np.float32((1 + 1e-6) / steps)
+    return np.where(longest > 0, longest, np.float32(1))
 
 
-def _rounded(along: Float, step: float, d: int) -> Float:
+def _rounded(along: Float, step: Float, d: int) -> Float:
     """Coordinates in whole steps, those after the first d, of a length, rounded up."""
-    whole: Float = along / np.float32(step)
+    whole: Float = along / step[:, None]
     np.rint(whole[:, :d], out=whole[:, :d])
     np.ceil(whole[:, d:], out=whole[:, d:])
     return whole

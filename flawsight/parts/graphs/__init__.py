@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 from flawsight.backbones.onnx import Graph
 
-SMALL = ("closest", "both_sides")  # so small that to wake a second thread takes longer than it saves
+SMALL = (
+    "closest",
+    "closest_in_groups",
+    "both_sides",
+)  # of products so small that waking a second thread takes longer than it saves
 
 
 def run(name: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
