@@ -9,7 +9,7 @@ and Schwarz
 The two lengths, rounded up, are further coordinates, so the first two terms are one product of bytes, three times as fast as one of
 float32. Several coordinates share a length evenly: one alone would be much longer than the others, and the steps would have to be
 wide for it. The last two terms are small and taken at their largest over a group of rows, so that only each group's maximum leaves
-the product. Each row has a step of its own, and short queries have another than long ones, as one for all is too wide for most.
+the product. Each row has a step of its own, as one for all would be too wide for most; queries have one step, as the product does.
 
 Rows differ along some axes far more than along others; the axes are turned among each other so that they share this, and all
 coordinates fill the range of a byte alike.
@@ -29,11 +29,10 @@ from flawsight.parts import graphs
 from flawsight.types import Float
 
 GROUP = 256  # rows, as built into the graph
-BLOCK_ROWS = 16 * GROUP  # whose products with one picture's queries exist at once: near enough to an outer cache
+BLOCK_ROWS = 8 * GROUP  # whose products with one picture's queries exist at once: near enough to an outer cache
 SHARE, AXES = 2 / 3, (15, 255)  # axes: of the dimensions, but at least and at most so many
 LEFT = 32  # dimensions that the axes leave, for each coordinate of their length
 SAMPLE_ROWS = 4096  # from which the axes are found
-STEPS = 2  # different ones among queries: each query would have its own, but each step needs a product of its own
 WIDE, NARROW = 127, 63  # whole steps that a query's coordinate may have
 
 
@@ -41,19 +40,19 @@ WIDE, NARROW = 127, 63  # whole steps that a query's coordinate may have
 class Sketched:
     """Queries as sketches.
 
-    whole: uint8 [Q,d+e], e coordinates for the length, where query_steps() + 1 stands for 0. step: what one is worth, float32 [Q],
-    of few different values. lost, kept: ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
+    whole: uint8 [Q,d+e], e coordinates for the length, where query_steps() + 1 stands for 0. step: what one is worth. lost, kept:
+    ‖q₁ − q̂‖ and ‖q̂‖, float32 [Q].
     """
 
     whole: NDArray[np.uint8]
-    step: Float
+    step: np.float32
     lost: Float
     kept: Float
     axes: Float
 
     def __getitem__(self, chosen: Any) -> Sketched:
         """Some of the queries, by their places or whether they are wanted."""
-        return Sketched(self.whole[chosen], self.step[chosen], self.lost[chosen], self.kept[chosen], self.axes)
+        return Sketched(self.whole[chosen], self.step, self.lost[chosen], self.kept[chosen], self.axes)
 
 
 class Sketches:
@@ -65,7 +64,7 @@ class Sketches:
     def __init__(self, rows: Float, axes: Float) -> None:
         along, d = _along(rows, axes), axes.shape[1]
         step = _steps(along, WIDE)
-        whole = _rounded(along, step, d)
+        whole = _rounded(along, step[:, None], d)
         n_blocks = -(-len(rows) // BLOCK_ROWS)
         block_rows = -(-(len(rows) // GROUP) // n_blocks) * GROUP  # blocks of one size, the last with some empty rows
         padded = np.zeros((n_blocks * block_rows, whole.shape[1]), np.int8)
@@ -82,11 +81,8 @@ class Sketches:
         bias: float32 [N], −‖b‖²/2, or −inf for a row that does not count.
         """
         padded = np.append(bias, np.zeros(self._steps.size - len(bias), np.float32)).reshape(self._steps.shape)
-        bounds = np.empty((len(queries.whole), len(bias) // GROUP), np.float32)
-        for step in np.unique(queries.step):
-            alike = np.flatnonzero(queries.step == step)
-            found = graphs.run("block_maxima", _inputs(queries.whole[alike], self._blocks, step * self._steps, padded))
-            bounds[alike] = found.transpose(1, 0, 2).reshape(len(alike), -1)[:, : bounds.shape[1]]  # from [blocks,Q,groups]
+        found = graphs.run("block_maxima", _inputs(queries.whole, self._blocks, queries.step * self._steps, padded))
+        bounds: Float = found.transpose(1, 0, 2).reshape(len(queries.whole), -1)[:, : len(bias) // GROUP]  # from [blocks,Q,groups]
         bounds += queries.lost[:, None] * self._longest
         bounds += queries.kept[:, None] * self._coarsest
         return bounds
@@ -96,16 +92,14 @@ def sketched(queries: Float, axes: Float) -> Sketched:
     """The queries' sketches along the axes."""
     parts, d = list(blocks(len(queries))), axes.shape[1]
     along = [_along(queries[block], axes) for block in parts] if len(parts) == 1 else []  # of many, twice is better than kept
-    step = np.concatenate([_steps(one, query_steps()) for one in along or (_along(queries[block], axes) for block in parts)])
-    for alike in np.array_split(np.argsort(step), STEPS):
-        step[alike] = step[alike].max(initial=0)
+    step = max(_steps(one, query_steps()).max() for one in along or (_along(queries[block], axes) for block in parts))
     whole = np.empty((len(queries), d + _n_lengths(axes)), np.uint8)
     lost, kept = np.empty(len(queries), np.float32), np.empty(len(queries), np.float32)
     for i, block in enumerate(parts):
         here = along[i] if along else _along(queries[block], axes)
-        rounded = _rounded(here, step[block], d)
-        lost[block] = _norms(here[:, :d] - rounded[:, :d] * step[block, None])
-        kept[block] = step[block] * _norms(rounded[:, :d])
+        rounded = _rounded(here, step, d)
+        lost[block] = _norms(here[:, :d] - rounded[:, :d] * step)
+        kept[block] = step * _norms(rounded[:, :d])
         whole[block] = rounded + _zero()
     return Sketched(whole, step, lost, kept, axes)
 
@@ -163,9 +157,9 @@ def _steps(along: Float, steps: int) -> Float:
     return np.where(longest > 0, longest, np.float32(1))
 
 
-def _rounded(along: Float, step: Float, d: int) -> Float:
-    """Coordinates in whole steps, those after the first d, of a length, rounded up."""
-    whole: Float = along / step[:, None]
+def _rounded(along: Float, step: Float | np.float32, d: int) -> Float:
+    """Coordinates in whole steps, those after the first d, of a length, rounded up. step: one, or [n,1]."""
+    whole: Float = along / step
     np.rint(whole[:, :d], out=whole[:, :d])
     np.ceil(whole[:, d:], out=whole[:, d:])
     return whole
