@@ -20,7 +20,7 @@ import numpy as np
 from flawsight import image, loader, threads
 from flawsight.backbones import Backbone
 from flawsight.backbones.joined import restored
-from flawsight.backbones.onnx import RUNTIMES
+from flawsight.backbones.onnx import APPROXIMATE, RUNTIMES
 from flawsight.datasets.base import loose_samples
 from flawsight.errors import MissingExtra, ModelFileError, UsageError
 from flawsight.methods import make
@@ -69,8 +69,8 @@ class BenchResult:
     """What was measured, on what, and what to choose.
 
     pictures: how many of those named, or what was drawn. sizes: (wide, high) of them. measured: how often one was judged by itself.
-    runtimes: name → Speed; missing: name → why it was not measured. score_difference: the largest between runtimes on the same
-    picture, as a share of the threshold; None where there is nothing to compare. recommended, limit: a runtime, and the stage that
+    runtimes: name → Speed; missing: name → why it was not measured. score_differences: of each but the default, the largest from
+    the default's on the same picture, as a share of the threshold. recommended, limit: a runtime, and the stage that
     takes most of a stream's work; why: both in words. bank_rows: 0 of a method without a bank; bank_bytes: all that was learned.
     """
 
@@ -84,7 +84,7 @@ class BenchResult:
     bank_rows: int
     bank_bytes: int
     peak_rss_mb: float
-    score_difference: float | None
+    score_differences: dict[str, float]
     recommended: str
     limit: str
     why: list[str]
@@ -189,7 +189,8 @@ def bench(
         if progress:
             progress("as a stream", part + 1, SLICES)
     speeds = {name: subject.speed() for name, subject in subjects.items()}
-    recommended, limit, why = _advice(speeds)
+    differences = _differences(subjects, model.threshold.value)
+    recommended, limit, why = _advice(speeds, differences)
     state = model.method.state()
     return BenchResult(
         model=Path(model_path).name,
@@ -202,7 +203,7 @@ def bench(
         bank_rows=sum(len(array) for name, array in state.items() if name.endswith("bank")),
         bank_bytes=sum(array.nbytes for array in state.values()),
         peak_rss_mb=peak_rss_mb(),
-        score_difference=_difference(list(subjects.values()), model.threshold.value),
+        score_differences=differences,
         recommended=recommended,
         limit=limit,
         why=why,
@@ -217,7 +218,7 @@ def _subjects(model: Model) -> tuple[dict[str, _Subject], dict[str, str]]:
     for runtime in RUNTIMES:
         try:
             backbone = restored(model.backbone.graphs, model.backbone.levels, runtime, model.backbone.origin)
-        except (MissingExtra, ModelFileError) as error:
+        except (MissingExtra, ModelFileError, UsageError) as error:
             missing[runtime] = str(error)
             continue
         clock = _Clock(backbone)
@@ -254,15 +255,19 @@ def _until(seconds: float, pictures: list[Picture], what: str, progress: Progres
         progress(what, total, total)
 
 
-def _advice(speeds: dict[str, Speed]) -> tuple[str, str, list[str]]:
-    """A runtime, the stage that takes most of its stream's work, and both in words."""
+def _advice(speeds: dict[str, Speed], differences: dict[str, float]) -> tuple[str, str, list[str]]:
+    """A runtime, the stage that takes most of its stream's work, and both in words.
+
+    Of runtimes that move scores none is advised; what each would save and move is told.
+    """
     default = speeds[DEFAULT].total.p50_ms
-    fastest = min(speeds, key=lambda name: speeds[name].total.p50_ms)
+    exact = [name for name in speeds if name not in APPROXIMATE]
+    fastest = min(exact, key=lambda name: speeds[name].total.p50_ms)
     share = speeds[fastest].total.p50_ms / default
     if share < BETTER:
         runtime, why = fastest, f"{fastest}: a picture takes {100 * share:.0f} % of the time that it takes under {DEFAULT}."
     else:
-        others = [f"{name} takes {speeds[name].total.p50_ms / default:.2f} times as long" for name in speeds if name != DEFAULT]
+        others = [f"{name} takes {speeds[name].total.p50_ms / default:.2f} times as long" for name in exact if name != DEFAULT]
         runtime, why = DEFAULT, f"{DEFAULT}: nothing to install{''.join(f', and {other}' for other in others)}."
     # In a stream several pictures are judged at once: the network and the comparison use all cores, the rest one each.
     times = {name: spread.p50_ms / (1 if name in ON_ALL_CORES else _cores()) for name, spread in speeds[runtime].stages.items()}
@@ -271,14 +276,20 @@ def _advice(speeds: dict[str, Speed]) -> tuple[str, str, list[str]]:
     told = f"Of the cores' work in a stream {limit} ({STAGES[limit]}) is {100 * share:.0f} %."
     if limit == "read":
         told += " Files of another format or smaller pictures would speed it up."
-    return runtime, limit, [why, told]
+    faster = [name for name in speeds if name in APPROXIMATE and speeds[name].total.p50_ms < BETTER * speeds[runtime].total.p50_ms]
+    moved = [
+        f"{name}: {100 * speeds[name].total.p50_ms / speeds[runtime].total.p50_ms:.0f} % of that time"
+        f"{f', and scores moved by up to {100 * differences[name]:.2g} % of the threshold' if name in differences else ''}."
+        " If that will do, fit and score under it."
+        for name in faster
+    ]
+    return runtime, limit, [why, *moved, told]
 
 
-def _difference(subjects: list[_Subject], threshold: float) -> float | None:
-    if len(subjects) < 2 or not threshold:
-        return None
-    scores = np.array([subject.scores for subject in subjects])
-    return float(np.ptp(scores, axis=0).max() / abs(threshold))
+def _differences(subjects: dict[str, _Subject], threshold: float) -> dict[str, float]:
+    scores = {name: np.array(subject.scores) for name, subject in subjects.items()}
+    apart = {name: float(np.abs(of_one - scores[DEFAULT]).max()) for name, of_one in scores.items() if name != DEFAULT}
+    return {name: most / abs(threshold) for name, most in apart.items()} if threshold else {}
 
 
 def _notes(named: bool, learned: set[tuple[int, int]], judged: set[tuple[int, int]]) -> list[str]:

@@ -219,7 +219,7 @@ class _Judged:
         return counts
 
     def notes(self, pixels: PixelMetrics | None) -> list[str]:
-        notes = [*self.model.backbone.origin.notes, *([extremes.NOTE] if self.judging.by_extremes else [])]
+        notes = [*self.model.backbone.notes, *([extremes.NOTE] if self.judging.by_extremes else [])]
         notes += [f"Left out, unreadable: {error}" for error in self.bad]
         notes += [f"Left out of the fit, unreadable: {name}: {reason}" for name, reason in self.model.training.skipped.items()]
         learned = {(int(high), int(wide)) for high, wide in self.model.training.sizes_hw}

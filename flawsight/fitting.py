@@ -132,7 +132,7 @@ def fit(
     keeper = _Keeper(preprocess, forecast.kept_bytes(left))
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace)
     groups, notes = grouped([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
-    notes += [*backbone.origin.notes, *coarseness(preprocess, inspections)]
+    notes += [*backbone.notes, *coarseness(preprocess, inspections)]
     _check_promise(plan, method, len(set(groups)))  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
     shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections})

@@ -11,7 +11,8 @@ import flawsight
 
 def versions(runtime: str = "onnxruntime") -> dict[str, str]:
     """Versions of everything that can move a score."""
-    found = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "pillow", runtime)}
+    library = runtime.partition("-")[0]
+    found = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "pillow", "kornia-rs", library)}
     return {"flawsight": flawsight.__version__, "python": platform.python_version(), **found}
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from flawsight import bench, cli
-from flawsight.backbones.onnx import RUNTIMES
+from flawsight.backbones.onnx import OPENVINO_BF16, RUNTIMES
 from flawsight.bench import STAGES, BenchResult, Speed, Spread
 from flawsight.errors import DataError, ModelFileError, PictureError, UsageError
 from flawsight.model import Model
@@ -76,11 +76,13 @@ def test_the_stages_are_most_of_the_whole(result: BenchResult) -> None:
 
 def test_both_runtimes_where_both_are_installed(result: BenchResult) -> None:
     pytest.importorskip("openvino")
-    assert list(result.runtimes) == ["onnxruntime", "openvino"]
-    assert result.missing == {}
-    assert result.score_difference is not None
-    assert 0 <= result.score_difference < 1e-3
+    assert list(result.runtimes)[:2] == ["onnxruntime", "openvino"]
+    assert set(result.missing) <= {OPENVINO_BF16}  # where the processor has no such numbers
+    assert list(result.score_differences) == list(result.runtimes)[1:]
+    assert 0 <= result.score_differences["openvino"] < 1e-3
+    assert 0 < result.score_differences.get(OPENVINO_BF16, 1e-2) < 0.2
     assert "openvino" in result.versions
+    assert "% of the threshold under openvino" in shown(result).replace("\n", " ")
 
 
 @pytest.mark.usefixtures("no_openvino")
@@ -89,7 +91,7 @@ def test_without_openvino_it_is_told_how_to_get_it(model_file: Path) -> None:
     check(result)
     assert list(result.runtimes) == ["onnxruntime"]
     assert "pip install 'flawsight[openvino]'" in result.missing["openvino"]
-    assert result.score_difference is None
+    assert result.score_differences == {}
     assert result.recommended == "onnxruntime"
     assert "flawsight[openvino]" in shown(result).replace("\n", "")
 
@@ -137,18 +139,26 @@ def speed(total: float, **stages: float) -> Speed:
     ],
 )
 def test_the_advice_is_the_faster_runtime_by_a_margin(openvino_ms: float, recommended: str, told: str) -> None:
-    runtime, _, why = bench._advice({"onnxruntime": speed(100), "openvino": speed(openvino_ms)})
+    runtime, _, why = bench._advice({"onnxruntime": speed(100), "openvino": speed(openvino_ms)}, {})
     assert (runtime, why[0]) == (recommended, told)
+
+
+def test_a_runtime_that_moves_scores_is_told_of_and_not_advised() -> None:
+    speeds = {"onnxruntime": speed(100), "openvino": speed(150), OPENVINO_BF16: speed(50)}
+    runtime, _, why = bench._advice(speeds, {"openvino": 1e-6, OPENVINO_BF16: 0.012})
+    assert (runtime, why[0]) == ("onnxruntime", "onnxruntime: nothing to install, and openvino takes 1.50 times as long.")
+    assert why[1].startswith("openvino-bf16: 50 % of that time, and scores moved by up to 1.2 % of the threshold.")
+    assert len(bench._advice(speeds | {OPENVINO_BF16: speed(99)}, {})[2]) == 2  # nothing gained, nothing told
 
 
 def test_the_limit_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.os, "cpu_count", lambda: 2)
-    assert bench._advice({"onnxruntime": speed(100, network=70, compare=27)})[1] == "network"
-    told = bench._advice({"onnxruntime": speed(100, compare=97)})
+    assert bench._advice({"onnxruntime": speed(100, network=70, compare=27)}, {})[1] == "network"
+    told = bench._advice({"onnxruntime": speed(100, compare=97)}, {})
     assert told[1] == "compare"
     assert told[2][1].startswith("Of the cores' work in a stream compare (feature maps to score and map) is ")
-    assert bench._advice({"onnxruntime": speed(100, read=50, compare=26)})[1] == "compare"  # which uses both cores
-    assert bench._advice({"onnxruntime": speed(100, read=50, compare=24)})[1] == "read"
+    assert bench._advice({"onnxruntime": speed(100, read=50, compare=26)}, {})[1] == "compare"  # which uses both cores
+    assert bench._advice({"onnxruntime": speed(100, read=50, compare=24)}, {})[1] == "read"
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flawsight.backbones.onnx import OnnxBackbone, Origin
+from flawsight.backbones.onnx import OnnxBackbone, Origin, notes_of
 from flawsight.errors import UsageError
 from flawsight.types import Float
 
@@ -25,6 +25,11 @@ class JoinedBackbone:
         self.runtime, self.device = self.members[0].runtime, self.members[0].device
         self.graphs = {f"{PART}{name}": network.data for name, network in networks.items()}
         self.origin = origin or _origin([network.origin for network in networks.values()])
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said wherever results of them are shown."""
+        return notes_of(self.origin, self.runtime)
 
     def features(self, images: Float) -> list[Float]:
         """The feature maps, float32 [B,C,h,w] for each level, of images float32 [B,3,H,W]. Safe to call from several threads."""

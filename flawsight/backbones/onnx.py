@@ -1,10 +1,11 @@
-"""ONNX trunks under onnxruntime (the core's) or OpenVINO (an extra, chosen by name)."""
+"""ONNX trunks under onnxruntime (the core's) or OpenVINO (an extra, chosen by name; in float32 or, by another name, bfloat16)."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ from flawsight.types import Float
 
 Run = Callable[[Float], list[Float]]
 TWICE = 1 << 27  # bytes of a graph that may be in memory twice: WideResNet-50 up to its third stage has 100 million
+OPENVINO_BF16 = "openvino-bf16"
+APPROXIMATE = {  # runtimes that move scores, and what must be said of them; chosen only by who names them
+    OPENVINO_BF16: "The network ran in bfloat16, of 8 significant bits: scores differ from those of float32 by about 1 % of the "
+    "threshold (docs/performance.md). Fit under the same runtime, so that the threshold is of such scores too."
+}
 RANDOM_NOTE = "random weights: not a reproduction"
 
 
@@ -42,7 +48,7 @@ class Origin:
 class OnnxBackbone:
     """A network from the bytes of its ONNX file.
 
-    levels: names of the outputs wanted. runtime: "onnxruntime" or "openvino". Pictures run one at a time: on a CPU that is faster
+    levels: names of the outputs wanted. runtime: one of RUNTIMES. Pictures run one at a time: on a CPU that is faster
     than a batch, whose maps outgrow the cache, and a picture's features cannot depend on its neighbours. device: "cpu", or "cuda",
     where torch takes the place of the runtime.
     """
@@ -72,6 +78,11 @@ class OnnxBackbone:
     def graphs(self) -> dict[str, bytes]:
         """The parts of a model file that hold it, see joined.restored."""
         return {"backbone": self.data}
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said wherever results of it are shown."""
+        return notes_of(self.origin, self.runtime)
 
     def features(self, images: Float) -> list[Float]:
         """The feature maps, float32 [B,C,h,w] for each level, of images float32 [B,3,H,W]. Safe to call from several threads."""
@@ -134,13 +145,16 @@ def _session(data: bytes, threads: int = 0) -> Any:
         raise _unusable("onnxruntime", error) from error
 
 
-def _openvino(data: bytes, levels: list[str]) -> Run:
+def _openvino(data: bytes, levels: list[str], precision: str = "f32") -> Run:
     try:
         import openvino
     except ImportError:
         raise MissingExtra("backbones: runtime 'openvino'", "openvino", "openvino") from None
-    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     core = openvino.Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        reason = "this processor has no instructions for bfloat16 (AVX-512 BF16 or AMX), without which nothing is gained"
+        raise UsageError(f"backbones: runtime '{OPENVINO_BF16}': {reason}. Choose openvino.")
     try:
         compiled = core.compile_model(core.read_model(data), "CPU", hints)
     except RuntimeError as error:
@@ -177,8 +191,17 @@ def _on_gpu(data: bytes, levels: list[str], device: str) -> Run:
     return gpu.runner(data, levels, device)
 
 
+def notes_of(origin: Origin, runtime: str) -> list[str]:
+    """What must be said wherever results of such a network under this runtime are shown."""
+    return [*origin.notes, *([APPROXIMATE[runtime]] if runtime in APPROXIMATE else [])]
+
+
 def _unusable(runtime: str, error: Exception) -> ModelFileError:
     return ModelFileError(f"backbones: {runtime} cannot load the network ({error}). Rebuild or refit the model.")
 
 
-RUNTIMES: dict[str, Callable[[bytes, list[str]], Run]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+RUNTIMES: dict[str, Callable[[bytes, list[str]], Run]] = {
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+    OPENVINO_BF16: partial(_openvino, precision="bf16"),
+}

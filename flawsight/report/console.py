@@ -151,8 +151,9 @@ def show_bench(console: Console, result: BenchResult) -> None:
         "learned": f"{rows}{result.bank_bytes / 2**20:.1f} MiB",
         "peak memory": f"{result.peak_rss_mb:.0f} MiB with {' and '.join(result.runtimes)} loaded",
     }
-    if result.score_difference is not None:
-        facts["scores differ by"] = f"at most {100 * result.score_difference:.2g} % of the threshold between runtimes"
+    if result.score_differences:
+        told = ", ".join(f"{100 * share:.2g} % of the threshold under {name}" for name, share in result.score_differences.items())
+        facts["scores differ by"] = f"at most {told}"
     show_facts(console, facts)
     for sentence in result.why:
         console.print(as_is(sentence), soft_wrap=True)

@@ -9,21 +9,27 @@ import numpy as np
 import pytest
 
 from flawsight.backbones import get_card
-from flawsight.backbones.onnx import OnnxBackbone
-from flawsight.errors import MissingExtra, ModelFileError, UnknownName
+from flawsight.backbones.onnx import APPROXIMATE, OPENVINO_BF16, OnnxBackbone
+from flawsight.errors import MissingExtra, ModelFileError, UnknownName, UsageError
 from flawsight.types import Float
 
 CARD = get_card("efficientnet_lite0")
-RUNTIMES = ["onnxruntime", "openvino"]
+RUNTIMES = ["onnxruntime", "openvino", OPENVINO_BF16]
 
 
 def draw(n: int, high: int = 64, wide: int = 96) -> Float:
     return np.random.default_rng(n).uniform(-1, 1, (n, 3, high, wide)).astype(np.float32)
 
 
+def skip_unless_there(runtime: str) -> None:
+    if runtime.startswith("openvino"):
+        openvino = pytest.importorskip("openvino")
+        if runtime == OPENVINO_BF16 and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            pytest.skip("this processor has no instructions for bfloat16")
+
+
 def network(runtime: str = "onnxruntime", levels: tuple[str, ...] = CARD.default_levels) -> OnnxBackbone:
-    if runtime == "openvino":
-        pytest.importorskip("openvino")
+    skip_unless_there(runtime)
     return OnnxBackbone(CARD.onnx(), levels, runtime)
 
 
@@ -56,6 +62,23 @@ def test_threads_do_not_disturb_each_other(runtime: str) -> None:
     for one, other in zip(found, expected, strict=True):
         for level, expected_level in zip(one, other, strict=True):
             np.testing.assert_array_equal(level, expected_level)
+
+
+def test_bfloat16_is_near_float32_and_says_so() -> None:
+    images = draw(2)
+    found, expected = network(OPENVINO_BF16), network()
+    for rough, exact in zip(found.features(images), expected.features(images), strict=True):
+        assert rough.dtype == np.float32
+        off = np.linalg.norm(rough - exact) / np.linalg.norm(exact)
+        assert 1e-4 < off < 0.15
+    assert (found.notes, expected.notes) == ([APPROXIMATE[OPENVINO_BF16]], [])
+
+
+def test_bfloat16_is_refused_where_the_processor_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino = pytest.importorskip("openvino")
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "INT8"])
+    with pytest.raises(UsageError, match=r"'openvino-bf16': this processor has no instructions for bfloat16 .* Choose openvino\."):
+        OnnxBackbone(CARD.onnx(), CARD.default_levels, OPENVINO_BF16)
 
 
 @pytest.mark.parametrize("hw", [(64, 64), (96, 128), (208, 80)])
@@ -91,7 +114,6 @@ def test_a_missing_runtime_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("data", [b"", b"no network", CARD.onnx()[:50_000]], ids=["empty", "text", "cut short"])
 def test_what_is_no_network_is_refused(data: bytes, runtime: str) -> None:
-    if runtime == "openvino":
-        pytest.importorskip("openvino")
-    with pytest.raises(ModelFileError, match=f"{runtime} cannot load the network"):
+    skip_unless_there(runtime)
+    with pytest.raises(ModelFileError, match=f"{runtime.partition('-')[0]} cannot load the network"):
         OnnxBackbone(data, CARD.default_levels, runtime)
