@@ -49,7 +49,7 @@ clean: ## forget environments and what was made
 
 .venv-peers/ready: requirements/core.txt requirements/peers/*.txt pyproject.toml
 	for product in flawsight $(PEERS); do $(PYTHON) -m venv .venv-peers/$$product || exit 1; done
-	.venv-peers/flawsight/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/core.txt
+	.venv-peers/flawsight/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/core.txt -r requirements/peers/flawsight.txt
 	.venv-peers/flawsight/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	for product in $(PEERS); do .venv-peers/$$product/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers/$$product.txt || exit 1; done
 	@touch $@

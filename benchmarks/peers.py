@@ -28,6 +28,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ FITTERS = ("flawsight", "anomalib")  # products whose fit is timed: the others h
 FEW = 16  # good pictures that fill the other networks' banks
 WAYS = {
     "flawsight": ("predict", "stream"),
+    "flawsight-bf16": ("predict", "stream"),
     "anomalib": ("model", "engine"),
     "pyimgano": ("map", "both"),
     "anomavision": ("predict",),
@@ -245,7 +247,7 @@ class Bench:
         told: dict[str, dict[str, Any]] = {}
         starts: timing.Seconds = {}
         for number in range(self.rounds + 1):  # the first is not counted: nothing is in the disk's cache
-            for product in self.pythons:
+            for product in dict.fromkeys(name.partition("-")[0] for name in self.pythons):
                 say(f"start, {f'round {number}' if number else 'not counted'}: {product}")
                 with self.worker(product) as worker:
                     if number:
@@ -324,7 +326,8 @@ def main() -> None:
     chosen = arguments()
     peers = [name for name in chosen.peers.split(",") if name]
     environments = chosen.environments.absolute()
-    pythons = {"flawsight": Path(sys.executable)} | {name: environments / name / "bin" / "python" for name in peers}
+    ours = ["flawsight", *(["flawsight-bf16"] if find_spec("openvino") else [])]
+    pythons = dict.fromkeys(ours, Path(sys.executable)) | {name: environments / name / "bin" / "python" for name in peers}
     missing = [str(python) for python in pythons.values() if not python.exists()]
     if missing:
         sys.exit(f"There is no {', '.join(missing)}. `make bench-peers` sets the environments up.")
