@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ class Graph:
     """
 
     def __init__(self, data: bytes, threads: int = 0) -> None:
-        self._sessions = _Sessions(data, threads)
+        self._sessions = _Sessions(data, _session, threads)
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         found: list[NDArray[Any]] = self._sessions.here().run(None, inputs)
@@ -107,11 +108,13 @@ class Graph:
 class _Sessions:
     """A graph on all cores; and on one, for threads beside others, made when such a thread first asks.
 
-    The runtime fixes both when it takes up a graph. A graph of more than TWICE bytes is taken up once only.
+    open: what takes a graph up, for calls on so many threads, 0 for all; a runtime fixes that when it takes up a graph. A graph of
+    more than TWICE bytes is taken up once only.
     """
 
-    def __init__(self, data: bytes, threads: int = 0) -> None:
-        self.whole = _session(data, threads)
+    def __init__(self, data: bytes, open: Callable[[bytes, int], Any], threads: int = 0) -> None:  # noqa: A002
+        self.whole = open(data, threads)
+        self._open = open
         self._data = data if threads == 0 and len(data) <= TWICE else b""
         self._single: Any = None
         self._lock = threading.Lock()
@@ -121,12 +124,12 @@ class _Sessions:
         if not self._data or not beside_others():
             return self.whole
         with self._lock:
-            self._single = self._single or _session(self._data, 1)
+            self._single = self._single or self._open(self._data, 1)
         return self._single
 
 
 def _onnxruntime(data: bytes, levels: list[str]) -> Run:
-    sessions = _Sessions(data)
+    sessions = _Sessions(data, _session)
     name = sessions.whole.get_inputs()[0].name
     return lambda images: [np.asarray(level) for level in sessions.here().run(levels, {name: images})]
 
@@ -150,19 +153,24 @@ def _openvino(data: bytes, levels: list[str], precision: str = "f32") -> Run:
         import openvino
     except ImportError:
         raise MissingExtra("backbones: runtime 'openvino'", "openvino", "openvino") from None
-    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     core = openvino.Core()
     if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         reason = "this processor has no instructions for bfloat16 (AVX-512 BF16 or AMX), without which nothing is gained"
         raise UsageError(f"backbones: runtime '{OPENVINO_BF16}': {reason}. Choose openvino.")
-    try:
-        compiled = core.compile_model(core.read_model(data), "CPU", hints)
-    except RuntimeError as error:
-        raise _unusable("openvino", error) from error
+
+    def compiled(data: bytes, threads: int) -> Any:
+        # On all cores, or a stream of calls on each.
+        spread = {"NUM_STREAMS": os.cpu_count() or 1} if threads == 1 else {"PERFORMANCE_HINT": "LATENCY"}
+        try:
+            return core.compile_model(core.read_model(data), "CPU", {**spread, "INFERENCE_PRECISION_HINT": precision})
+        except RuntimeError as error:
+            raise _unusable("openvino", error) from error
+
+    sessions = _Sessions(data, compiled)
 
     def run(images: Float) -> list[Float]:
         # A request of its own for each call: requests may not be shared between threads.
-        result = compiled.create_infer_request().infer({0: images})
+        result = sessions.here().create_infer_request().infer({0: images})
         return [np.array(result[level]) for level in levels]
 
     return run
