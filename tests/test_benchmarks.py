@@ -164,3 +164,15 @@ def test_an_unknown_name_is_refused(runner: Any, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(SystemExit):
         runner.main()
     assert "there is no corset; there are coreset, neighbours, " in capsys.readouterr().err
+
+
+def test_bfloat16(plate: Path) -> None:
+    openvino = pytest.importorskip("openvino", reason="needs openvino, the runtime that is measured")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor has no instructions for bfloat16")
+    text = run("bfloat16", plate, "--size", "64", "--rounds", "1")
+    assert [row[0] for row in rows(text)] == [
+        *("way", "float32", "scored in bfloat16", "fitted in bfloat16 too"),
+        *("way", "float32", "scored in bfloat16"),
+    ]
+    assert [row[-1] for row in rows(text)][1] == "0.00"
