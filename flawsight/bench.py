@@ -280,7 +280,7 @@ def _advice(speeds: dict[str, Speed], differences: dict[str, float]) -> tuple[st
     moved = [
         f"{name}: {100 * speeds[name].total.p50_ms / speeds[runtime].total.p50_ms:.0f} % of that time"
         f"{f', and scores moved by up to {100 * differences[name]:.2g} % of the threshold' if name in differences else ''}."
-        " If that will do, fit and score under it."
+        " If that will do, score under it."
         for name in faster
     ]
     return runtime, limit, [why, *moved, told]
