@@ -87,6 +87,7 @@ class Learned:
     Params: ClassVar[type[Any]]
     any_size: ClassVar[bool] = True
     default_backbone: ClassVar[str] = PIXELS
+    files: ClassVar[tuple[str, ...]] = ()  # params that name files: their contents, not their names, `_learn` adds to its run's key
 
     @classmethod
     def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:
@@ -204,7 +205,8 @@ class Learned:
 
     def _key(self, pictures: Sequence[Float]) -> str:
         """Tells a training from all others: what it learns from, and how."""
-        content = hashlib.sha256(repr(dataclasses.asdict(self.params)).encode())
+        settings = {name: value for name, value in dataclasses.asdict(self.params).items() if name not in self.files}
+        content = hashlib.sha256(repr(settings).encode())
         for picture in pictures:
             content.update(repr(picture.shape).encode())
             content.update(np.ascontiguousarray(picture).data)

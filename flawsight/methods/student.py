@@ -112,6 +112,7 @@ class Student(Learned):
         "learns by gradient"
     )
     Params: ClassVar[type[StudentParams]] = StudentParams
+    files: ClassVar[tuple[str, ...]] = ("teacher_data",)
     params: StudentParams
 
     def notes(self) -> list[str]:
@@ -137,7 +138,7 @@ class Student(Learned):
         others = held_back(range(len(pictures)), p.validation, np.random.default_rng(p.seed))
         seen = [torch.from_numpy(self._normalised(one)) for one, left_out in zip(pictures, others, strict=True) if not left_out]
         cut, features = self._looked_at(pictures, run)
-        known = hashlib.sha256(run.key.encode() + cut.tobytes() + features.tobytes())  # of the other network's weights too
+        known = hashlib.sha256(run.key.encode() + cut.tobytes() + features.tobytes())  # by what was made of files
         run = replace(run, key=known.hexdigest())
         teacher, taught = self._teacher(cut, features, run)
         mean, spread = _standard(teacher, seen, run.device)

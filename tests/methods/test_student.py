@@ -142,6 +142,23 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path) -> 
         np.testing.assert_array_equal(state[name], array, err_msg=name)
 
 
+def test_checkpoints_are_of_the_same_pictures_wherever_those_lie(tmp_path: Path) -> None:
+    for name, seed in (("here", 0), ("there", 0), ("others", 1)):
+        (tmp_path / name).mkdir()
+        image.write(tmp_path / name / "stones.png", np.random.default_rng(seed).integers(256, size=(64, 64, 3), dtype=np.uint8))
+
+    def learned(name: str) -> list[str]:
+        told: list[str] = []
+        fitted = method(teacher_data=str(tmp_path / name))
+        fitted.fit_kept(waves(3), [0, 1, 2], tmp_path / "kept", lambda what, *_: told.append(what.split()[0]))
+        return told
+
+    assert {"teacher", "students"} <= set(learned("here"))
+    assert set(learned("there")) == {"looking"}  # at crops, of which nothing is kept
+    with pytest.raises(UsageError, match="it is of other pictures, settings or versions"):
+        learned("others")
+
+
 def test_a_folder_that_is_not_there_and_pictures_too_small_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a folder of pictures was needed to cut crops from; there is none"):
         method(teacher_data=str(tmp_path / "none")).fit(waves(3), [0, 1, 2])
