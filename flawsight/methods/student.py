@@ -112,7 +112,7 @@ class Student(Learned):
         "learns by gradient"
     )
     Params: ClassVar[type[StudentParams]] = StudentParams
-    files: ClassVar[tuple[str, ...]] = ("teacher_data",)
+    files: ClassVar[tuple[str, ...]] = ("teacher_data", "weights")
     params: StudentParams
 
     def notes(self) -> list[str]:

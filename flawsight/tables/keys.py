@@ -58,6 +58,7 @@ def named_files(plan: Plan, taught: str) -> dict[str, str]:
     options = plan.method_options()
     return {
         "network": of_weights(plan.weights),
+        "weights": of_weights(options.get("weights")),
         "teacher_data": taught if options.get("teacher_data") else "",
     }
 

@@ -209,6 +209,26 @@ def test_a_teacher_s_pictures_that_are_not_there_are_refused(make_request: MakeR
         make_work(make_request(teacher_data=tmp_path))
 
 
+@pytest.mark.parametrize("row", ["student", "patchcore_1"])
+def test_weights_count_by_what_is_in_their_file(make_request: MakeRequest, tmp_path: Path, row: str) -> None:
+    """Written anew in the same place they make another cell; elsewhere, the same."""
+    path, copy = tmp_path / "trunk.onnx", tmp_path / "copy.onnx"
+
+    def key(weights: Path) -> str:
+        return make_work(make_request(methods=(row,), weights=str(weights))).cells[0].key
+
+    path.write_bytes(b"one")
+    first = key(path)
+    shutil.copy(path, copy)
+    assert key(copy) == first
+    path.write_bytes(b"two")
+    assert key(path) != first
+    assert (
+        make_work(make_request(methods=(row,), weights="random")).cells[0].key
+        != make_work(make_request(methods=(row,))).cells[0].key
+    )
+
+
 def test_pixels_are_compared_as_published_unless_told(make_request: MakeRequest) -> None:
     def judged(at: str) -> tuple[str, str]:
         judging = make_work(make_request(pixels_at=at)).cells[0].judging
@@ -217,7 +237,8 @@ def test_pixels_are_compared_as_published_unless_told(make_request: MakeRequest)
     assert [judged(at) for at in ("crop", "full256", "native")] == [("crop", "trunc"), ("full256", "half"), ("native", "half")]
 
 
-def test_a_file_of_weights_that_is_not_there_is_named(make_request: MakeRequest, tmp_path: Path) -> None:
-    work = make_work(make_request(weights=str(tmp_path / "none.pth")))
+@pytest.mark.parametrize("row", ["student", "patchcore_1"])
+def test_a_file_of_weights_that_is_not_there_is_named(make_request: MakeRequest, tmp_path: Path, row: str) -> None:
+    work = make_work(make_request(methods=(row,), weights=str(tmp_path / "none.pth")))
     assert not work.cells
     assert "none.pth: a file of weights was needed; no such file" in work.not_run[0][2]
