@@ -101,8 +101,9 @@ def _some(preprocess: Preprocess, pictures: Sequence[Any]) -> tuple[float, float
             reading, pixels = forecast.timed(loader.read, pictures[at], at + 1)
         except PictureError:
             continue  # named with all others when pictures are checked
+        hashing, _ = forecast.timed(loader.fingerprint, pixels)
         preparing, image = forecast.timed(preprocess.apply, pixels)
-        times.append((reading, preparing))
+        times.append((reading + hashing, preparing))
         prepared.append(image)
     read_s, prepare_s = np.median(times, 0).tolist() if times else (0.0, 0.0)
     return read_s, prepare_s, prepared

@@ -129,17 +129,9 @@ class Learned:
         self._check_extras()
         from flawsight.parts.descend import Rehearsal
 
-        told: dict[str, list[tuple[float, int]]] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            told.setdefault(what, []).append((time.perf_counter(), total))
-
-        run = Rehearsal(self.name, self.params.seed, self.backbone.device, tell=tell)
+        run = Rehearsal(self.name, self.params.seed, self.backbone.device, stands_for=n / len(images))
         with run.seeded():
             self.with_state(self._learn(images, images, run))
-        for what, calls in told.items():
-            (first, _), (last, total) = calls[0], calls[-1]
-            run.seconds[what] = (last - first) / max(1, len(calls) - 1) * total * n / len(images)
         self._judge(images[0])
         started = time.perf_counter()
         self._judge(images[0])

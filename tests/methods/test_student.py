@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,29 @@ def test_checkpoints_are_of_the_same_pictures_wherever_those_lie(tmp_path: Path)
     assert set(learned("there")) == {"looking"}  # at crops, of which nothing is kept
     with pytest.raises(UsageError, match="it is of other pictures, settings or versions"):
         learned("others")
+
+
+def test_a_rehearsal_looks_at_few_crops_and_tells_of_all(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are as many crops however many pictures there are, and all of them take room."""
+    made = []
+
+    def look(*_: Any) -> list[Float]:
+        clock.now += 0.25
+        return [np.random.default_rng(round(4 * clock.now)).normal(size=8).astype(np.float32)]
+
+    def teacher(self: Student, cut: Any, features: Float, run: Run) -> Any:
+        made.append((cut.shape, features.shape))
+        return taught(self, cut, features, run)
+
+    taught = Student._teacher
+    monkeypatch.setattr("flawsight.methods.student.averages", look)
+    monkeypatch.setattr(Student, "_teacher", teacher)
+    for n in (3, 300):
+        clock.now = 0.0
+        seconds, _ = method(crops=1000).rehearse(waves(3), n)
+        assert clock.now == 1.0
+        assert seconds["looking at crops"] == pytest.approx(250.0)
+    assert made == [((1000, 3, 17, 17), (1000, 8))] * 2
 
 
 def test_a_folder_that_is_not_there_and_pictures_too_small_are_refused(tmp_path: Path) -> None:
