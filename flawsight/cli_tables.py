@@ -19,6 +19,15 @@ OracleSelect = Annotated[
     typer.Option("--oracle-select", help="Choose on test labels what published rows chose so, and mark each number it touches."),
 ]
 
+TeacherData = Annotated[
+    Path | None,
+    typer.Option(
+        "--teacher-data",
+        metavar="DIR",
+        help="Pictures that Student's teacher learns from, such as ImageNet's, with all folders in it; the good ones without.",
+    ),
+]
+
 
 class ManyValues(TyperCommand):
     """A command whose options of several values take them one after another: `--seeds 0 1 2` is `--seeds 0 --seeds 1 --seeds 2`."""
@@ -52,6 +61,7 @@ def tables(
     ] = "row",
     backbone: opt.BackboneName = None,
     weights: opt.Weights = None,
+    teacher_data: TeacherData = None,
     device: opt.Device = "cpu",
     memory: opt.Memory = None,
     seeds: Annotated[Many, typer.Option(metavar="NUMBERS", help="Several give mean and standard deviation.")] = None,
@@ -80,7 +90,7 @@ def tables(
     if data is None or out is None:
         _show_published(names, out, json)
         return
-    rest = _numbers("--seeds", seeds), _numbers("--shots", shots), eval_at, jobs, oracle_select
+    rest = _numbers("--seeds", seeds), _numbers("--shots", shots), eval_at, jobs, oracle_select, teacher_data
     request = Request(data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *rest)
     with meter() as progress:
         found = run(request, out, progress, tell_cell)

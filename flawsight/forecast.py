@@ -130,21 +130,15 @@ def _set_up(method: BankMethod, image: Float, grid: tuple[int, int], dims: int) 
     memory.give_back()
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What a fit will need, tried out on a few of its pictures on this machine and scaled up. Megabytes are 10⁶ bytes.
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What any fit will need, tried out on a few of its pictures on this machine and scaled up. Megabytes are 10⁶ bytes.
 
-    seconds: of each step. blocks: in which patches are gathered, 1 if all, or their projections, are held at once. peak_mb: the
-    most memory of this process; budget_mb: what it may take, smallest_mb: the least that would do. latency_ms: to score one
-    picture with the model.
+    pictures: good ones. peak_mb: the most memory of this process, a GPU's not counted; budget_mb: what it may take, smallest_mb:
+    the least that would do. seconds: of each step of the fit. latency_ms: to score one picture with the model.
     """
 
     pictures: int
-    patches: int
-    bank_rows: int
-    bank_dims: int
-    bank_mb: float
-    blocks: int
     peak_mb: float
     budget_mb: float
     smallest_mb: float
@@ -154,6 +148,19 @@ class Estimate:
     @property
     def total_s(self) -> float:
         return sum(self.seconds.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate(Needs):
+    """What a method that keeps a bank will need. blocks: in which patches are gathered, 1 if all, or their projections, are held at
+    once.
+    """
+
+    patches: int
+    bank_rows: int
+    bank_dims: int
+    bank_mb: float
+    blocks: int
 
 
 @dataclass(frozen=True)

@@ -21,25 +21,11 @@ PICTURES = 3  # that are rehearsed with
 KEPT = 18  # bytes of each pixel that is learned from: as numbers for the method, as what was inspected, and as what is drawn from
 
 
-@dataclass(frozen=True)
-class TrainingEstimate:
-    """What a fit by gradient will need, on this machine. Megabytes are 10⁶ bytes.
+@dataclass(frozen=True, kw_only=True)
+class TrainingEstimate(forecast.Needs):
+    """What a fit by gradient will need. learned_from: so many of the pictures; the others are held out."""
 
-    pictures: good ones; learned_from: so many of them. seconds: of each step of the fit. peak_mb: the most memory of this process,
-    a GPU's not counted; budget_mb: what it may take, smallest_mb: the least that would do. latency_ms: to score one picture.
-    """
-
-    pictures: int
     learned_from: int
-    peak_mb: float
-    budget_mb: float
-    smallest_mb: float
-    seconds: dict[str, float]
-    latency_ms: float
-
-    @property
-    def total_s(self) -> float:
-        return sum(self.seconds.values())
 
     def check(self, name: str) -> None:
         """Raise UsageError where the budget does not do."""
@@ -101,8 +87,9 @@ def _some(preprocess: Preprocess, pictures: Sequence[Any]) -> tuple[float, float
             reading, pixels = forecast.timed(loader.read, pictures[at], at + 1)
         except PictureError:
             continue  # named with all others when pictures are checked
+        hashing, _ = forecast.timed(loader.fingerprint, pixels)
         preparing, image = forecast.timed(preprocess.apply, pixels)
-        times.append((reading, preparing))
+        times.append((reading + hashing, preparing))
         prepared.append(image)
     read_s, prepare_s = np.median(times, 0).tolist() if times else (0.0, 0.0)
     return read_s, prepare_s, prepared

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -51,3 +52,14 @@ def one_thread() -> None:
         import torch
 
         torch.set_num_threads(1)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What rehearsals of trainings read the time from: it stands at `now`, which work moves on by what it means to take."""
+    pytest.importorskip("torch")
+    from flawsight.parts import descend
+
+    made = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(descend, "time", SimpleNamespace(perf_counter=lambda: made.now))
+    return made

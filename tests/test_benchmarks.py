@@ -107,6 +107,16 @@ def test_light(plate: Path) -> None:
     assert all(0 <= float(share) <= 100 for row in found[1:] for share in row[1:])
 
 
+def test_told(plate: Path) -> None:
+    pytest.importorskip("torch", reason="needs torch, to train")
+    text = run("told", plate, "--rows", "dsebm,ganomaly", "--steps", "2")
+    _, *found = rows(text)
+    assert [row[0] for row in found] == ["dsebm", "ganomaly"]
+    for row in found:
+        assert len(row) == 7
+        assert all(float(cell) >= 0 for cell in row[1:])
+
+
 # -- all of them into a document
 
 

@@ -123,6 +123,18 @@ def test_rows_that_cannot_run_are_listed_and_nothing_at_all_exits_with_1(
     assert "MahalanobisAD (not run)" in result.stdout
 
 
+def test_a_teacher_s_pictures_are_refused_before_anything_runs(plate: Path, tmp_path: Path) -> None:
+    arguments = ("--data", plate, "--out", tmp_path / "out", "--preset", "smoke", "--teacher-data", tmp_path / "none")
+    for methods, status, told in (
+        (("student", "patchcore_1"), 1, "none: a folder of pictures was needed to cut crops from; there is none. Name another as"),
+        (("patchcore_1",), 2, "--teacher-data: a row whose method has a teacher was needed, such as student; none is asked for"),
+    ):
+        result = run(*arguments, "--methods", *methods)
+        assert result.exit_code == status
+        assert told in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_few_good_pictures(plate: Path, tmp_path: Path) -> None:
     result = run("--data", plate, "--out", tmp_path, *SMOKE, "--shots", "1", "2", "99", "--table", "S1")
     assert result.exit_code == 0

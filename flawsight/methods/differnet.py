@@ -93,7 +93,9 @@ class DifferNet(Learned):
 
         p = self.params
         known = self._of_turned(pictures, run)
-        run = replace(run, key=hashlib.sha256(run.key.encode() + known.tobytes()).hexdigest())  # the network is in it too
+        told = hashlib.sha256(run.key.encode())
+        told.update(known.data)
+        run = replace(run, key=told.hexdigest())  # the network is in it too
         seen = torch.from_numpy(known).to(run.device)
         n, dims = len(seen), seen.shape[2]
         mean, scale = torch.zeros_like(seen[0, 0]), torch.ones_like(seen[0, 0])
@@ -130,10 +132,10 @@ class DifferNet(Learned):
 
     def _of_turned(self, pictures: list[Float], run: Run) -> Float:
         """x of each picture turned by angles drawn at random: float32 [N,kept_turns,D]."""
-        p, seen = self.params, []
+        p, n = self.params, run.standing_for(len(pictures))
         rng = np.random.default_rng(p.seed)
-        for done, picture in enumerate(pictures, 1):
-            seen.append([self._averages(picture, degrees) for degrees in rng.uniform(-p.angle, p.angle, p.kept_turns)])
-            if run.tell:
-                run.tell("looking at turned pictures", done, len(pictures))
-        return np.array(seen, np.float32)
+        seen = [
+            [self._averages(picture, degrees) for degrees in rng.uniform(-p.angle, p.angle, p.kept_turns)]
+            for picture in run.each("looking at turned pictures", pictures, n)
+        ]
+        return run.whole(np.array(seen, np.float32), n)

@@ -112,12 +112,10 @@ class GeoTrans(Learned):
         import torch
 
         said = []
-        for done, picture in enumerate(good, 1):
+        for picture in run.each("what it says of good pictures", good, run.standing_for(len(good))):
             with torch.no_grad():
                 parts = [network(torch.from_numpy(some).to(run.device)).log_softmax(1) for some in self._moved(picture)]
             said.append(torch.cat(parts).double().clamp(min=LEAST).cpu().numpy())
-            if run.tell:
-                run.tell("what it says of good pictures", done, len(good))
         return np.stack(said)
 
     def _open(self) -> None:

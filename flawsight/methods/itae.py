@@ -107,11 +107,8 @@ class ITAE(Learned):
 
         optimiser, schedule = self._descent(network)
         reached = run.descend(network, [Phase(optimiser, loss, schedule)], draw, p.steps)
-        errors = []
-        for done, picture in enumerate(good, 1):
-            errors.append(self._errors(picture, restore))
-            if run.tell:
-                run.tell("errors of good pictures", done, len(good))
+        every = run.each("errors of good pictures", good, run.standing_for(len(good)))
+        errors = [self._errors(picture, restore) for picture in every]
         usual = np.mean(errors, 0).astype(np.float32)
         graph = export.graph(network, torch.zeros(1, 1, p.side, p.side))
         return {"network": graph, "usual": usual, "loss": np.array([reached], np.float32)}

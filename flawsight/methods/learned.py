@@ -87,6 +87,7 @@ class Learned:
     Params: ClassVar[type[Any]]
     any_size: ClassVar[bool] = True
     default_backbone: ClassVar[str] = PIXELS
+    files: ClassVar[tuple[str, ...]] = ()  # params that name files: their contents, not their names, `_learn` adds to its run's key
 
     @classmethod
     def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:
@@ -128,17 +129,9 @@ class Learned:
         self._check_extras()
         from flawsight.parts.descend import Rehearsal
 
-        told: dict[str, list[tuple[float, int]]] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            told.setdefault(what, []).append((time.perf_counter(), total))
-
-        run = Rehearsal(self.name, self.params.seed, self.backbone.device, tell=tell)
+        run = Rehearsal(self.name, self.params.seed, self.backbone.device, stands_for=n / len(images))
         with run.seeded():
             self.with_state(self._learn(images, images, run))
-        for what, calls in told.items():
-            (first, _), (last, total) = calls[0], calls[-1]
-            run.seconds[what] = (last - first) / max(1, len(calls) - 1) * total * n / len(images)
         self._judge(images[0])
         started = time.perf_counter()
         self._judge(images[0])
@@ -204,7 +197,8 @@ class Learned:
 
     def _key(self, pictures: Sequence[Float]) -> str:
         """Tells a training from all others: what it learns from, and how."""
-        content = hashlib.sha256(repr(dataclasses.asdict(self.params)).encode())
+        settings = {name: value for name, value in dataclasses.asdict(self.params).items() if name not in self.files}
+        content = hashlib.sha256(repr(settings).encode())
         for picture in pictures:
             content.update(repr(picture.shape).encode())
             content.update(np.ascontiguousarray(picture).data)

@@ -31,7 +31,7 @@ import numpy as np
 
 from flawsight.backbones.onnx import Graph
 from flawsight.errors import DataError
-from flawsight.methods.base import Arrays, Progress, check
+from flawsight.methods.base import Arrays, check
 from flawsight.methods.learned import Learned, LearnedParams
 from flawsight.parts import pairs, resample
 from flawsight.parts.neighbours import Bank
@@ -121,20 +121,19 @@ class PatchSVDD(Learned):
         reached = run.descend(encoders, [Phase(torch.optim.Adam(learned, p.lr), loss)], draw, p.steps)
         names, free = tuple(WINDOWS), (0, 2, 3)
         network = export.graph(patch_encoders.Everywhere(encoders), torch.zeros(1, 3, LEAST, LEAST), names, free=free)
-        kept = self._kept(Graph(network.tobytes()), [picture - mean for picture in pictures], run.tell)
+        kept = self._kept(Graph(network.tobytes()), [picture - mean for picture in pictures], run)
         return {"network": network, "mean": mean, **kept, "loss": np.array([reached], np.float32)}
 
-    def _kept(self, network: Graph, pictures: list[Float], tell: Progress | None) -> Arrays:
+    def _kept(self, network: Graph, pictures: list[Float], run: Run) -> Arrays:
         """Descriptors [M,64] of patches of each size, in the order of the pictures."""
         found: dict[str, list[Float]] = {name: [] for name in WINDOWS}
-        for done, picture in enumerate(pictures, 1):
+        for picture in run.each("describing good pictures", pictures, run.standing_for(len(pictures))):
             for name, described in zip(WINDOWS, network({"pictures": picture[None]}), strict=True):
                 found[name].append(_rows(described))
-            if tell:
-                tell("describing good pictures", done, len(pictures))
         rng, kept = np.random.default_rng(self.params.seed), {}
         for name, rows in found.items():
             every = np.concatenate(rows)
+            every = run.whole(every, len(every) // len(rows) * run.standing_for(len(pictures)))
             n = min(self.params.kept or len(every), len(every))
             kept[name] = every if n == len(every) else every[np.sort(rng.permutation(len(every))[:n])]
         return kept

@@ -24,6 +24,7 @@ Expected: on MVTec AD 85.7 mean PRO with patches of 65 pixels.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -112,6 +113,7 @@ class Student(Learned):
         "learns by gradient"
     )
     Params: ClassVar[type[StudentParams]] = StudentParams
+    files: ClassVar[tuple[str, ...]] = ("teacher_data", "weights")
     params: StudentParams
 
     def notes(self) -> list[str]:
@@ -137,7 +139,9 @@ class Student(Learned):
         others = held_back(range(len(pictures)), p.validation, np.random.default_rng(p.seed))
         seen = [torch.from_numpy(self._normalised(one)) for one, left_out in zip(pictures, others, strict=True) if not left_out]
         cut, features = self._looked_at(pictures, run)
-        known = hashlib.sha256(run.key.encode() + cut.tobytes() + features.tobytes())  # of the other network's weights too
+        known = hashlib.sha256(run.key.encode())
+        for made in (cut, features):  # by what was made of files
+            known.update(made.data)
         run = replace(run, key=known.hexdigest())
         teacher, taught = self._teacher(cut, features, run)
         mean, spread = _standard(teacher, seen, run.device)
@@ -208,15 +212,12 @@ class Student(Learned):
         else:
             parts = crops.from_pictures(pictures, p.crops, p.patch, shares, rng)
         trunk = open_backbone(p.distilled_from, (list(self._card.levels)[-1],), weights=p.weights or None, device=run.device)
-        cut, features = [], []
-        for part in parts:
-            cut.append(part)
-            for crop in part:
-                enlarged = resample.to_square(crop.astype(np.float32) / 255, p.trunk_size)
-                features.append(averages(trunk, self._normalised(enlarged))[0])
-                if run.tell:
-                    run.tell("looking at crops", len(features), p.crops)
-        return np.concatenate(cut), np.stack(features)
+        cut, features = np.empty((p.crops, 3, p.patch, p.patch), np.uint8), []
+        for at, crop in enumerate(run.each("looking at crops", itertools.chain.from_iterable(parts), p.crops)):
+            cut[at] = crop
+            enlarged = resample.to_square(crop.astype(np.float32) / 255, p.trunk_size)
+            features.append(averages(trunk, self._normalised(enlarged))[0])
+        return run.whole(cut[: len(features)], p.crops), run.whole(np.stack(features), p.crops)
 
     def _scale(self, network: Graph, pictures: list[Float]) -> Float:
         """The mean and spread over all pixels of these pictures, of e and of v: float32 [2,2]."""

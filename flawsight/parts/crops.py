@@ -31,13 +31,19 @@ def from_pictures(
 
 
 def from_folder(folder: Path, n: int, side: int, shares: tuple[float, float], rng: np.random.Generator) -> Iterator[Crops]:
-    """The same from the pictures in a folder and all folders in it. Raises DataError where there are none, PictureError."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in image.EXTENSIONS)
-    if not files:
-        told = "there are no pictures in it" if folder.is_dir() else "there is none"
-        raise DataError(f"{folder}: a folder of pictures was needed to cut crops from; {told}. Name another.")
+    """The same from the pictures in a folder, see pictures_in. Raises DataError where there are none, PictureError."""
+    files = pictures_in(folder)
     for number, n_here in _dealt(len(files), n, rng):
         yield _of(_as_float(image.read(files[number])), n_here, side, shares, rng)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder and all folders in it, in order. Raises DataError where there are none."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in image.EXTENSIONS)
+    if not files:
+        told = "there are no pictures in it" if folder.is_dir() else "it is a file" if folder.exists() else "there is none"
+        raise DataError(f"{folder}: a folder of pictures was needed to cut crops from; {told}. Name another as teacher_data.")
+    return files
 
 
 def _dealt(n_pictures: int, n: int, rng: np.random.Generator) -> Iterator[tuple[int, int]]:

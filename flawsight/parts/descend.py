@@ -12,21 +12,26 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from flawsight.errors import DataError, LearningFailed, UsageError
 from flawsight.files import atomic_write
 from flawsight.types import DETAIL
 
+T = TypeVar("T")
+Rows = NDArray[Any]
+
 KEEP_EVERY_S = 60.0
 REHEARSED_S = 1.0  # of a training's steps, at least one, and a second one if that is not ten times as long
+JITTER = 0.05  # standard deviations by which copies of rows are moved apart, where they stand for others
 MEMORY = 0.98  # of the loss that is told: how much of the step before stays in it
 
 
@@ -105,6 +110,21 @@ class Run:
         state.keep()
         return state.loss
 
+    def each(self, what: str, items: Iterable[T], n: int) -> Iterator[T]:
+        """The n items, each told of when the next is asked for. what: is done with them."""
+        for done, item in enumerate(items, 1):
+            yield item
+            if self.tell:
+                self.tell(what, done, n)
+
+    def standing_for(self, n: int) -> int:
+        """How many pictures, or parts of them, these n stand for: themselves."""
+        return n
+
+    def whole(self, rows: Rows, n: int) -> Rows:
+        """What was made of n things, [n,…]: the rows themselves."""
+        return rows
+
     def _step(self, phases: Sequence[Phase], batch: Any) -> float:
         """All phases done with a batch: the loss of the first."""
         losses = [self._follow(phase, batch) for phase in phases]
@@ -127,11 +147,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Rehearsal(Run):
-    """A run that does only the first steps of each training, to see what they take. Nothing of it is kept.
+    """A run that does only the first of everything, to see what all of it will take. Nothing of it is kept.
 
-    seconds: what is trained → those that all its steps will take.
+    stands_for: pictures, for each that it is rehearsed with. seconds: what is done → those that all of it will take.
     """
 
+    stands_for: float = 1.0
     seconds: dict[str, float] = field(default_factory=dict)
 
     def descend(
@@ -144,15 +165,40 @@ class Rehearsal(Run):
     ) -> float:
         """See Run.descend."""
         rng, loss = np.random.default_rng(self.seed), math.nan
-        times: list[float] = []
         network.train()
-        while len(times) < steps and sum(times) < (REHEARSED_S if len(times) > 1 else 10 * REHEARSED_S):
-            started = time.perf_counter()
+        for _ in self.each(what, range(steps), steps):
             loss = self._step(phases, draw(rng))
-            times.append(time.perf_counter() - started)
         network.eval()
-        self.seconds[what] = steps * float(np.mean(times[1:] or times))  # the first also sets things up
         return loss
+
+    def each(self, what: str, items: Iterable[T], n: int) -> Iterator[T]:
+        """The first of the items."""
+        times: list[float] = []
+        started = time.perf_counter()
+        for item in items:
+            yield item
+            now = time.perf_counter()
+            times.append(now - started)
+            started = now
+            if sum(times) >= (REHEARSED_S if len(times) > 1 else 10 * REHEARSED_S):
+                break
+        self.seconds[what] = n * float(np.mean(times[1:] or times or 0.0))  # the first also sets things up
+
+    def standing_for(self, n: int) -> int:
+        """See Run.standing_for."""
+        return round(n * self.stands_for)
+
+    def whole(self, rows: Rows, n: int) -> Rows:
+        """As many rows, so that they take the room of all: these, then copies, which are moved a little where they are floats."""
+        every = np.empty((max(n, len(rows)), *rows.shape[1:]), rows.dtype)
+        every[: len(rows)] = rows
+        rng = np.random.default_rng(self.seed)
+        for start in range(len(rows), len(every), len(rows)):
+            copies = rows[: len(every) - start]
+            if rows.dtype.kind == "f":
+                copies = copies + JITTER * rows.std(0) * rng.standard_normal(copies.shape, rows.dtype)
+            every[start : start + len(rows)] = copies
+        return every
 
 
 @dataclass

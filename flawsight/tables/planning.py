@@ -1,18 +1,16 @@
-"""Which cells a request asks for, which of them can run, and what each is known by."""
+"""Which cells a request asks for, and which of them can run."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import flawsight
-from flawsight.backbones import PIXELS, get_card
+from flawsight.backbones import PIXELS
+from flawsight.backbones.opening import RANDOM
 from flawsight.datasets import DATASETS, DataSet, open_dataset
 from flawsight.errors import DataError, FlawsightError, UnknownName, UsageError
 from flawsight.evaluation import Judging
@@ -21,18 +19,15 @@ from flawsight.frames import PIXELS_AT
 from flawsight.methods import METHODS
 from flawsight.methods.base import make_params
 from flawsight.methods.learned import Learned
-from flawsight.preprocess import Preprocess
 from flawsight.presets import PRESETS, get_preset
-from flawsight.tables import labelled, oracle, published
+from flawsight.tables import keys, oracle, published
 from flawsight.tables.recipes import RECIPES, TableRow
 from flawsight.tables.rows import ROWS, get_row
-from flawsight.types import Sample, mask_files
+from flawsight.types import Sample
 
-SCHEMA = 1  # of a cell's file; a new one makes all cells anew
 RESAMPLES = 1000
 _HELD_OUT = {"held_out": 0.0}  # tables want scores alone, and of methods that learn by gradient all good pictures learned from
 PUBLISHED = ("S1", "S2", "S3", "S4")  # the paper's own tables
-RANDOM = "random"
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,8 @@ class Request:
     all if none. categories: of the data; all if none. recipe: see rows. backbone, weights, device, memory: overrule the recipe's,
     see Plan. seeds: of what methods draw at random, and of the good pictures drawn where shots are asked for; the recipe's if
     none. shots: numbers of good pictures to learn from; all of them if none. pixels_at: see frames; each row's own if None. jobs:
-    processes. oracle_select: choose on the labels of the test pictures what the published rows chose so, see oracle.
+    processes. oracle_select: choose on the labels of the test pictures what the published rows chose so, see oracle. teacher_data:
+    a folder of pictures for the teacher of a row that has one; the good pictures if None.
     """
 
     data: Path
@@ -58,6 +54,7 @@ class Request:
     pixels_at: str | None = None
     jobs: int = 1
     oracle_select: bool = False
+    teacher_data: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tables", tuple(published.get_table(name).name for name in self.tables))
@@ -137,13 +134,16 @@ class Work:
 
 
 def make_work(request: Request) -> Work:
-    """The cells of a request in groups, and what cannot run. Raises DataError and UnknownName for the data set."""
+    """The cells of a request in groups, and what cannot run.
+
+    Raises DataError and UnknownName for the data set, DataError and UsageError for the teacher's pictures.
+    """
     not_run: list[tuple[str, str, str]] = []
-    runnable: list[TableRow] = []
+    runnable: list[tuple[TableRow, dict[str, str]]] = []
+    taught = _taught(request)
     for row in request.rows:
         try:
-            _plan(request, row, "")
-            runnable.append(row)
+            runnable.append((row, keys.named_files(_plan(request, row, ""), taught)))
         except FlawsightError as error:
             not_run.append((row.name, "", str(error)))
     groups: dict[tuple[Any, ...], list[Cell]] = {}
@@ -153,11 +153,11 @@ def make_work(request: Request) -> Work:
         except FlawsightError as error:
             not_run.append(("", category, str(error)))
             continue
-        content = _content(dataset)
-        for row in runnable:
+        content = keys.of_dataset(dataset)
+        for row, named in runnable:
             plan = _plan(request, row, category)
             shared = (category, plan.backbone_name, plan.backbone_levels(), plan.preprocess())
-            groups.setdefault(shared, []).extend(_cells(request, row, plan, category, dataset, content, not_run))
+            groups.setdefault(shared, []).extend(_cells(request, row, plan, category, dataset, (content, named), not_run))
     made = [Group(request.data, key[0], tuple(cells)) for key, cells in groups.items() if cells]
     return Work(made, not_run)
 
@@ -194,7 +194,8 @@ def why_no_reproduction(request: Request, plan: Plan) -> str:
     options = plan.method_options()
     if (trunk := options.get("distilled_from")) is not None:
         named = get_preset(plan.preset).options["distilled_from"]
-        why += [f"distilled from {trunk}"] * (trunk != named) + ["the teacher learned from the good pictures"]
+        where = "given" if options.get("teacher_data") else "the good"
+        why += [f"distilled from {trunk}"] * (trunk != named) + [f"the teacher learned from {where} pictures"]
     if weights := plan.weights or options.get("weights"):
         why.append("random weights" if weights == RANDOM else "weights from a file")
     return ", ".join(why)
@@ -214,21 +215,40 @@ def _plan(request: Request, row: TableRow, category: str) -> Plan:
         backbone=asked or recipe.backbone,
         size=recipe.size,
         levels=recipe.levels if named else (),
-        options={**recipe.options, **_trunk(request, row), **(_HELD_OUT if issubclass(METHODS[row.method], Learned) else {})},
+        options={**recipe.options, **_of_teacher(request, row), **(_HELD_OUT if issubclass(METHODS[row.method], Learned) else {})},
         weights=None if recipe.backbone == PIXELS else request.weights,
         device=request.device,
         memory=request.memory if _keeps_to_memory(row) else None,
         needs_threshold=False,
     )
-    plan.preprocess(), plan.backbone_levels(), _weights(plan)
+    plan.preprocess(), plan.backbone_levels()
     make_params(METHODS[row.method].Params, plan.method_options(), row.method)
     return plan
 
 
-def _trunk(request: Request, row: TableRow) -> dict[str, str]:
-    """The options that name network and weights, if such were asked for, where a method learns from a network but keeps none."""
-    asked = {"distilled_from": request.backbone, "weights": request.weights}
-    return {name: told for name, told in asked.items() if told and hasattr(METHODS[row.method].Params, name)}
+def _of_teacher(request: Request, row: TableRow) -> dict[str, str]:
+    """The options that name a network, its weights and pictures, if such were asked for, where a method learns from a network but
+    keeps none.
+    """
+    asked = {"distilled_from": request.backbone, "weights": request.weights, "teacher_data": request.teacher_data}
+    return {name: str(told) for name, told in asked.items() if told and _takes(row, name)}
+
+
+def _takes(row: TableRow, option: str) -> bool:
+    """Whether the row's method has a param of that name."""
+    return row.method in METHODS and hasattr(METHODS[row.method].Params, option)
+
+
+def _taught(request: Request) -> str:
+    """What tells the teacher's pictures from others; "" where none are named. Raises UsageError where no row has a teacher."""
+    if request.teacher_data is None:
+        return ""
+    if not any(_takes(row, "teacher_data") for row in request.rows):
+        raise UsageError(
+            "tables: --teacher-data: a row whose method has a teacher was needed, such as student; none is asked for. "
+            "Leave it out, or name such a row's --table."
+        )
+    return keys.of_pictures(request.teacher_data)
 
 
 def _cells(
@@ -237,10 +257,13 @@ def _cells(
     plan: Plan,
     category: str,
     dataset: DataSet,
-    content: str,
+    content: tuple[str, dict[str, str]],
     not_run: list[tuple[str, str, str]],
 ) -> list[Cell]:
-    """The row's cells in one category. Of a method that draws nothing at random, one seed says all."""
+    """The row's cells in one category. Of a method that draws nothing at random, one seed says all.
+
+    content: what tells the data set from others, and keys.named_files.
+    """
     params = make_params(METHODS[plan.method_name].Params, plan.method_options(), row.name)
     has_seed = any(one.name == "seed" for one in dataclasses.fields(params))
     seeds = request.seeds or (int(getattr(params, "seed", 0)),)
@@ -253,6 +276,7 @@ def _cells(
         decides_at=row.decides_at,
     )
     alternatives = oracle.alternatives(row.name, int(getattr(params, "steps", 0))) if request.oracle_select else ()
+    known, named = content
     cells = []
     for shots in request.shots or (None,):
         if shots is not None and shots > len(dataset.train):
@@ -260,60 +284,12 @@ def _cells(
             continue
         for seed in seeds if has_seed or shots is not None else seeds[:1]:
             seeded = dataclasses.replace(plan, options={**plan.options, "seed": seed}) if has_seed else plan
-            key = _key(request, row, seeded, judging, (category, content, seed, shots, *alternatives))
+            rest = (category, known, seed, shots, *alternatives)
+            key = keys.of_cell(row, request.recipe, seeded, judging, named, rest)
             cells.append(Cell(row.name, category, seed, shots, seeded, judging, key, alternatives))
     return cells
-
-
-def _key(request: Request, row: TableRow, plan: Plan, judging: Judging, rest: tuple[Any, ...]) -> str:
-    """sha256 over all that determines a cell: settings with every default, network, data, version."""
-    preprocess: Preprocess = plan.preprocess()
-    params = make_params(METHODS[row.method].Params, plan.method_options(), row.method)
-    facts = {
-        "schema": SCHEMA,
-        "flawsight": flawsight.__version__,
-        "row": row.name,
-        "method": row.method,
-        "params": dataclasses.asdict(params),
-        "preprocess": dataclasses.asdict(preprocess),
-        "network": (plan.backbone_name, plan.backbone_levels(), _weights(plan), plan.runtime, plan.device),
-        "memory": plan.memory,
-        "judging": dataclasses.asdict(judging),
-        "recipe": request.recipe,
-        "rest": rest,
-    }
-    if row.by_fold:
-        facts["by_fold"] = True
-    if row.defects:
-        facts["defects"] = row.defects, labelled.SEED
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _keeps_to_memory(row: TableRow) -> bool:
     """Whether its method can keep to a given memory, or say beforehand that it cannot."""
     return any(hasattr(METHODS[row.method], name) for name in ("fit_within", "rehearse"))
-
-
-def _weights(plan: Plan) -> str:
-    """What tells the weights from others: the sha256 of their file, or that they are random. Raises UsageError without the file."""
-    if plan.weights in (None, RANDOM):
-        return plan.weights or get_card(plan.backbone_name).sha256
-    try:
-        return hashlib.sha256(Path(str(plan.weights)).read_bytes()).hexdigest()
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise UsageError(f"{plan.weights}: a file of weights was needed; {why}. Check --weights.") from None
-
-
-def _content(dataset: DataSet) -> str:
-    """A sha256 over the names, sizes in bytes and masks of all its pictures: another where files came, went or were redone."""
-    lines = [(one.name, one.label, _size(one.path), *map(_size, mask_files(one.mask))) for one in (*dataset.train, *dataset.test)]
-    return hashlib.sha256(repr(lines).encode()).hexdigest()
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; -1 where there is none: the fit will name it."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1

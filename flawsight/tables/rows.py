@@ -284,7 +284,7 @@ _ALL = (
             "student",
             "Student",
             "From its own paper: the variant of one scale, 65 px; that of several scales has 91.4. Its teacher learned from "
-            "ImageNet, here from the good pictures.",
+            "ImageNet, here from the good pictures, or those of --teacher-data.",
             90,
             1,
             Recipe("student", PIXELS, 128, (), _STUDENT_SMOKE),

@@ -16,6 +16,7 @@ from flawsight.methods.base import Method, make_params  # noqa: E402
 from flawsight.methods.differnet import DifferNet, DifferNetParams  # noqa: E402
 from flawsight.metrics import auroc  # noqa: E402
 from flawsight.parts import flows  # noqa: E402
+from flawsight.parts.descend import Rehearsal  # noqa: E402
 from flawsight.types import Float  # noqa: E402
 
 SMALL = {"blocks": 4, "width": 32, "scales": 1, "kept_turns": 2, "judged_turns": 2, "angle": 0.0, "steps": 400, "lr": 2e-3}
@@ -134,3 +135,18 @@ def test_a_picture_too_small_for_its_scales_is_refused() -> None:
 def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=f"differnet: {told}"):
         method(**options)
+
+
+def test_a_rehearsal_s_steps_see_as_many_pictures_as_those_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def descend(self: Rehearsal, network: Any, phases: Any, draw: Any, *_: Any) -> float:
+        seen.append(len(draw(np.random.default_rng(0))))
+        return 0.0
+
+    monkeypatch.setattr(Rehearsal, "descend", descend)
+    for n in (3, 10, 40):
+        rehearsed = method(batch=16, turns=2)
+        assert isinstance(rehearsed, DifferNet)
+        rehearsed.rehearse(plain(bent(3, 0)), n)
+    assert seen == [2 * 3, 2 * 10, 2 * 16]

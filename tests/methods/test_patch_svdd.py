@@ -165,3 +165,12 @@ def test_pictures_that_differ_in_size_or_are_too_small_are_refused() -> None:
 def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=f"patch_svdd: {told}"):
         method(**options)
+
+
+@pytest.mark.parametrize(("kept", "small", "large"), [(0, 30 * 17 * 17, 30 * 9), (500, 500, 30 * 9)])
+def test_a_rehearsal_keeps_as_many_descriptors_as_all_pictures_will_have(kept: int, small: int, large: int) -> None:
+    """So that judging a picture, and the memory it takes, are told of the bank that there will be."""
+    rehearsed = method(kept=kept)
+    seconds, _ = rehearsed.rehearse(waves(3), 30)
+    assert [len(rehearsed.state()[name]) for name in WINDOWS] == [small, large]
+    assert set(seconds) == {"training", "describing good pictures"}

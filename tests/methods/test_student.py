@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,46 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path) -> 
     assert [one for one in told if one.startswith(("teacher", "students"))] == [f"students {done}" for done in range(4, 9)]
     for name, array in straight.state().items():
         np.testing.assert_array_equal(state[name], array, err_msg=name)
+
+
+def test_checkpoints_are_of_the_same_pictures_wherever_those_lie(tmp_path: Path) -> None:
+    for name, seed in (("here", 0), ("there", 0), ("others", 1)):
+        (tmp_path / name).mkdir()
+        image.write(tmp_path / name / "stones.png", np.random.default_rng(seed).integers(256, size=(64, 64, 3), dtype=np.uint8))
+
+    def learned(name: str) -> list[str]:
+        told: list[str] = []
+        fitted = method(teacher_data=str(tmp_path / name))
+        fitted.fit_kept(waves(3), [0, 1, 2], tmp_path / "kept", lambda what, *_: told.append(what.split()[0]))
+        return told
+
+    assert {"teacher", "students"} <= set(learned("here"))
+    assert set(learned("there")) == {"looking"}  # at crops, of which nothing is kept
+    with pytest.raises(UsageError, match="it is of other pictures, settings or versions"):
+        learned("others")
+
+
+def test_a_rehearsal_looks_at_few_crops_and_tells_of_all(clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are as many crops however many pictures there are, and all of them take room."""
+    made = []
+
+    def look(*_: Any) -> list[Float]:
+        clock.now += 0.25
+        return [np.random.default_rng(round(4 * clock.now)).normal(size=8).astype(np.float32)]
+
+    def teacher(self: Student, cut: Any, features: Float, run: Run) -> Any:
+        made.append((cut.shape, features.shape))
+        return taught(self, cut, features, run)
+
+    taught = Student._teacher
+    monkeypatch.setattr("flawsight.methods.student.averages", look)
+    monkeypatch.setattr(Student, "_teacher", teacher)
+    for n in (3, 300):
+        clock.now = 0.0
+        seconds, _ = method(crops=1000).rehearse(waves(3), n)
+        assert clock.now == 1.0
+        assert seconds["looking at crops"] == pytest.approx(250.0)
+    assert made == [((1000, 3, 17, 17), (1000, 8))] * 2
 
 
 def test_a_folder_that_is_not_there_and_pictures_too_small_are_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -148,3 +149,47 @@ def test_a_rehearsal_takes_few_steps_and_tells_what_all_will_take(each_s: float,
     assert len(drawn) == 40 or sum(np.diff(drawn)) < 10 * REHEARSED_S
     assert not network.training
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("took", "n_done", "told"),
+    [
+        ([0.5, 0.25, 0.25, 0.25], 3, 40 * 0.25),  # a second in all, of which the first also sets things up
+        ([5.0, 3.0, 3.0], 2, 40 * 3.0),
+        ([12.0, 3.0], 1, 40 * 12.0),
+        ([0.1, 0.2], 2, 40 * 0.2),  # there are no more
+        ([], 0, 0.0),
+    ],
+)
+def test_what_all_will_take_is_the_usual_pace_times_their_number(
+    took: list[float], n_done: int, told: float, clock: SimpleNamespace
+) -> None:
+    run, done = Rehearsal("m", 0), 0
+    for seconds in run.each("looking", took, 40):
+        clock.now += seconds
+        done += 1
+    assert done == n_done
+    assert run.seconds == {"looking": pytest.approx(told)}
+
+
+def test_a_run_goes_through_all_and_tells_of_each() -> None:
+    calls: list[tuple[str, int, int]] = []
+    run = Run("m", 0, tell=lambda *call: calls.append(call))
+    assert list(run.each("looking", "abc", 3)) == ["a", "b", "c"]
+    assert calls == [("looking", 1, 3), ("looking", 2, 3), ("looking", 3, 3)]
+    assert run.standing_for(3) == 3
+
+
+def test_few_stand_for_all_and_take_their_room() -> None:
+    run, whole = Rehearsal("m", 0, stands_for=40 / 3), Run("m", 0)
+    assert run.standing_for(3) == 40
+    rows = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    assert whole.whole(rows, 3) is rows
+    every = run.whole(rows, 40)
+    assert (every.shape, every.dtype) == ((40, 4), np.float32)
+    np.testing.assert_array_equal(every[:3], rows)
+    assert len(np.unique(every, axis=0)) == 40
+    assert np.abs(every[3:39] - np.tile(rows, (12, 1))).max() < 0.5 * rows.std(0).max()
+    crops = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    np.testing.assert_array_equal(run.whole(crops, 5), crops[[0, 1, 0, 1, 0]])
+    np.testing.assert_array_equal(run.whole(crops, 1), crops)

@@ -13,8 +13,8 @@ from flawsight import image
 from flawsight.datasets import open_dataset
 from flawsight.errors import DataError, UnknownName, UsageError
 from flawsight.methods import METHODS
-from flawsight.tables import planning
-from flawsight.tables.planning import Request, categories_of, drawn, make_work, why_no_reproduction
+from flawsight.tables import keys, planning
+from flawsight.tables.planning import Cell, Request, categories_of, drawn, make_work, why_no_reproduction
 
 from .conftest import MakeRequest
 
@@ -130,7 +130,7 @@ def test_the_key_knows_the_version_and_the_pictures_but_not_what_else_is_asked(
     assert second != first
     picture.unlink()
     assert key() not in (first, second)
-    monkeypatch.setattr(planning.flawsight, "__version__", "9.9")
+    monkeypatch.setattr(keys.flawsight, "__version__", "9.9")
     assert make_work(make_request(methods=("patchcore_1",))).cells[0].key != first
 
 
@@ -177,6 +177,58 @@ def test_a_teacher_s_network_and_weights_are_those_asked_for(make_request: MakeR
     assert told == f"distilled from resnet50, {own}, random weights"
 
 
+def test_a_teacher_s_pictures_are_those_given(make_request: MakeRequest, plate: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(plate / "train", tmp_path / "stones"))
+
+    def cell(where: Path | None = folder) -> Cell:
+        return make_work(make_request(methods=("student",), teacher_data=where)).cells[0]
+
+    first = cell()
+    assert (first.row, first.plan.method_options()["teacher_data"]) == ("student", str(folder))
+    assert cell(None).key != first.key
+    assert cell(Path(shutil.copytree(folder, tmp_path / "elsewhere"))).key == first.key  # the same pictures
+    assert why_no_reproduction(make_request(), first.plan).endswith("the teacher learned from given pictures")
+    assert make_work(make_request(teacher_data=folder, methods=("patchcore_1", "student"))).cells[0].key == (
+        make_work(make_request(methods=("patchcore_1",))).cells[0].key
+    )  # what has no teacher does not care
+    picture = next((folder / "good").iterdir())
+    picture.rename(picture.with_name("other.png"))
+    renamed = cell()
+    image.write(picture.with_name("other.png"), np.zeros((8, 8, 3), np.uint8))
+    assert len({first.key, renamed.key, cell().key}) == 3
+
+
+def test_a_teacher_s_pictures_that_are_not_there_are_refused(make_request: MakeRequest, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    for where, told in (("none", "there is none"), (".", "there are no pictures in it"), ("notes.txt", "it is a file")):
+        with pytest.raises(
+            DataError, match=rf"a folder of pictures was needed to cut crops from; {told}\. Name another as teacher_"
+        ):
+            make_work(make_request(methods=("student",), teacher_data=tmp_path / where))
+    with pytest.raises(UsageError, match="--teacher-data: a row whose method has a teacher was needed, such as student; none is"):
+        make_work(make_request(teacher_data=tmp_path))
+
+
+@pytest.mark.parametrize("row", ["student", "patchcore_1"])
+def test_weights_count_by_what_is_in_their_file(make_request: MakeRequest, tmp_path: Path, row: str) -> None:
+    """Written anew in the same place they make another cell; elsewhere, the same."""
+    path, copy = tmp_path / "trunk.onnx", tmp_path / "copy.onnx"
+
+    def key(weights: Path) -> str:
+        return make_work(make_request(methods=(row,), weights=str(weights))).cells[0].key
+
+    path.write_bytes(b"one")
+    first = key(path)
+    shutil.copy(path, copy)
+    assert key(copy) == first
+    path.write_bytes(b"two")
+    assert key(path) != first
+    assert (
+        make_work(make_request(methods=(row,), weights="random")).cells[0].key
+        != make_work(make_request(methods=(row,))).cells[0].key
+    )
+
+
 def test_pixels_are_compared_as_published_unless_told(make_request: MakeRequest) -> None:
     def judged(at: str) -> tuple[str, str]:
         judging = make_work(make_request(pixels_at=at)).cells[0].judging
@@ -185,7 +237,8 @@ def test_pixels_are_compared_as_published_unless_told(make_request: MakeRequest)
     assert [judged(at) for at in ("crop", "full256", "native")] == [("crop", "trunc"), ("full256", "half"), ("native", "half")]
 
 
-def test_a_file_of_weights_that_is_not_there_is_named(make_request: MakeRequest, tmp_path: Path) -> None:
-    work = make_work(make_request(weights=str(tmp_path / "none.pth")))
+@pytest.mark.parametrize("row", ["student", "patchcore_1"])
+def test_a_file_of_weights_that_is_not_there_is_named(make_request: MakeRequest, tmp_path: Path, row: str) -> None:
+    work = make_work(make_request(methods=(row,), weights=str(tmp_path / "none.pth")))
     assert not work.cells
     assert "none.pth: a file of weights was needed; no such file" in work.not_run[0][2]

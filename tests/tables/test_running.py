@@ -265,6 +265,16 @@ def test_a_training_that_was_killed_goes_on_where_it_was(plate: Path, tmp_path: 
     assert (code, told[0], told[-1]) == (0, "1", reached)
 
 
+def test_a_cell_tells_what_its_teacher_learned_from(
+    make_request: MakeRequest, plate: Path, tmp_path: Path, few_steps: None
+) -> None:
+    pytest.importorskip("torch")
+    (result,) = run(make_request(methods=("student",), teacher_data=plate / "train"), tmp_path).results
+    assert result.params["teacher_data"] == str(plate / "train")
+    assert any(note.startswith(f"student: teacher_data={plate / 'train'}, distilled from ") for note in result.notes)
+    assert result.no_reproduction.endswith("the teacher learned from given pictures")
+
+
 def test_only_a_finished_cells_checkpoints_are_removed(make_request: MakeRequest, tmp_path: Path, few_steps: None) -> None:
     pytest.importorskip("torch")
     other = tmp_path / "checkpoints" / "of-another"
