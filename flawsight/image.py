@@ -14,7 +14,6 @@ import codecs
 import contextlib
 import io
 import stat
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from flawsight import png
 from flawsight.errors import FlawsightError, PictureError, UsageError
 from flawsight.types import Mask, MaskFiles, Pixels, mask_files, name_of
 
@@ -39,11 +39,6 @@ TURNS = {  # its values and Pillow's names for what makes the picture upright; f
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-PNG_START = b"\x89PNG\r\n\x1a\n"
-PNG_EXIF, PNG_XMP = (
-    b"Raw profile type exif",
-    b"XML:com.adobe.xmp\0",
-)  # texts that may tell a PNG's orientation, as its chunk eXIf may
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # no others are tried: Pillow would run Ghostscript for EPS
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif")
 
@@ -238,45 +233,27 @@ def _upright(picture: Image.Image, name: str) -> Image.Image:
 
 def _may_be_turned(picture: Image.Image, data: bytes) -> bool:
     """False of a PNG in whose bytes no orientation is told: Pillow decodes the whole of it to look for one, which may come last."""
-    return picture.format != "PNG" or any(_tells_orientation(*chunk) for chunk in _chunks(data))
-
-
-def _tells_orientation(kind: bytes, content: bytes) -> bool:
-    """Whether a chunk of a PNG may; the byte after the name of XMP is 0 where it is not compressed."""
-    xmp = content.startswith(PNG_XMP) and (content[len(PNG_XMP) :][:1] != b"\0" or b"Orientation" in content)
-    return kind == b"eXIf" or content.startswith(PNG_EXIF) or xmp
-
-
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of a PNG's chunks, of a damaged file as far as its lengths lead; of the compressed pixels no content."""
-    at = len(PNG_START)
-    while at + 8 <= len(png):
-        length, kind = struct.unpack_from(">I4s", png, at)
-        yield kind, b"" if kind == b"IDAT" else png[at + 8 : at + 8 + length]
-        at += 12 + length
+    return picture.format != "PNG" or png.may_be_turned(data)
 
 
 def _plain_png(data: bytes) -> Pixels | None:
-    """The pixels of an intact PNG of 8 bits, grey or RGB, that is neither animated, transparent nor turned; None of any other file.
+    """The pixels of a PNG that is plain, see `png.plain`, and intact; None of any other file.
 
     Such pictures are what a camera at a line writes, and Pillow takes over twice as long for them. The decoder says no to every
     damage, in which case Pillow has the last word.
     """
-    if not data.startswith(PNG_START) or data[12:16] != b"IHDR" or len(data) < 29:
-        return None
-    wide, high, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
-    if (depth, interlaced) != (8, 0) or colour not in (0, 2) or wide * high > MAX_PIXELS:
-        return None
-    if any(kind in (b"acTL", b"tRNS") or _tells_orientation(kind, content) for kind, content in _chunks(data)):
+    header = png.plain(data)
+    if header is None or header.high * header.wide > MAX_PIXELS:
         return None
     from kornia_rs.io import decode_image_png_u8
 
+    size = header.high, header.wide
     try:
-        decoded: Pixels = decode_image_png_u8(data, (high, wide), "rgb" if colour else "mono")
+        decoded: Pixels = decode_image_png_u8(data, size, "rgb" if header.rgb else "mono")
     except Exception:  # its only kind
         return None
     decoded.flags.writeable = False
-    return np.broadcast_to(decoded, (high, wide, 3))
+    return np.broadcast_to(decoded, (*size, 3))
 
 
 def _orientation(picture: Image.Image) -> int:

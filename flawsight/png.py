@@ -1,0 +1,51 @@
+"""What a PNG file says of itself, chunk by chunk, without its pixels."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+START = b"\x89PNG\r\n\x1a\n"
+EXIF, XMP = b"Raw profile type exif", b"XML:com.adobe.xmp\0"  # texts that may tell how the picture was held, as the chunk eXIf may
+GREY, RGB = 0, 2  # kinds of colour
+
+
+class Header(NamedTuple):
+    """Of a plain picture, of 8 bits: its size in pixels, and whether it is RGB, else grey."""
+
+    high: int
+    wide: int
+    rgb: bool
+
+
+def plain(data: bytes) -> Header | None:
+    """What is told of a PNG of 8 bits, grey or RGB, not animated, transparent, interlaced or turned; None of any other."""
+    if not data.startswith(START) or data[12:16] != b"IHDR" or len(data) < 29:
+        return None
+    wide, high, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    if (depth, interlaced) != (8, 0) or colour not in (GREY, RGB):
+        return None
+    if any(kind in (b"acTL", b"tRNS") or _may_tell_turn(kind, content) for kind, content in _chunks(data)):
+        return None
+    return Header(high, wide, colour == RGB)
+
+
+def may_be_turned(data: bytes) -> bool:
+    """False of a PNG in which no orientation is told."""
+    return any(_may_tell_turn(kind, content) for kind, content in _chunks(data))
+
+
+def _may_tell_turn(kind: bytes, content: bytes) -> bool:
+    """The byte after the name of XMP is 0 where it is not compressed."""
+    xmp = content.startswith(XMP) and (content[len(XMP) :][:1] != b"\0" or b"Orientation" in content)
+    return kind == b"eXIf" or content.startswith(EXIF) or xmp
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of each chunk, of a damaged file as far as its lengths lead; of the compressed pixels no content."""
+    at = len(START)
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        yield kind, b"" if kind == b"IDAT" else data[at + 8 : at + 8 + length]
+        at += 12 + length
