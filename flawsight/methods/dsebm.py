@@ -6,10 +6,12 @@ score: E(x), the paper's DSEBM-e; or |∇E(x)|², its DSEBM-r.
 
 Symbols: E(x) = ½ |x − b|² − Σ enc(x), with values of x from −1 to 1; noise `noise`, its standard deviation.
 
-Where this differs: the encoder ends in rectified units, not soft-plus ones, as in the implementation of it that comes with
-GeoTrans, whose largest settings these are. The published row was run by the authors of DifferNet, who do not tell theirs. A step's
-pictures are drawn with replacement. The quadratic term makes of a picture's brightness as a whole what weighs most: small defects
-change the energy less than the light does, and where all of one kind are found it may be by the light alone.
+Where this differs: by default the encoder ends in rectified units, not the paper's soft-plus ones (`ending`), as in the
+implementation of it that comes with GeoTrans, whose largest settings these are. Of rectified units the loss teaches what they add
+where they answer, never where they do. That implementation begins with b at 0 (`start`). The published row was run by the authors
+of DifferNet, who do not tell their settings. A step's pictures are drawn with replacement. In training the normalisation's
+statistics are constants in ∇E, as they are in scoring. The quadratic term makes of a picture's brightness as a whole what weighs
+most: small defects change the energy less than the light does, and where all of one kind are found it may be by the light alone.
 
 Expected on MVTec AD: 70.9 mean image AUROC.
 """
@@ -31,13 +33,17 @@ if TYPE_CHECKING:
     from flawsight.parts.descend import Run
 
 SIDES = (16, 32, 64, 128)
+ENDINGS = ("rectified", "soft-plus")
+STARTS = ("zero", "mean")
 SCORES = ("energy", "gradient")
 
 
 @dataclass(frozen=True)
 class DSEBMParams(LearnedParams):
     """side: pixels a side that pictures are brought to, 16, 32, 64 or 128. width: channels of the first layer. units: of the last.
-    noise: added for training, on a scale from −1 to 1. by: what is scored, "energy" or "gradient". The others: see LearnedParams.
+    noise: added for training, on a scale from −1 to 1. ending: units of the last layer, "rectified" or "soft-plus". start: b before
+    training, "zero" or "mean", that of the good pictures. by: what is scored, "energy" or "gradient". The others: see
+    LearnedParams.
     """
 
     steps: int = 400
@@ -47,6 +53,8 @@ class DSEBMParams(LearnedParams):
     width: int = 64
     units: int = 256
     noise: float = 0.5
+    ending: str = "rectified"
+    start: str = "zero"
     by: str = "energy"
 
     def __post_init__(self) -> None:
@@ -56,6 +64,8 @@ class DSEBMParams(LearnedParams):
         check(self.width >= 1, p + "width", "≥ 1", self.width)
         check(self.units >= 1, p + "units", "≥ 1", self.units)
         check(0 < self.noise <= 2, p + "noise", "above 0 and at most 2", self.noise)
+        check(self.ending in ENDINGS, p + "ending", " or ".join(ENDINGS), self.ending)
+        check(self.start in STARTS, p + "start", " or ".join(STARTS), self.start)
         check(self.by in SCORES, p + "by", " or ".join(SCORES), self.by)
 
 
@@ -75,8 +85,12 @@ class DSEBM(Learned):
         from flawsight.parts.descend import Phase
 
         p = self.params
-        pool = augment.Pool([resample.to_square(one, p.side) for one in pictures], p.side, augment.Variety(), run.device)
-        network = energy.Energy(p.side, p.width, p.units).to(run.device)
+        small = [resample.to_square(one, p.side) for one in pictures]
+        pool = augment.Pool(small, p.side, augment.Variety(), run.device)
+        network = energy.Energy(p.side, p.width, p.units, p.ending == "soft-plus")
+        if p.start == "mean":
+            network.b.data.copy_(torch.from_numpy(2 * np.mean(small, 0) - 1))
+        network.to(run.device)
 
         def loss(good: torch.Tensor) -> torch.Tensor:
             found = energy.restored(network, good + p.noise * torch.randn_like(good))

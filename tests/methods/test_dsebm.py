@@ -46,6 +46,30 @@ def test_a_part_with_a_hole_has_more_energy(by: str) -> None:
     assert found.image.min() > expected.image.max()
 
 
+@pytest.mark.parametrize("by", ["energy", "gradient"])
+def test_soft_plus_units_and_b_at_the_mean_do_it_too(by: str) -> None:
+    fitted = method(by=by, ending="soft-plus", start="mean")
+    fitted.fit(discs(20), list(range(20)))
+    good = np.stack(discs(10, 1))
+    pierced = good.copy()
+    pierced[:, :, 12:20, 12:20] = 0.2
+    assert fitted.score(pierced).image.min() > fitted.score(good).image.max()
+
+
+def test_b_starts_at_zero_or_at_the_mean() -> None:
+    """After one small step of learning the energy of the mean picture is that of b, or far from it."""
+    pictures = discs(20)
+    mean = np.mean(pictures, 0)[None]
+    energies = []
+    for start in ("zero", "mean"):
+        fitted = method(steps=1, lr=1e-6, by="gradient", start=start)
+        fitted.fit(pictures, list(range(20)))
+        energies.append(float(fitted.score(mean).image[0]))
+    far = float(((2 * mean - 1) ** 2).sum())
+    assert energies[0] > far / 2
+    assert energies[1] < far / 10
+
+
 def test_training_lowers_the_loss() -> None:
     short, long = method(steps=2), method(steps=300, lr=3e-3)
     losses = []
@@ -69,6 +93,8 @@ def test_pictures_of_any_size_are_brought_to_one() -> None:
     [
         ({"side": 48}, "side must be one of 16, 32, 64, 128; got 48"),
         ({"noise": 0.0}, "noise must be above 0 and at most 2"),
+        ({"ending": "softplus"}, "ending must be rectified or soft-plus; got 'softplus'"),
+        ({"start": "random"}, "start must be zero or mean; got 'random'"),
         ({"by": "reconstruction"}, "by must be energy or gradient; got 'reconstruction'"),
     ],
 )

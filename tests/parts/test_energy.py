@@ -12,10 +12,10 @@ from flawsight.parts import export  # noqa: E402
 from flawsight.parts.energy import Energy, Steepness, restored  # noqa: E402
 
 
-def energy(side: int, seed: int = 0) -> Energy:
+def energy(side: int, seed: int = 0, soft: bool = False) -> Energy:
     """One with weights, b and normalisation as after a training: nothing is 0 or 1."""
     torch.manual_seed(seed)
-    made = Energy(side, 4, 6).double()
+    made = Energy(side, 4, 6, soft).double()
     made.b.data.normal_()
     made.dense.weight.data.normal_()
     for norm in made.norms:
@@ -26,24 +26,38 @@ def energy(side: int, seed: int = 0) -> Energy:
     return made.eval()
 
 
-@pytest.mark.parametrize("side", [16, 32, 64])
-def test_the_gradient_is_autograd_s(side: int) -> None:
-    made, pictures = energy(side), torch.randn(3, 3, side, side, dtype=torch.double)
+@pytest.mark.parametrize(("side", "soft"), [(16, False), (32, True), (64, False)])
+def test_the_gradient_is_autograd_s(side: int, soft: bool) -> None:
+    made, pictures = energy(side, soft=soft), torch.randn(3, 3, side, side, dtype=torch.double)
     x = pictures.clone().requires_grad_()
     (expected,) = torch.autograd.grad(made(x).sum(), x)
     assert (expected - (pictures - made.b)).abs().max() > 0.01  # the encoder has its part in it
-    torch.testing.assert_close(Steepness(made).gradient(pictures), expected)
+    torch.testing.assert_close(made.gradient(pictures), expected)
     torch.testing.assert_close(Steepness(made)(pictures), (expected**2).sum((1, 2, 3)))
     torch.testing.assert_close(restored(made, pictures), pictures - expected)
 
 
-def test_the_energy_is_its_formula() -> None:
-    made, pictures = energy(16), torch.randn(2, 3, 16, 16, dtype=torch.double)
+def test_what_is_learned_is_the_gradient_of_a_picture_s_own_energy() -> None:
+    """In training the normalisation's statistics are the batch's, and other pictures have no part in the gradient but that."""
+    made, pictures = energy(32).train(), torch.randn(6, 3, 32, 32, dtype=torch.double)
+    for norm in made.norms:
+        norm.momentum = 1.0  # what is kept of the statistics are this batch's
+    found = restored(made, pictures).detach()
+    for norm, side in zip(made.norms, (16, 8, 4), strict=True):
+        n = len(pictures) * side**2
+        norm.running_var *= (n - 1) / n  # it is kept as an estimate, and used as it is
+    torch.testing.assert_close(restored(made.eval(), pictures).detach(), found)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_energy_is_its_formula(soft: bool) -> None:
+    made, pictures = energy(16, soft=soft), torch.randn(2, 3, 16, 16, dtype=torch.double)
     code = pictures
     for layer, norm in zip(made.layers, made.norms, strict=True):
         code = norm(layer(torch.nn.functional.pad(code, (0, 1, 0, 1)))).clamp(min=0)
     assert code.shape[1:] == (8, 4, 4)
-    code = made.dense(code.flatten(1)).clamp(min=0)
+    code = made.dense(code.flatten(1))
+    code = (1 + code.exp()).log() if soft else code.clamp(min=0)
     expected = [((x - made.b) ** 2).sum() / 2 - h.sum() for x, h in zip(pictures, code, strict=True)]
     torch.testing.assert_close(made(pictures), torch.stack(expected))
 
