@@ -14,6 +14,7 @@ import codecs
 import contextlib
 import io
 import stat
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -67,7 +68,10 @@ def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = N
     if (pixels := _plain_png(data)) is not None:
         return pixels
     with _open(data, name) as picture:
-        return _to_rgb(picture, name)
+        pixels = _to_rgb(picture, name)
+        if picture.format == "PNG" and _lacks_rows(data):  # Pillow leaves them black
+            raise PictureError(name, "is cut short: its pixels end before its last row. Copy or save it again.")
+        return pixels
 
 
 def is_grey(pixels: Pixels) -> bool:
@@ -234,6 +238,13 @@ def _upright(picture: Image.Image, name: str) -> Image.Image:
 def _may_be_turned(picture: Image.Image, data: bytes) -> bool:
     """False of a PNG in whose bytes no orientation is told: Pillow decodes the whole of it to look for one, which may come last."""
     return picture.format != "PNG" or png.may_be_turned(data)
+
+
+def _lacks_rows(data: bytes) -> bool:
+    """False of pixels that cannot be unpacked to their end: what Pillow then makes of them counts."""
+    with contextlib.suppress(zlib.error):
+        return png.lacks_rows(data)
+    return False
 
 
 def _plain_png(data: bytes) -> Pixels | None:

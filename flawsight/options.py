@@ -46,8 +46,8 @@ SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable pict
 Runtime = Annotated[
     str,
     typer.Option(
-        help="onnxruntime; or, where that extra is installed, openvino, or openvino-bf16: the network in bfloat16, faster, and "
-        "scores move by about 1 % of the threshold."
+        help="onnxruntime; or, where that extra is installed, openvino, or openvino-bf16: the network in bfloat16, which is faster "
+        "and moves scores. `flawsight bench` tells by how much."
     ),
 ]
 EnsembleNorm = Annotated[

@@ -1,14 +1,16 @@
-"""What a PNG file says of itself, chunk by chunk, without its pixels."""
+"""What a PNG file says of itself, chunk by chunk."""
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 START = b"\x89PNG\r\n\x1a\n"
 EXIF, XMP = b"Raw profile type exif", b"XML:com.adobe.xmp\0"  # texts that may tell how the picture was held, as the chunk eXIf may
 GREY, RGB = 0, 2  # kinds of colour
+CHANNELS = {GREY: 1, RGB: 3, 3: 1, 4: 2, 6: 4}  # 3: a palette; 4, 6: with alpha
 
 
 class Header(NamedTuple):
@@ -36,6 +38,22 @@ def may_be_turned(data: bytes) -> bool:
     return any(_may_tell_turn(kind, content) for kind, content in _chunks(data))
 
 
+def lacks_rows(data: bytes) -> bool:
+    """Whether the pixels of a PNG end before the last row of which its header tells, as when the writer was cut short.
+
+    Interlaced ones, whose rows come in seven passes, are not looked into. Raises zlib.error where the pixels are damaged.
+    """
+    wide, high, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    if interlaced:
+        return False
+    missing: int = high * (1 + (wide * depth * CHANNELS[colour] + 7) // 8)
+    inflate = zlib.decompressobj()
+    for kind, at, end in _spans(data):
+        if kind == b"IDAT" and missing:
+            missing -= len(inflate.decompress(data[at:end], missing))
+    return missing > 0
+
+
 def _may_tell_turn(kind: bytes, content: bytes) -> bool:
     """The byte after the name of XMP is 0 where it is not compressed."""
     xmp = content.startswith(XMP) and (content[len(XMP) :][:1] != b"\0" or b"Orientation" in content)
@@ -43,9 +61,14 @@ def _may_tell_turn(kind: bytes, content: bytes) -> bool:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of each chunk, of a damaged file as far as its lengths lead; of the compressed pixels no content."""
+    """Kind and content of each chunk but the compressed pixels'."""
+    return ((kind, data[at:end]) for kind, at, end in _spans(data) if kind != b"IDAT")
+
+
+def _spans(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind of each chunk and where its content lies, of a damaged file as far as its lengths lead."""
     at = len(START)
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
-        yield kind, b"" if kind == b"IDAT" else data[at + 8 : at + 8 + length]
+        yield kind, at + 8, at + 8 + length
         at += 12 + length

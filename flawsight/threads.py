@@ -27,6 +27,11 @@ def beside_others() -> bool:
     return getattr(_here, "beside_others", False)
 
 
+def free_cores() -> int:
+    """Among how many cores what runs in this thread may be shared."""
+    return 1 if beside_others() else os.cpu_count() or 1
+
+
 def ahead(work: Callable[[T], R], items: Iterable[T], workers: int | None = None, waiting: int = AHEAD) -> Iterator[R]:
     """`work` of each item, in order, done in threads a few items ahead. An exception comes out where its item would have.
 
@@ -60,12 +65,9 @@ def each(work: Callable[[T], R], items: Iterable[T], workers: int | None = None)
 
 
 def shared(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
-    """`work` of each part of one piece of work that takes milliseconds: the first here, the others in threads kept for that.
-
-    Beside others all of it here; elsewhere there should be a part for each core.
+    """`work` of each part of one piece of work that takes milliseconds, in order: the first part here, the others in threads kept
+    for that. There should be as many parts as `free_cores` tells.
     """
-    if beside_others():
-        return [work(part) for part in parts]
     others = [_kept().submit(_set_to, True, work, part) for part in parts[1:]]
     return [*map(work, parts[:1]), *(other.result() for other in others)]
 

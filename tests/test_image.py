@@ -323,6 +323,16 @@ def test_a_file_that_is_no_picture_is_refused_by_name(name, content, reason, tmp
         assert caught.value.name == (tmp_path / name).as_posix()
 
 
+@pytest.mark.parametrize(("depth", "colour", "row"), [(8, 0, 4), (8, 2, 12), (8, 6, 16), (16, 0, 8), (1, 0, 1)])
+def test_pixels_that_end_before_the_last_row_are_refused(depth, colour, row):
+    rows = b"\0" + bytes([255] * row)  # one of 4 pixels, with what says how it was filtered
+    assert image.read(png(4, 9, depth, colour, 9 * rows)).shape == (9, 4, 3)
+    assert (
+        refusal(png(4, 9, depth, colour, 8 * rows)).reason
+        == "is cut short: its pixels end before its last row. Copy or save it again."
+    )
+
+
 def test_damaged_pixels_are_refused():
     data = bytearray(saved(noise()))
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)

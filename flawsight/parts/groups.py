@@ -15,7 +15,6 @@ out:
 from __future__ import annotations
 
 import itertools
-import os
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ from flawsight.types import Float
 FEW_ROWS = 4  # times a group and the axes together: the product with so few rows costs no more than what would save some of it
 MOST = 0.3  # of all pairs of a query and a group, from which one product with all rows is cheaper than those with groups
 OPENING = 25  # pairs of a query and a group that take as long as to begin with a group
-N_CORES = os.cpu_count() or 1
 SLACK = np.float32(1e-5)  # of the lengths' product: far above what rounding adds to a closeness
 
 Index = NDArray[np.int64]
@@ -101,7 +99,7 @@ class Groups:
             here = {"members": members[pairs], "starts": starts[some, None] - pairs.start, "ends": ends[some, None] - pairs.start}
             return graphs.run_all("closest_in_groups", {"queries": queries, "rows": grouped[some], "bias": biases[some], **here})
 
-        at, closeness = map(np.concatenate, zip(*threads.shared(look, _parts(starts, ends)), strict=True))
+        at, closeness = map(np.concatenate, zip(*threads.shared(look, _parts(starts, ends, threads.free_cores())), strict=True))
         _take_over(closeness, self.index[groups * GROUP + at], members, best, index)
 
     def _look_through_all(self, queries: Float, bias: Float, best: Float, index: Index) -> None:
@@ -114,10 +112,10 @@ class Groups:
             _take_over(highest, np.where(closeness == highest[:, None], self.index[at], len(self.index)).min(1), every, best, index)
 
 
-def _parts(starts: Index, ends: Index) -> list[slice]:
-    """Slices of groups, a part for each core, that take about as long as each other: starts, ends of their pairs, int64 [G]."""
+def _parts(starts: Index, ends: Index, n: int) -> list[slice]:
+    """At most n slices of groups that take about as long as each other. starts, ends: of the groups' pairs, int64 [G]."""
     done = np.cumsum(ends - starts + OPENING * (ends > starts))
-    cuts = np.searchsorted(done, done[-1] / N_CORES * np.arange(1, N_CORES), "right")
+    cuts = np.searchsorted(done, done[-1] / n * np.arange(1, n), "right")
     return [slice(first, end) for first, end in itertools.pairwise([0, *cuts.tolist(), len(ends)]) if end > first]
 
 

@@ -149,7 +149,7 @@ def show_bench(console: Console, result: BenchResult) -> None:
     facts = {
         "pictures/s in a stream": rates,
         "learned": f"{rows}{result.bank_bytes / 2**20:.1f} MiB",
-        "peak memory": f"{result.peak_rss_mb:.0f} MiB with {' and '.join(result.runtimes)} loaded",
+        "peak memory": f"{result.peak_rss_mb:.0f} MiB with {', '.join(result.runtimes)} loaded",
     }
     if result.score_differences:
         told = ", ".join(f"{100 * share:.2g} % of the threshold under {name}" for name, share in result.score_differences.items())
