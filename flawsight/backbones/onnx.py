@@ -20,8 +20,8 @@ Run = Callable[[Float], list[Float]]
 TWICE = 1 << 27  # bytes of a graph that may be in memory twice: WideResNet-50 up to its third stage has 100 million
 OPENVINO_BF16 = "openvino-bf16"
 APPROXIMATE = {  # runtimes that move scores, and what must be said of them; chosen only by who names them
-    OPENVINO_BF16: "The network ran in bfloat16, of 8 significant bits, so scores differ from those in float32: on MVTec AD's screw "
-    "by 0.2 % of the threshold in the median and up to 1.4 %. `flawsight bench` tells it of other pictures."
+    OPENVINO_BF16: "The network ran in bfloat16, of 8 significant bits, so scores differ from those in float32: on MVTec AD's "
+    "screw by 0.2 % of the threshold in the median and up to 1.4 %. `flawsight bench` tells it of other pictures."
 }
 RANDOM_NOTE = "random weights: not a reproduction"
 
