@@ -14,11 +14,22 @@ from flawsight.errors import UsageError
 from flawsight.files import check_writable
 
 Many = list[str] | None
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="ROOT", help="A folder of categories, such as MVTec AD's, or one of them.")
+]
+Preset = Annotated[
+    str, typer.Option("--preset", help="row: as published; embedded: on a network that flawsight carries; smoke: tiny, to try it.")
+]
+EvalAt = Annotated[
+    str | None, typer.Option("--eval", help="Where pixels are compared: crop, full256 or native; as published without.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Write tables and cells here; a run that was stopped goes on.")
+]
 OracleSelect = Annotated[
     bool,
     typer.Option("--oracle-select", help="Choose on test labels what published rows chose so, and mark each number it touches."),
 ]
-
 TeacherData = Annotated[
     Path | None,
     typer.Option(
@@ -49,16 +60,12 @@ class ManyValues(TyperCommand):
 
 
 def tables(
-    data: Annotated[
-        Path | None, typer.Option(metavar="ROOT", help="A folder of categories, such as MVTec AD's, or one of them.")
-    ] = None,
+    data: Data = None,
     published: Annotated[bool, typer.Option("--published", help="Show the published tables alone.")] = False,
     table: Annotated[Many, typer.Option(metavar="NAMES", help="Of S1, S2, S3, S4; R is what the paper's repository keeps.")] = None,
     methods: Annotated[Many, typer.Option(metavar="NAMES", help="Rows of the tables, or methods; all without.")] = None,
     categories: Annotated[Many, typer.Option(metavar="NAMES", help="Of the data; all without.")] = None,
-    preset: Annotated[
-        str, typer.Option(help="row: as published; embedded: on a network that flawsight carries; smoke: tiny, to try it.")
-    ] = "row",
+    preset: Preset = "row",
     backbone: opt.BackboneName = None,
     weights: opt.Weights = None,
     teacher_data: TeacherData = None,
@@ -66,32 +73,33 @@ def tables(
     memory: opt.Memory = None,
     seeds: Annotated[Many, typer.Option(metavar="NUMBERS", help="Several give mean and standard deviation.")] = None,
     shots: Annotated[Many, typer.Option(metavar="NUMBERS", help="Learn from so many good pictures, drawn for each seed.")] = None,
-    eval_at: Annotated[
-        str | None,
-        typer.Option("--eval", help="Where pixels are compared: crop, full256 or native; as published without."),
-    ] = None,
+    eval_at: EvalAt = None,
     jobs: Annotated[int, typer.Option(help="Processes side by side.")] = 1,
     oracle_select: OracleSelect = False,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="Write tables and cells here; a run that was stopped goes on."),
-    ] = None,
+    dry_run: opt.DryRun = False,
+    out: Out = None,
     json: opt.Json = None,
 ) -> None:
     """Measure the published tables' rows on a data set, beside what is published of them."""
     from flawsight.report.console import meter
-    from flawsight.report.grids import tell_cell, tell_sheets
+    from flawsight.report.grids import tell_cell, tell_needs, tell_sheets
     from flawsight.tables import low_shot, sheets, writing
+    from flawsight.tables.needs import needs
     from flawsight.tables.planning import PUBLISHED, Request
     from flawsight.tables.running import run
 
-    _check(data, published, out, json)
+    _check(data, published, out, dry_run, json)
     names = _names(table) or PUBLISHED
-    if data is None or out is None:
+    if data is None:
         _show_published(names, out, json)
         return
     rest = _numbers("--seeds", seeds), _numbers("--shots", shots), eval_at, jobs, oracle_select, teacher_data
     request = Request(data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *rest)
+    if dry_run or out is None:
+        with meter() as progress:
+            told = needs(request, out, progress)
+        tell_needs(told, json)
+        return
     with meter() as progress:
         found = run(request, out, progress, tell_cell)
     shown = [*sheets.measured_sheets(found), *low_shot.low_shot_sheets(found)]
@@ -111,11 +119,13 @@ def _show_published(names: Sequence[str], out: Path | None, json: Path | None) -
     tell_sheets(shown, None, json, wrote)
 
 
-def _check(data: Path | None, published: bool, out: Path | None, json: Path | None) -> None:
+def _check(data: Path | None, published: bool, out: Path | None, dry_run: bool, json: Path | None) -> None:
     """Raise UsageError for a call that is wrong, before time is spent."""
     if published == (data is not None):
         raise UsageError("tables: either --data ROOT or --published was needed. See `flawsight tables --help`.")
-    if data and not out:
+    if published and dry_run:
+        raise UsageError("tables: --dry-run: cells to be run were needed; --published runs none. Leave out either.")
+    if data and not out and not dry_run:
         raise UsageError("tables: --out DIR was needed with --data, for the cells and the tables; none came. Name a folder.")
     if json and json != Path("-"):
         check_writable(json)

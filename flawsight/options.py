@@ -67,7 +67,7 @@ Checkpoints = Annotated[
 Defects = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Pictures labelled defective, for a method that learns from a few of them too.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what the fit will need of time and memory.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what this will need of time and memory.")]
 
 
 def names(text: str | None) -> tuple[str, ...]:

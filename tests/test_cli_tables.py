@@ -16,7 +16,6 @@ from typer.testing import CliRunner, Result
 from flawsight import cli
 from flawsight.methods import METHODS
 from flawsight.metrics import METRICS
-from flawsight.report import grids
 from flawsight.tables import planning
 from flawsight.tables.planning import Request
 
@@ -43,6 +42,7 @@ def run(*arguments: str | Path) -> Result:
         (("--data", "x", "--out", "o", "--eval", "half"), "tables: eval: there is no 'half'"),
         (("--data", "x", "--out", "o", "--preset", "paper"), "tables: presets: there is no 'paper'"),
         (("--published", "--json", "nowhere/x.json"), "an existing folder was needed"),
+        (("--published", "--dry-run"), "--published runs none"),
     ],
 )
 def test_wrong_calls_exit_with_2_and_leave_nothing(
@@ -187,6 +187,24 @@ def test_a_killed_process_goes_on_where_it_was(plate: Path, tmp_path: Path) -> N
     assert result.stderr.count("/6 patchcore_1") == 6 - len(finished)
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(3.2, "3 s"), (600, "10 min"), (9000, "2.5 h")])
-def test_what_is_left_in_words(seconds: float, told: str) -> None:
-    assert grids._duration(seconds) == told
+def test_a_dry_run_tells_and_writes_nothing(plate: Path, tmp_path: Path) -> None:
+    told = run("--data", plate, *SMOKE, "--table", "S1", "--dry-run", "--seeds", "0", "1", "--out", tmp_path / "out")
+    assert told.exit_code == 0
+    assert "patchcore_1" in told.stdout
+    assert "in all, one cell after another" in told.stdout
+    assert not list(tmp_path.iterdir())
+    rows = ("--methods", "patchcore_1", "spade")
+    result = run("--data", plate, "--preset", "smoke", *rows, "--table", "S1", "--dry-run", "--json", "-")  # no --out is needed
+    content = json.loads(result.stdout)
+    untold, one = content["of_cells"]
+    assert content["total_s"] == pytest.approx(one["fit_s"] + one["judge_s"])
+    assert (untold["row"], one["row"], one["cells"]) == ("spade", "patchcore_1", 1)
+    assert f"not told: spade on {one['category']}: " in run("--data", plate, "--preset", "smoke", *rows, "--dry-run").stdout
+
+
+def test_a_dry_run_of_what_is_finished(plate: Path, tmp_path: Path) -> None:
+    common = ("--data", plate, "--preset", "smoke", "--methods", "patchcore_1", "--table", "S1", "--out", tmp_path)
+    run(*common)
+    told = run(*common, "--dry-run")
+    assert "1 of the cells is finished and not counted." in told.stdout
+    assert "in all" not in told.stdout

@@ -74,16 +74,17 @@ def _in_short(estimate: Estimate | TrainingEstimate) -> Iterator[str]:
     peak, budget = memory.in_words(1e6 * estimate.peak_mb), memory.in_words(1e6 * estimate.budget_mb)
     if isinstance(estimate, TrainingEstimate):
         learned = f"{estimate.pictures} pictures, {estimate.learned_from} of them to learn from"
-        yield f"{learned}: about {_duration(estimate.total_s)}, {peak} of memory (may take {budget})"
+        yield f"{learned}: about {duration(estimate.total_s)}, {peak} of memory (may take {budget})"
         yield f"Then about {estimate.latency_ms:.0f} ms a picture"
         return
     blocks = "" if estimate.blocks == 1 else f", patches chosen in about {estimate.blocks} blocks"
-    yield f"{estimate.pictures} pictures: about {_duration(estimate.total_s)}, {peak} of memory (may take {budget}){blocks}"
+    yield f"{estimate.pictures} pictures: about {duration(estimate.total_s)}, {peak} of memory (may take {budget}){blocks}"
     bank = f"{estimate.bank_rows:,} × {estimate.bank_dims}, {estimate.bank_mb:.1f} MB"
     yield f"The bank: {bank}; then about {estimate.latency_ms:.0f} ms a picture"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time in seconds, minutes or hours, whichever is short."""
     if seconds < 100:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

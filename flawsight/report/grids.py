@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flawsight import memory
 from flawsight.report import tables
-from flawsight.report.console import STDOUT, as_is, say_wrote, show_notes, write_json
+from flawsight.report.console import STDOUT, as_is, duration, say_wrote, show_notes, write_json
 from flawsight.tables import oracle
+from flawsight.tables.needs import Needs
 from flawsight.tables.running import Result, Run
 from flawsight.tables.sheets import Line, Sheet, entry_text
 from flawsight.tables.writing import column_title, head, who, with_note
@@ -48,18 +50,54 @@ def show_sheets(console: Console, sheets: Sequence[Sheet], run: Run | None = Non
             console.print(as_is(f"[{number}] {text}"), soft_wrap=True)
         console.print()
     if run is not None:
-        show_notes(console, [f"not run: {who(row, category)}: {why}" for row, category, why in run.not_run])
+        show_notes(console, _not_run(run.not_run))
+
+
+def tell_needs(needs: Needs, json: Path | None) -> None:
+    """What the cells of a request will need, on the terminal; likewise as JSON."""
+    write_json(tables.plain({**asdict(needs), "total_s": needs.total_s}), json)
+    if json != STDOUT:
+        show_needs(Console(), needs)
+        say_wrote(json)
+
+
+def show_needs(console: Console, needs: Needs) -> None:
+    """A line for each row in each category, what all take together, and what cannot be told or run."""
+    told = [one for one in needs.of_cells if not one.why]
+    if told:
+        table = Table("method", "category")
+        for title in ("cells", "fit of each", "judging it", "memory"):
+            table.add_column(title, justify="right")
+        for one in told:
+            spent = duration(one.fit_s), duration(one.judge_s), memory.in_words(1e6 * one.peak_mb)
+            table.add_row(as_is(one.row + _shots(one.shots)), as_is(one.category), str(one.cells), *spent)
+        console.print(table)
+        console.print(f"About {duration(needs.total_s)} in all, one cell after another.", soft_wrap=True)
+    if needs.finished:
+        are = "is" if needs.finished == 1 else "are"
+        console.print(f"{needs.finished} of the cells {are} finished and not counted.", soft_wrap=True)
+    untold = [f"not told: {who(one.row, one.category)}: {one.why}" for one in needs.of_cells if one.why]
+    show_notes(console, [*untold, *_not_run(needs.not_run)])
 
 
 def tell_cell(result: Result, done: int, n_all: int, left_s: float) -> None:
     """A finished cell on standard error: which, what was measured, and how long the rest may take."""
-    shots = "" if result.shots is None else f", {result.shots} good pictures"
     values = ", ".join(
         f"{result.metric_ids[name]} {100 * value:.1f}" for name, value in result.metrics.items() if value is not None
     )
-    left = f"; about {_duration(left_s)} left" if done < n_all else ""
+    left = f"; about {duration(left_s)} left" if done < n_all else ""
     choice = f" {oracle.MARK} chosen on test labels" if result.oracle else ""
-    typer.echo(f"{done}/{n_all} {result.row} {result.category}, seed {result.seed}{shots}: {values}{choice}{left}", err=True)
+    typer.echo(
+        f"{done}/{n_all} {result.row} {result.category}, seed {result.seed}{_shots(result.shots)}: {values}{choice}{left}", err=True
+    )
+
+
+def _not_run(not_run: Sequence[tuple[str, str, str]]) -> list[str]:
+    return [f"not run: {who(row, category)}: {why}" for row, category, why in not_run]
+
+
+def _shots(shots: int | None) -> str:
+    return "" if shots is None else f", {shots} good pictures"
 
 
 def _table(sheet: Sheet, columns: Sequence[str]) -> Table:
@@ -82,9 +120,3 @@ def _entry(line: Line, column: str) -> Text:
     if entry is not None and (entry.best or entry.beyond):
         text.stylize("bold red" if entry.beyond else "bold")
     return text
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

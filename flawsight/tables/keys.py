@@ -19,7 +19,7 @@ from flawsight.fitting import Plan
 from flawsight.methods import METHODS
 from flawsight.methods.base import make_params
 from flawsight.parts import crops
-from flawsight.tables import labelled
+from flawsight.tables import pictures
 from flawsight.tables.recipes import TableRow
 from flawsight.types import mask_files
 
@@ -46,7 +46,7 @@ def of_cell(row: TableRow, recipe: str, plan: Plan, judging: Judging, named: dic
     if row.by_fold:
         facts["by_fold"] = True
     if row.defects:
-        facts["defects"] = row.defects, labelled.SEED
+        facts["defects"] = row.defects, pictures.SEED
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flawsight.backbones import PIXELS
 from flawsight.backbones.opening import RANDOM
 from flawsight.datasets import DATASETS, DataSet, open_dataset
@@ -23,7 +21,6 @@ from flawsight.presets import PRESETS, get_preset
 from flawsight.tables import keys, oracle, published
 from flawsight.tables.recipes import RECIPES, TableRow
 from flawsight.tables.rows import ROWS, get_row
-from flawsight.types import Sample
 
 RESAMPLES = 1000
 _HELD_OUT = {"held_out": 0.0}  # tables want scores alone, and of methods that learn by gradient all good pictures learned from
@@ -175,13 +172,6 @@ def categories_of(request: Request) -> list[str]:
     order = {name: at for at, name in enumerate(published.CATEGORIES)}
     chosen = [name for name in known if not request.categories or name in request.categories]
     return sorted(chosen, key=lambda name: (order.get(name, len(order)), name))
-
-
-def drawn(train: list[Sample], shots: int | None, seed: int) -> list[Sample]:
-    """The good pictures to learn from: all, or the first so many of a shuffle, so that more shots hold the fewer."""
-    if shots is None:
-        return train
-    return [train[at] for at in np.random.default_rng(seed).permutation(len(train))[:shots]]
 
 
 def why_no_reproduction(request: Request, plan: Plan) -> str:

@@ -42,7 +42,7 @@ class TableRow:
     categories: name → its recipe, where it is run in another way. smoke: its tiny recipe, where a small network and small pictures
     do not make it tiny. by_test_range: its members are scaled by the range of the pictures judged, see extremes. by_fold: each of
     its folds is judged by itself, and what they reach is averaged, see by_fold. defects: share of the defective pictures that it is
-    shown with their label, and is not judged on, see labelled. decides_at: the score above which it calls a picture defective by
+    shown with their label, and is not judged on, see pictures. decides_at: the score above which it calls a picture defective by
     itself, for the mean of its accuracies on good and on defective pictures.
     """
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
-from flawsight.datasets import open_dataset
 from flawsight.errors import DataError, FlawsightError, UsageError
 from flawsight.evaluation import evaluate
 from flawsight.files import atomic_write
@@ -28,9 +27,9 @@ from flawsight.methods.base import Progress
 from flawsight.methods.learned import Learned
 from flawsight.model import Model, now
 from flawsight.record import forget_peak_rss
-from flawsight.tables import by_fold, labelled, oracle
+from flawsight.tables import by_fold, oracle, pictures
 from flawsight.tables.keeping import keeping
-from flawsight.tables.planning import Cell, Group, Request, drawn, make_work, why_no_reproduction
+from flawsight.tables.planning import Cell, Group, Request, make_work, why_no_reproduction
 from flawsight.tables.rows import get_row
 from flawsight.types import Report
 
@@ -240,11 +239,7 @@ def _measure(
 ) -> Result:
     """The cell fitted and judged."""
     forget_peak_rss()
-    dataset = open_dataset(group.data, group.category)
-    train = drawn(dataset.train, cell.shots, cell.seed)
-    row = get_row(cell.row)
-    defects, test = labelled.shown(dataset.test, row.defects)
-    plan = dataclasses.replace(cell.plan, defects=defects) if defects else cell.plan
+    plan, train, test = pictures.of_cell(group, cell)
     tried = []
     for at, (options, one) in enumerate(oracle.plans(plan, cell.alternatives)):
         started = time.perf_counter()
@@ -252,7 +247,7 @@ def _measure(
         model = fit(train, dataclasses.replace(one, checkpoints=kept), progress, network)
         fitted = time.perf_counter() - started
         report = evaluate(model, test, f"{cell.name}", cell.judging, progress=progress)
-        if row.by_fold:
+        if get_row(cell.row).by_fold:
             report = by_fold.averaged(report, model, test, cell.judging.resamples, progress)
         tried.append(oracle.Tried(options, model, report, fitted))
     best, choice = oracle.choose(cell.row, tried)

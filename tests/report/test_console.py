@@ -181,3 +181,8 @@ def test_progress_is_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys
     last = err[err.rindex("looking") :]
     assert "training · loss 0.6" in last  # one bar, which tells the newest
     assert "loss 0.5" not in last
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.2, "1 s"), (3.2, "3 s"), (99, "99 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_times_in_words(seconds: float, told: str) -> None:
+    assert console.duration(seconds) == told

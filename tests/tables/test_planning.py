@@ -14,7 +14,7 @@ from flawsight.datasets import open_dataset
 from flawsight.errors import DataError, UnknownName, UsageError
 from flawsight.methods import METHODS
 from flawsight.tables import keys, planning
-from flawsight.tables.planning import Cell, Request, categories_of, drawn, make_work, why_no_reproduction
+from flawsight.tables.planning import Cell, Request, categories_of, make_work, why_no_reproduction
 
 from .conftest import MakeRequest
 
@@ -132,15 +132,6 @@ def test_the_key_knows_the_version_and_the_pictures_but_not_what_else_is_asked(
     assert key() not in (first, second)
     monkeypatch.setattr(keys.flawsight, "__version__", "9.9")
     assert make_work(make_request(methods=("patchcore_1",))).cells[0].key != first
-
-
-def test_more_shots_hold_the_fewer_and_each_seed_draws_anew(plate: Path) -> None:
-    train = open_dataset(plate).train
-    assert drawn(train, None, 0) == train
-    two, five = drawn(train, 2, 1), drawn(train, 5, 1)
-    assert five[:2] == two
-    assert len({sample.name for sample in five}) == 5
-    assert any(drawn(train, 5, seed) != five for seed in (2, 3))
 
 
 def test_more_shots_than_pictures_cannot_be_drawn(make_request: MakeRequest) -> None:

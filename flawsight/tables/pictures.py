@@ -1,16 +1,39 @@
-"""Rows that learn from some labelled defective pictures: which ones they are shown."""
+"""Which pictures a cell learns from and which it is judged on: good ones drawn, and labelled defects that it is shown."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flawsight.datasets import open_dataset
 from flawsight.errors import DataError
+from flawsight.tables.rows import get_row
 from flawsight.types import Sample
 
-SEED = 0  # of the draw: whatever the cell's own seed, the same pictures are judged
+if TYPE_CHECKING:
+    from flawsight.fitting import Plan
+    from flawsight.tables.planning import Cell, Group
+
+SEED = 0  # of the defects shown: whatever the cell's own seed, the same pictures are judged
+
+
+def of_cell(group: Group, cell: Cell) -> tuple[Plan, list[Sample], list[Sample]]:
+    """The cell's plan, with the defective pictures that it is shown; the good ones it learns from; and those it is judged on."""
+    dataset = open_dataset(group.data, group.category)
+    train = drawn(dataset.train, cell.shots, cell.seed)
+    defects, test = shown(dataset.test, get_row(cell.row).defects)
+    return (dataclasses.replace(cell.plan, defects=defects) if defects else cell.plan), train, test
+
+
+def drawn(train: list[Sample], shots: int | None, seed: int) -> list[Sample]:
+    """The good pictures to learn from: all, or the first so many of a shuffle, so that more shots hold the fewer."""
+    if shots is None:
+        return train
+    return [train[at] for at in np.random.default_rng(seed).permutation(len(train))[:shots]]
 
 
 def shown(test: list[Sample], share: float) -> tuple[list[Sample], list[Sample]]:

@@ -1,4 +1,4 @@
-"""A row that is shown some labelled defects: which, that they are not judged, and what its record says."""
+"""Good pictures drawn; and a row that is shown some labelled defects: which, that they are not judged, and what its record says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from flawsight.datasets import open_dataset
 from flawsight.errors import DataError
-from flawsight.tables import labelled, sheets, writing
+from flawsight.tables import pictures, sheets, writing
 from flawsight.tables.planning import Request
 from flawsight.tables.rows import ROWS
 from flawsight.tables.running import Run, run
@@ -28,34 +28,43 @@ def test_set(**kinds: int) -> list[Sample]:
 test_set.__test__ = False  # type: ignore[attr-defined]
 
 
+def test_more_shots_hold_the_fewer_and_each_seed_draws_anew(plate: Path) -> None:
+    train = open_dataset(plate).train
+    assert pictures.drawn(train, None, 0) == train
+    two, five = pictures.drawn(train, 2, 1), pictures.drawn(train, 5, 1)
+    assert five[:2] == two
+    assert len({sample.name for sample in five}) == 5
+    assert any(pictures.drawn(train, 5, seed) != five for seed in (2, 3))
+
+
 @pytest.mark.parametrize(("n", "share", "shown"), [(24, 0.02, 1), (50, 0.02, 1), (51, 0.02, 2), (141, 0.02, 3), (24, 0.5, 12)])
 def test_a_share_of_the_defective_ones_is_shown_and_the_rest_judged(n: int, share: float, shown: int) -> None:
     test = test_set(cut=n)
-    given, left = labelled.shown(test, share)
+    given, left = pictures.shown(test, share)
     assert len(given) == shown
     assert all(one.label == 1 for one in given)
     assert [one for one in test if one not in given] == left
-    assert labelled.shown(test, share) == (given, left)  # always the same ones
+    assert pictures.shown(test, share) == (given, left)  # always the same ones
 
 
 def test_of_each_kind_one_is_left_so_long_as_that_can_be() -> None:
     test = test_set(cut=2, dent=1, stain=4)
-    given, left = labelled.shown(test, 0.55)  # 4, as many as can be spared
+    given, left = pictures.shown(test, 0.55)  # 4, as many as can be spared
     assert sorted(one.kind for one in given) == ["cut", "stain", "stain", "stain"]
     assert {one.kind for one in left} == {"good", "cut", "dent", "stain"}
-    given, _ = labelled.shown(test, 0.8)
+    given, _ = pictures.shown(test, 0.8)
     assert len(given) == 6
 
 
 def test_none_are_shown_to_a_row_that_takes_none() -> None:
     test = test_set(cut=2)
-    assert labelled.shown(test, 0.0) == ([], test)
+    assert pictures.shown(test, 0.0) == ([], test)
     assert [row.name for row in ROWS.values() if row.defects] == ["cavga_rw"]
 
 
 def test_some_must_be_left_to_judge() -> None:
     with pytest.raises(DataError, match="of 1 defective pictures 1 would be learned from, and some must be left to judge"):
-        labelled.shown(test_set(cut=1), 0.02)
+        pictures.shown(test_set(cut=1), 0.02)
 
 
 def test_the_cell_judges_the_others_and_says_which_it_was_shown(
@@ -68,7 +77,7 @@ def test_the_cell_judges_the_others_and_says_which_it_was_shown(
     request = make_request(methods=("cavga_rw", "patchcore_1"))
     found = run(request, tmp_path)
     cells = {result.row: result for result in found.results}
-    (shown,) = labelled.shown(open_dataset(request.data).test, 0.02)[0]
+    (shown,) = pictures.shown(open_dataset(request.data).test, 0.02)[0]
     result = cells["cavga_rw"]
     assert result.counts["defective"] == cells["patchcore_1"].counts["defective"] - 1 == 5
     assert result.counts["good"] == cells["patchcore_1"].counts["good"]
