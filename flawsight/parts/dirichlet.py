@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Exact = NDArray[np.float64]
 ROUNDS, TOLERANCE = 1000, 1e-9
 NEWTON = 5  # steps of it, that ψ takes to be inverted
+LEAST = 1e-9  # spread of the shares, in nats: of those that are all the same α would know no bound
 TURN = -2.22  # of ψ's values, where its two approximations meet
 
 
@@ -47,5 +48,5 @@ def _start(log_shares: Exact, mean_log: Exact) -> Exact:
     """The mean shares times what their sum would be if ψ(x) were log x − γ / x, with γ Euler's constant: near, and easy to tell."""
     mean = np.exp(log_shares).mean(0)
     spread = (mean * (np.log(mean) - mean_log)).sum()
-    start: Exact = mean * ((len(mean) - 1) * np.euler_gamma / max(spread, np.finfo(float).tiny))
+    start: Exact = mean * ((len(mean) - 1) * np.euler_gamma / max(spread, LEAST))
     return start

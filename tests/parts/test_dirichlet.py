@@ -48,3 +48,12 @@ def test_one_that_is_sure_of_all_has_finite_parameters() -> None:
     sure = np.full((10, 4), np.log(1e-12))
     sure[:, 0] = 0.0
     assert np.isfinite(dirichlet.fit(sure)).all()
+
+
+@pytest.mark.parametrize("classes", [8, 72])
+@pytest.mark.parametrize("apart", [0.0, 1e-17, 1e-10])
+def test_shares_that_are_all_the_same_have_finite_parameters(classes: int, apart: float) -> None:
+    same = np.tile(np.log(np.random.default_rng(0).dirichlet(np.ones(classes))), (3, 1))
+    alpha = dirichlet.fit(same + apart * np.arange(3)[:, None])
+    assert np.isfinite(alpha).all()
+    np.testing.assert_allclose(alpha / alpha.sum(), np.exp(same[0]), rtol=1e-3)
