@@ -58,6 +58,18 @@ def test_all_patches_at_once_equal_those_one_by_one(side: int) -> None:
             torch.testing.assert_close(dense[0, :, row].T, teacher(patches), rtol=1e-4, atol=1e-6)
 
 
+@each_side
+def test_in_training_it_is_the_same_with_the_same_gradients(side: int) -> None:
+    taught, picture, found = network(side), torch.rand(2, 3, 70, 83), []
+    for training in (False, True):
+        taught.train(training).zero_grad()
+        dense = taught.everywhere(picture)
+        (dense * torch.arange(83)).square().mean().backward()
+        found.append([dense.detach(), *(weight.grad.clone() for weight in taught.parameters())])
+    for dilated, by_lattices in zip(*found, strict=True):
+        torch.testing.assert_close(by_lattices, dilated, rtol=1e-4, atol=1e-6)
+
+
 def test_disagreement_is_what_its_words_say() -> None:
     teacher, students = network(17, seed=1), [network(17, seed=seed) for seed in (2, 3, 4)]
     mean, spread, picture = torch.randn(4) / 10, torch.rand(4) + 0.5, torch.rand(1, 3, 20, 24)
