@@ -99,6 +99,8 @@ def tables(
         with meter() as progress:
             told = needs(request, out, progress)
         tell_needs(told, json)
+        if not told.finished and all(one.why for one in told.of_cells):
+            raise typer.Exit(1)
         return
     with meter() as progress:
         found = run(request, out, progress, tell_cell)

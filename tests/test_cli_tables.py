@@ -202,6 +202,12 @@ def test_a_dry_run_tells_and_writes_nothing(plate: Path, tmp_path: Path) -> None
     assert f"not told: spade on {one['category']}: " in run("--data", plate, "--preset", "smoke", *rows, "--dry-run").stdout
 
 
+def test_a_dry_run_that_can_tell_nothing_exits_with_1(plate: Path) -> None:
+    told = run("--data", plate, "--preset", "smoke", "--methods", "spade", "--table", "S1", "--dry-run")
+    assert told.exit_code == 1
+    assert "not told: spade" in told.stdout
+
+
 def test_a_dry_run_of_what_is_finished(plate: Path, tmp_path: Path) -> None:
     common = ("--data", plate, "--preset", "smoke", "--methods", "patchcore_1", "--table", "S1", "--out", tmp_path)
     run(*common)
