@@ -116,6 +116,18 @@ def test_a_discriminator_that_is_too_good_starts_anew(
     assert started.count(generator.encoder[0]) == 1
 
 
+@pytest.mark.parametrize("falling", [False, True])
+def test_the_rates_of_both_fall_to_a_hundredth_if_told_to(falling: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flawsight.parts import descend
+
+    phases: list[descend.Phase] = []
+    phase = descend.Phase
+    monkeypatch.setattr(descend, "Phase", lambda *given: phases.append(phase(*given)) or phases[-1])
+    method(steps=4, lr=0.01, falling=falling).fit(discs(4), list(range(4)))
+    rates = [one.optimiser.param_groups[0]["lr"] for one in phases]
+    assert rates == pytest.approx(2 * [0.0001 if falling else 0.01])
+
+
 @pytest.mark.parametrize("norm", ganomaly.NORMS)
 def test_the_score_is_how_far_apart_the_numbers_lie(norm: str, trained: Callable[..., tuple[Method, Any, Any]]) -> None:
     fitted, generator, _ = trained(discs(6), steps=10, norm=norm)
@@ -140,13 +152,13 @@ def test_beside_good_pictures_a_part_with_a_bar_stands_out_too() -> None:
 
 
 def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both networks, both optimisers, what normalisation has seen, and the random numbers of a new start."""
+    """Both networks, both optimisers and their rates, what normalisation has seen, and the random numbers of a new start."""
     from flawsight.parts import descend
 
     monkeypatch.setattr(ganomaly, "TOO_GOOD", np.inf)
     monkeypatch.setattr(descend.Run.__init__, "__defaults__", (*descend.Run.__init__.__defaults__[:-1], 0.0))  # type: ignore[attr-defined,misc]
     pictures = discs(6)
-    whole, stopped = method(steps=12, batch=4), method(steps=12, batch=4)
+    whole, stopped = method(steps=12, batch=4, falling=True), method(steps=12, batch=4, falling=True)
     whole.fit(pictures, list(range(6)))
 
     def stop(_: str, done: int, __: int) -> None:
