@@ -81,21 +81,18 @@ def measured(chosen: argparse.Namespace) -> dict[str, Any]:
     import torch  # noqa: F401
 
     from flawsight import fitting, memory
-    from flawsight.datasets import open_dataset
-    from flawsight.tables import labelled
+    from flawsight.tables import pictures
     from flawsight.tables.planning import Request, make_work
-    from flawsight.tables.rows import get_row
     from flawsight.types import DETAIL
 
-    cell = make_work(Request(chosen.data, methods=(chosen.rows,), recipe=chosen.recipe)).cells[0]
-    dataset = open_dataset(chosen.data, cell.category)
-    defects, _ = labelled.shown(dataset.test, get_row(cell.row).defects)
-    plan = replace(cell.plan, defects=defects or None)
+    group = make_work(Request(chosen.data, methods=(chosen.rows,), recipe=chosen.recipe)).groups[0]
+    cell = group.cells[0]
+    plan, train, _ = pictures.of_cell(group, cell)
     if chosen.steps is not None:
         plan = replace(plan, options={**plan.options, "steps": chosen.steps})
     started = time.process_time()
     if chosen.only == "told":
-        told = fitting.estimate(dataset.train, plan)
+        told = fitting.estimate(train, plan)
         if told is None:
             raise SystemExit(f"told: a dry run of {cell.row} was needed; nothing can be told of these pictures. Name others.")
         return {"seconds": told.total_s, "peak_mb": told.peak_mb, "parts": told.seconds, "cost": time.process_time() - started}
@@ -107,7 +104,7 @@ def measured(chosen: argparse.Namespace) -> dict[str, Any]:
         before.setdefault(name, max(ends.values(), default=started))
         ends[name] = now
 
-    fitting.fit(dataset.train, plan, progress)
+    fitting.fit(train, plan, progress)
     seconds = time.process_time() - started
     parts = {name: ends[name] - before[name] for name in ends}
     return {"seconds": seconds, "peak_mb": memory.peak() / 1e6, "parts": parts}

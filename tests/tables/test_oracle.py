@@ -20,7 +20,7 @@ from flawsight.errors import UsageError
 from flawsight.fitting import Plan
 from flawsight.methods import METHODS
 from flawsight.report import grids
-from flawsight.tables import low_shot, oracle, page, published, running, writing
+from flawsight.tables import low_shot, oracle, page, pictures, published, running, writing
 from flawsight.tables.planning import Request, make_work
 from flawsight.tables.rows import ROWS
 from flawsight.tables.running import Result, Run, run
@@ -98,7 +98,7 @@ def test_without_being_asked_for_the_labels_change_no_score(
 
     request = make_request(methods=("dsebm", "patchcore_1"), tables=("S1",))
     before = {result.row: result.metrics["image_auroc"] for result in run(request, tmp_path / "before").results}
-    monkeypatch.setattr(running, "open_dataset", turned)
+    monkeypatch.setattr(pictures, "open_dataset", turned)
     after = {result.row: result.metrics["image_auroc"] for result in run(request, tmp_path / "after").results}
     assert before.keys() == after.keys() == {"dsebm", "patchcore_1"}
     for row, value in before.items():
