@@ -129,6 +129,8 @@ def _check(data: Path | None, published: bool, out: Path | None, dry_run: bool, 
         raise UsageError("tables: --dry-run: cells to be run were needed; --published runs none. Leave out either.")
     if data and not out and not dry_run:
         raise UsageError("tables: --out DIR was needed with --data, for the cells and the tables; none came. Name a folder.")
+    if out and out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: a folder was needed for --out; it is a file. Name another.")
     if json and json != Path("-"):
         check_writable(json)
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Picture = Sample | str | Path | bytes | Pixels
 
+UNTOLD = "the method neither keeps a bank nor learns by gradient, or no picture that was tried can be read"
+
 
 @dataclass(frozen=True)
 class Plan:

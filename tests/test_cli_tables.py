@@ -208,6 +208,15 @@ def test_a_dry_run_that_can_tell_nothing_exits_with_1(plate: Path) -> None:
     assert "not told: spade" in told.stdout
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_file_cannot_be_the_folder(plate: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    (tmp_path / "out").write_text("mine")
+    told = run("--data", plate, *SMOKE, "--out", tmp_path / "out", *more)
+    assert told.exit_code == 2
+    assert "a folder was needed for --out; it is a file" in told.stderr
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def test_a_dry_run_of_what_is_finished(plate: Path, tmp_path: Path) -> None:
     common = ("--data", plate, "--preset", "smoke", "--methods", "patchcore_1", "--table", "S1", "--out", tmp_path)
     run(*common)

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 SIDES = (32, 64, 128, 256)
 NORMS = ("squared", "absolute")
 BETAS = (0.5, 0.999)
-LAST_RATE = 0.01  # of the first, where it falls
 TOO_GOOD = 1e-5  # loss under which the discriminator starts anew: nothing could be learned from it any more
 
 
@@ -95,7 +94,7 @@ class GANomaly(Learned):
         from torch import nn
 
         from flawsight.parts import augment, export, gan
-        from flawsight.parts.descend import Phase
+        from flawsight.parts.descend import Phase, falling
 
         p = self.params
         pool = augment.Pool([resample.to_square(one, p.side) for one in pictures], p.side, augment.Variety(), run.device)
@@ -130,8 +129,7 @@ class GANomaly(Learned):
 
         def phase(network: nn.Module, loss: Callable[[torch.Tensor], torch.Tensor]) -> Phase:
             adam = torch.optim.Adam(network.parameters(), p.lr, BETAS)
-            falls = torch.optim.lr_scheduler.CosineAnnealingLR(adam, p.steps, p.lr * LAST_RATE) if p.falling else None
-            return Phase(adam, loss, falls)
+            return Phase(adam, loss, falling(adam, p.steps) if p.falling else None)
 
         phases = [phase(generator, generators), phase(judge, discriminators_or_anew)]
         reached = run.descend(both, phases, lambda rng: 2 * pool.draw(rng, p.batch) - 1, p.steps)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 MULTIPLE = 16  # of the side, which the network halves four times
 OPTIMISERS = ("adam", "sgd")
-LAST_RATE = 0.01  # of the first, under "adam"
 HALVINGS = 10  # of the rate, under "sgd"
 
 
@@ -117,12 +116,14 @@ class ITAE(Learned):
         """The optimiser, and the schedule of its rate."""
         from torch import optim
 
+        from flawsight.parts.descend import falling
+
         p = self.params
         if p.optimiser == "sgd":
             sgd = optim.SGD(network.parameters(), p.lr)
             return sgd, optim.lr_scheduler.StepLR(sgd, max(1, p.steps // HALVINGS), 0.5)
         adam = optim.Adam(network.parameters(), p.lr)
-        return adam, optim.lr_scheduler.CosineAnnealingLR(adam, p.steps, p.lr * LAST_RATE)
+        return adam, falling(adam, p.steps)
 
     def _open(self) -> None:
         self._network = Graph(self._state["network"].tobytes())

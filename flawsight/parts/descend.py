@@ -31,6 +31,7 @@ Rows = NDArray[Any]
 
 KEEP_EVERY_S = 60.0
 REHEARSED_S = 1.0  # of a training's steps, at least one, and a second one if that is not ten times as long
+LAST_RATE = 0.01  # of the first, where it falls
 JITTER = 0.05  # standard deviations by which copies of rows are moved apart, where they stand for others
 MEMORY = 0.98  # of the loss that is told: how much of the step before stays in it
 
@@ -45,6 +46,11 @@ class Phase:
     optimiser: Any
     loss: Callable[[Any], torch.Tensor]
     schedule: Any = None
+
+
+def falling(optimiser: Any, steps: int) -> Any:
+    """A schedule under which the optimiser's rate falls in so many steps, along a cosine, to LAST_RATE of the first."""
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, optimiser.defaults["lr"] * LAST_RATE)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from flawsight.bench import STAGES, BenchResult, Spread
 from flawsight.datasets.verify import Verification
 from flawsight.errors import UsageError
 from flawsight.files import atomic_write
+from flawsight.fitting import UNTOLD
 from flawsight.forecast import Estimate
 from flawsight.methods.base import Progress
 from flawsight.metrics import METRICS
@@ -55,10 +56,7 @@ def tell_estimate(estimate: Estimate | TrainingEstimate | None, json: Path | Non
     """
     if estimate is None:
         if alone:
-            raise UsageError(
-                "fit: what this will need cannot be told: the method neither keeps a bank nor learns by gradient, or no "
-                "picture can be read. Leave out --dry-run."
-            )
+            raise UsageError(f"fit: what this will need cannot be told: {UNTOLD}. Leave out --dry-run.")
         return
     if alone:
         write_json({**dataclasses.asdict(estimate), "total_s": estimate.total_s}, json)

@@ -10,9 +10,7 @@ from flawsight.errors import FlawsightError
 from flawsight.methods.base import Progress
 from flawsight.tables import oracle, pictures
 from flawsight.tables.planning import Cell, Group, Request, make_work
-from flawsight.tables.running import read
-
-UNTOLD = "nothing can be tried out of a method that neither keeps a bank nor learns by gradient"
+from flawsight.tables.running import CELLS, read
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def needs(request: Request, out: Path | None, progress: Progress | None = None) 
     alike: dict[tuple[str, str, int | None], list[tuple[Group, Cell]]] = {}
     for group in work.groups:
         for cell in group.cells:
-            if out is None or read(out / "cells", cell) is None:
+            if out is None or read(out / CELLS, cell) is None:
                 alike.setdefault((cell.row, cell.category, cell.shots), []).append((group, cell))
     found: list[CellNeeds] = []
     for cells in alike.values():
@@ -83,7 +81,7 @@ def _of_one(group: Group, cell: Cell, n: int) -> CellNeeds:
         for _, one in oracle.plans(plan, cell.alternatives):
             told = fitting.estimate(train, one)
             if told is None:
-                return CellNeeds(cell.row, cell.category, cell.shots, n, why=UNTOLD)
+                return CellNeeds(cell.row, cell.category, cell.shots, n, why=fitting.UNTOLD)
             fit_s += told.total_s
             judge_s += len(test) * told.latency_ms / 1000
             peak_mb = max(peak_mb, told.peak_mb)

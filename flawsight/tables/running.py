@@ -43,7 +43,8 @@ METRIC_IDS = {
     "spro": "au_spro",
 }
 POLL_S = 0.5
-CHECKPOINTS = "checkpoints"  # folder beside that of the cells, of trainings that are under way
+CELLS = "cells"  # folder of finished cells
+CHECKPOINTS = "checkpoints"  # beside it, of trainings that are under way
 ENDED = (
     "tables: processes that run to their end were needed; one was ended from outside, as systems do when memory runs out. "
     "What is finished is kept: run again, with fewer --jobs."
@@ -112,7 +113,7 @@ def run(request: Request, out: Path, progress: Progress | None = None, told: Tol
 
 def make_folder(out: Path, cells: bool = True) -> Path:
     """The folder of the results, or of the cells in it, made if it is not there. Raises UsageError."""
-    folder = out / "cells" if cells else out
+    folder = out / CELLS if cells else out
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

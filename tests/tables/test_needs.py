@@ -14,7 +14,7 @@ from flawsight.errors import UsageError
 from flawsight.fitting import Plan
 from flawsight.forecast import Needs as FitNeeds
 from flawsight.tables import oracle
-from flawsight.tables.needs import UNTOLD, needs
+from flawsight.tables.needs import needs
 from flawsight.tables.running import run
 from flawsight.types import Sample
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_told_says_why_and_the_rest_is_told(make_request: MakeReq
     monkeypatch.setattr(fitting, "estimate", estimate)
     found = needs(make_request(methods=("spade", "patchcore_1", "patchcore_25", "patchcore_10"), tables=("S1",)), None)
     assert {one.row: one.why for one in found.of_cells} == {
-        "spade": UNTOLD,
+        "spade": fitting.UNTOLD,
         "patchcore_25": "no memory is left",
         "patchcore_10": "",
         "patchcore_1": "",
