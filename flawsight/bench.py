@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -20,48 +19,22 @@ import numpy as np
 from flawsight import image, loader, threads
 from flawsight.backbones import Backbone
 from flawsight.backbones.joined import restored
-from flawsight.backbones.onnx import APPROXIMATE, RUNTIMES
+from flawsight.backbones.onnx import RUNTIMES
 from flawsight.datasets.base import loose_samples
 from flawsight.errors import MissingExtra, ModelFileError, UsageError
 from flawsight.methods import make
 from flawsight.methods.base import Progress
 from flawsight.model import Model, load
 from flawsight.record import peak_rss_mb, versions
+from flawsight.speeds import DEFAULT, STAGES, Speed, advice, cores, spread
 from flawsight.types import Float, Pixels, Sample
 
-STAGES = {
-    "read": "file to pixels",
-    "prepare": "pixels to network's input",
-    "network": "input to feature maps",
-    "compare": "feature maps to score and map",
-    "restore": "map to picture's pixels",
-}
 SECONDS = 10.0
-ON_ALL_CORES = ("network", "compare")  # stages; the others use one
 STREAM_SHARE = 0.4  # of the time, for streams; the rest is for pictures one at a time
 SLICES = 3  # streams of each runtime, in turns
 MOST = 64  # pictures taken: an even selection of more
-BETTER = 0.95  # of the default runtime's median, below which another is recommended
-DEFAULT = "onnxruntime"
 
 Picture = Sample | bytes
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Milliseconds a picture: the median, and what 95 of 100 stay below."""
-
-    p50_ms: float
-    p95_ms: float
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Of one runtime. stages: STAGES' names. total: Model.predict and the map. pictures_per_s: Model.predict_batch and maps."""
-
-    stages: dict[str, Spread]
-    total: Spread
-    pictures_per_s: float
 
 
 @dataclass(frozen=True)
@@ -162,7 +135,7 @@ class _Subject:
 
     def speed(self) -> Speed:
         return Speed(
-            {name: _spread(times) for name, times in self.stages.items()}, _spread(self.totals), statistics.median(self.rates)
+            {name: spread(times) for name, times in self.stages.items()}, spread(self.totals), statistics.median(self.rates)
         )
 
 
@@ -190,14 +163,14 @@ def bench(
             progress("as a stream", part + 1, SLICES)
     speeds = {name: subject.speed() for name, subject in subjects.items()}
     differences = _differences(subjects, model.threshold.value)
-    recommended, limit, why = _advice(speeds, differences)
+    recommended, limit, why = advice(speeds, differences)
     state = model.method.state()
     return BenchResult(
         model=Path(model_path).name,
         pictures=f"{len(chosen)} of the {len(found)} named" if pictures else "a drawn one, as PNG and as JPEG",
         sizes=sorted((wide, high) for high, wide in firsts),
         measured=len(subjects[DEFAULT].totals),
-        cores=_cores(),
+        cores=cores(),
         runtimes=speeds,
         missing=missing,
         bank_rows=sum(len(array) for name, array in state.items() if name.endswith("bank")),
@@ -255,37 +228,6 @@ def _until(seconds: float, pictures: list[Picture], what: str, progress: Progres
         progress(what, total, total)
 
 
-def _advice(speeds: dict[str, Speed], differences: dict[str, float]) -> tuple[str, str, list[str]]:
-    """A runtime, the stage that takes most of its stream's work, and both in words.
-
-    Of runtimes that move scores none is advised; what each would save and move is told.
-    """
-    default = speeds[DEFAULT].total.p50_ms
-    exact = [name for name in speeds if name not in APPROXIMATE]
-    fastest = min(exact, key=lambda name: speeds[name].total.p50_ms)
-    share = speeds[fastest].total.p50_ms / default
-    if share < BETTER:
-        runtime, why = fastest, f"{fastest}: a picture takes {100 * share:.0f} % of the time that it takes under {DEFAULT}."
-    else:
-        others = [f"{name} takes {speeds[name].total.p50_ms / default:.2f} times as long" for name in exact if name != DEFAULT]
-        runtime, why = DEFAULT, f"{DEFAULT}: nothing to install{''.join(f', and {other}' for other in others)}."
-    # In a stream several pictures are judged at once: the network and the comparison use all cores, the rest one each.
-    times = {name: spread.p50_ms / (1 if name in ON_ALL_CORES else _cores()) for name, spread in speeds[runtime].stages.items()}
-    limit = max(times, key=times.__getitem__)
-    share = times[limit] / sum(times.values())
-    told = f"Of the cores' work in a stream {limit} ({STAGES[limit]}) is {100 * share:.0f} %."
-    if limit == "read":
-        told += " Files of another format or smaller pictures would speed it up."
-    faster = [name for name in speeds if name in APPROXIMATE and speeds[name].total.p50_ms < BETTER * speeds[runtime].total.p50_ms]
-    moved = [
-        f"{name}: {100 * speeds[name].total.p50_ms / speeds[runtime].total.p50_ms:.0f} % of that time"
-        f"{f', and scores moved by up to {100 * differences[name]:.2g} % of the threshold' if name in differences else ''}."
-        " If that will do, score under it."
-        for name in faster
-    ]
-    return runtime, limit, [why, *moved, told]
-
-
 def _differences(subjects: dict[str, _Subject], threshold: float) -> dict[str, float]:
     scores = {name: np.array(subject.scores) for name, subject in subjects.items()}
     apart = {name: float(np.abs(of_one - scores[DEFAULT]).max()) for name, of_one in scores.items() if name != DEFAULT}
@@ -317,12 +259,3 @@ def _drawn(picture_hw: tuple[int, int]) -> list[Picture]:
 
 def _even(pictures: list[Picture]) -> list[Picture]:
     return [pictures[i * len(pictures) // MOST] for i in range(MOST)] if len(pictures) > MOST else pictures
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
-def _spread(seconds: list[float]) -> Spread:
-    p50, p95 = np.quantile(seconds, (0.5, 0.95)) * 1000
-    return Spread(float(p50), float(p95))

@@ -70,7 +70,8 @@ def score(
 ) -> None:
     """Score new pictures. Exit status 0 if all pass, 3 if some are rejected, 1 if some cannot be read."""
     from flawsight.datasets.base import loose_samples
-    from flawsight.evaluation import Judging, evaluate
+    from flawsight.evaluation import evaluate
+    from flawsight.judging import Judging
     from flawsight.model import load
     from flawsight.report import results
     from flawsight.report.console import meter, tell_report
@@ -110,8 +111,9 @@ def evaluate(
 ) -> None:
     """Measure how well defects are found, on pictures with labels."""
     from flawsight.datasets import open_dataset
-    from flawsight.evaluation import Judging, evaluate_dataset
+    from flawsight.evaluation import evaluate_dataset
     from flawsight.fitting import Plan
+    from flawsight.judging import Judging
     from flawsight.model import load
     from flawsight.report import html
     from flawsight.report.console import meter, tell_report

@@ -13,56 +13,20 @@ import numpy as np
 from flawsight import extremes, loader, memory, threads
 from flawsight.comparing import Comparison, check_masks
 from flawsight.datasets import DataSet
-from flawsight.errors import DataError, PictureError, UnknownName, UsageError
+from flawsight.errors import DataError, PictureError
 from flawsight.fitting import Plan, fit
 from flawsight.frames import MASK_RULES, PIXELS_AT
 from flawsight.inspecting import inspect, unreadable
+from flawsight.judging import Judging
 from flawsight.methods.base import Progress
 from flawsight.metrics import PixelTally, measure, resampling, roc_curve
-from flawsight.metrics.pixels import EXACT_PX, PixelMetrics
+from flawsight.metrics.pixels import PixelMetrics
 from flawsight.model import Model
 from flawsight.record import peak_rss_mb, versions
 from flawsight.types import Float, Prediction, Report, Row, Sample
 
 MEASURING_BYTES, KEY_BYTES = 128 << 20, 8  # of pixel metrics while they are measured, and of a pixel kept for that
 HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report
-
-
-@dataclass(frozen=True)
-class Judging:
-    """How to judge. use_masks: work out pixel metrics. skip_bad: leave unreadable pictures out instead of stopping.
-
-    exact_px: pixels of all pictures up to which pixel metrics are exact, see PixelTally. pixels_at, mask_rule: where maps and masks
-    are compared, and what of a reduced mask counts as defective, see frames. imagewise: also PRO picture by picture, which takes
-    longer. resamples: of the pictures, for the intervals of the metrics; 0 for none. ensemble_norm: what an
-    ensemble's members are scaled by, "held-out" good pictures or, as the paper's code does, the "test" pictures, see extremes.
-    decides_at: the score above which the method by itself calls a picture defective, for the accuracy of that; None if it does not.
-    """
-
-    use_masks: bool = True
-    skip_bad: bool = False
-    exact_px: int = EXACT_PX
-    pixels_at: str = "native"
-    mask_rule: str = "half"
-    imagewise: bool = False
-    resamples: int = 0
-    ensemble_norm: str = extremes.NORMS[0]
-    decides_at: float | None = None
-
-    def __post_init__(self) -> None:
-        for where, name, known in (
-            ("pixels_at", self.pixels_at, PIXELS_AT),
-            ("mask_rule", self.mask_rule, MASK_RULES),
-            ("ensemble_norm", self.ensemble_norm, extremes.NORMS),
-        ):
-            if name not in known:
-                raise UnknownName(f"evaluate: {where}", name, known)
-        if self.resamples < 0:
-            raise UsageError(f"evaluate: resamples must be ≥ 0; got {self.resamples}.")
-
-    @property
-    def by_extremes(self) -> bool:
-        return self.ensemble_norm == "test"
 
 
 def evaluate_dataset(

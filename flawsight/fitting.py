@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flawsight import forecast, loader, memory, rehearsal, threads, threshold
+from flawsight import forecast, loader, memory, rehearsal, sharing, threads, threshold
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
@@ -131,7 +131,7 @@ def fit(
     budget = memory.budget(plan.memory)
     left = budget - memory.resident()
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
-    keeper = _Keeper(preprocess, forecast.kept_bytes(left))
+    keeper = _Keeper(preprocess, sharing.kept_bytes(left))
     readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace)
     groups, notes = grouped([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
     notes += [*backbone.notes, *coarseness(preprocess, inspections)]
@@ -140,7 +140,7 @@ def fit(
     shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections})
     images = _Images(preprocess, readable, inspections, pace, progress)
     if isinstance(method, BankMethod):
-        room = forecast.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
+        room = sharing.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
         room.check()
         held_out, told = method.fit_within(images, groups, room.left, progress)
         notes += told
@@ -224,9 +224,9 @@ def _check_promise(plan: Plan, method: Method, n: int) -> None:
     threshold.most_rejected(unseen, plan.max_false_rejects, plan.confidence)
 
 
-def _pace(left: int, preprocess: Preprocess, sizes_hw: Sequence[tuple[int, int]]) -> forecast.Pace:
+def _pace(left: int, preprocess: Preprocess, sizes_hw: Sequence[tuple[int, int]]) -> sharing.Pace:
     inputs = [preprocess.input_hw(hw) for hw in sizes_hw]
-    return forecast.pace(left, max(sizes_hw, key=math.prod, default=(0, 0)), max(inputs, key=math.prod, default=(0, 0)))
+    return sharing.pace(left, max(sizes_hw, key=math.prod, default=(0, 0)), max(inputs, key=math.prod, default=(0, 0)))
 
 
 def good_pictures(folder: Path) -> list[Sample]:
@@ -268,7 +268,7 @@ class _Images:
     preprocess: Preprocess
     pictures: list[tuple[Any, int]]
     inspections: list[Inspection]
-    pace: forecast.Pace
+    pace: sharing.Pace
     progress: Progress | None
     told: list[int] = field(default_factory=lambda: [0])
 

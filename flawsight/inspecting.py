@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flawsight import forecast, loader, threads
+from flawsight import loader, sharing, threads
 from flawsight.datasets.base import loose_samples
 from flawsight.errors import DataError, PictureError, UsageError
 from flawsight.loader import Inspection
@@ -26,7 +26,7 @@ def inspect(
     skip_bad: bool,
     progress: Progress | None,
     keep: Callable[[Pixels], Pixels | None] | None = None,
-    pace: forecast.Pace | None = None,
+    pace: sharing.Pace | None = None,
 ) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
     """The readable pictures with their positions, what is known of each, and name → reason of those left out.
 

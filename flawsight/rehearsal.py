@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import forecast, loader, memory
+from flawsight import forecast, loader, memory, sharing
 from flawsight.errors import LearningFailed, PictureError, UsageError
 from flawsight.methods.base import LearnedMethod
 from flawsight.preprocess import Preprocess
@@ -59,7 +59,7 @@ def estimate(
     except LearningFailed:
         return None
     held = max(memory.peak(), memory.resident())
-    reading = forecast.pace(budget - before, max(sizes, key=math.prod), max(inputs, key=math.prod)).bytes
+    reading = sharing.pace(budget - before, max(sizes, key=math.prod), max(inputs, key=math.prod)).bytes
     kept = KEPT * n * sum(map(math.prod, inputs)) // len(inputs)
     peak = max(held + kept, before + kept + reading)
     found = TrainingEstimate(
@@ -67,7 +67,7 @@ def estimate(
         learned_from=n - n_held_out,
         peak_mb=peak / 1e6,
         budget_mb=budget / 1e6,
-        smallest_mb=forecast.SPARE * peak / 1e6,
+        smallest_mb=sharing.SPARE * peak / 1e6,
         seconds={
             "checking pictures": n * (read_s + prepare_s) / cores,
             **seconds,

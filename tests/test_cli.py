@@ -28,8 +28,8 @@ from typer.testing import CliRunner, Result
 import flawsight
 from flawsight import bench, cli, files, image, threshold
 from flawsight.datasets import open_dataset
-from flawsight.evaluation import Judging
 from flawsight.fitting import Plan
+from flawsight.judging import Judging
 from flawsight.metrics import METRICS
 from flawsight.model import Model, load
 from flawsight.presets import PRESETS

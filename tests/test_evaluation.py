@@ -16,10 +16,11 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score  # 
 
 from flawsight import evaluation, image
 from flawsight.datasets import DataSet, open_dataset
-from flawsight.errors import DataError, UsageError
-from flawsight.evaluation import Judging, evaluate, evaluate_dataset
+from flawsight.errors import DataError
+from flawsight.evaluation import evaluate, evaluate_dataset
 from flawsight.fitting import Plan, fit
 from flawsight.frames import map_at, mask_at
+from flawsight.judging import Judging
 from flawsight.methods import METHODS
 from flawsight.methods.base import Method
 from flawsight.metrics import METRICS, PixelTally
@@ -409,12 +410,6 @@ def test_by_default_nothing_is_resampled_and_pictures_are_compared_at_their_own_
     assert report.intervals == {}
     assert "pro_imagewise" not in report.metrics
     assert report.settings["pixel_metrics_at"] == "each picture's own pixels"
-
-
-@pytest.mark.parametrize("wrong", [{"pixels_at": "full"}, {"mask_rule": "truncate"}, {"resamples": -1}])
-def test_a_way_of_judging_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="evaluate: "):
-        Judging(**wrong)
 
 
 @pytest.mark.parametrize("binned", [False, True])

@@ -10,9 +10,10 @@ import pytest
 from flawsight import extremes
 from flawsight.datasets import DataSet
 from flawsight.errors import UnknownName, UsageError
-from flawsight.evaluation import Judging, evaluate, evaluate_dataset
+from flawsight.evaluation import evaluate, evaluate_dataset
 from flawsight.fitting import Plan, fit
 from flawsight.image import read
+from flawsight.judging import Judging
 from flawsight.methods.ensemble import Ensemble
 from flawsight.model import Model
 from flawsight.types import Sample

@@ -15,10 +15,10 @@ import pytest
 from flawsight import forecast, image, memory
 from flawsight.errors import DataError, UsageError
 from flawsight.fitting import Plan, estimate, fit
-from flawsight.forecast import Pace, Room
 from flawsight.methods import METHODS
 from flawsight.model import load
 from flawsight.parts.streaming import Need
+from flawsight.sharing import Room
 
 ROOT = Path(__file__).parents[1]
 MB = 10**6
@@ -95,7 +95,7 @@ def test_where_projections_fit_into_a_small_budget_nothing_is_left_out(good: Pat
     assert told["told"] * MB == pytest.approx(told["peak"], rel=0.3)
     assert (told["blocks"], told["notes"]) == (1, [])
     at_once = fitted(good, "", tmp_path / "y.flaw", options)
-    assert at_once["peak"] > told["peak"] + 60 * MB
+    assert at_once["peak"] > told["peak"] + 40 * MB
     expected = load(tmp_path / "y.flaw").method.state()
     state = load(tmp_path / "x.flaw").method.state()
     np.testing.assert_array_equal(state["source"], expected["source"])
@@ -176,28 +176,3 @@ def test_a_method_that_keeps_no_bank_cannot_tell(good: Path, monkeypatch: pytest
     for run in (estimate, fit):
         with pytest.raises(UsageError, match="plain cannot keep to a given memory"):
             run(good, Plan(memory="1GB"))
-
-
-def test_large_pictures_are_read_at_another_pace() -> None:
-    small = forecast.pace(200 * MB, (100, 100), (96, 96))
-    assert small.workers == os.cpu_count()
-    large = forecast.pace(200 * MB, (4000, 6000), (320, 320))
-    assert (large.workers, large.waiting) == (1, 1)
-    assert large.bytes >= 4000 * 6000 * 6
-    assert small == Pace(small.workers, small.waiting, small.bytes)
-
-
-def test_reduced_pictures_are_kept_while_there_is_room() -> None:
-    assert forecast.kept_bytes(-5) == forecast.kept_bytes(0) == 0
-    assert forecast.kept_bytes(80 * MB) == 10 * MB
-    assert forecast.kept_bytes(1 << 40) == forecast.KEPT_BYTES
-
-
-def test_the_smallest_room_that_does_does() -> None:
-    need = Need(100, 100, 0.1, 500)
-    smallest = Room(0, 50 * MB, 100_000, need).smallest
-    room = Room(smallest, 50 * MB, 100_000, need)
-    room.check()
-    assert room.peak <= smallest
-    with pytest.raises(UsageError):
-        Room(int(smallest / 1.06), 50 * MB, 100_000, need).check()

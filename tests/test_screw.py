@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flawsight import forecast
+from flawsight import sharing
 from flawsight.datasets import open_dataset
 from flawsight.evaluation import evaluate_dataset
 from flawsight.fitting import Plan
@@ -39,13 +39,13 @@ def test_a_bank_chosen_in_blocks_finds_as_much(screw: Path, monkeypatch: pytest.
     part = replace(whole, train=whole.train[:: len(whole.train) // N_GOOD], test=whole.test[::EVERY])
     plan = Plan(size=256, options={"bank_limit": 4000})
     at_once, _ = evaluate_dataset(part, plan=plan)
-    original = forecast.room
+    original = sharing.room
 
-    def small(*arguments: Any) -> forecast.Room:
+    def small(*arguments: Any) -> sharing.Room:
         room = original(*arguments)
         return replace(room, budget=room.taken + room.need.at_once(room.patches // 3))
 
-    monkeypatch.setattr(forecast, "room", small)
+    monkeypatch.setattr(sharing, "room", small)
     in_blocks, model = evaluate_dataset(part, plan=plan)
     (note,) = model.training.notes
     blocks = re.search(r"81,920 patches did not fit into memory at once: .* in (\d+) blocks", note)

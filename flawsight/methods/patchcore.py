@@ -37,7 +37,8 @@ from flawsight.parts import coreset, graphs, mapper, resample
 from flawsight.parts.neighbours import Bank
 from flawsight.parts.projected import Projected, projections
 from flawsight.parts.reweighting import weight
-from flawsight.parts.streaming import Covering, Gathered, Need, Stream, in_blocks, level_scales, radius_factor, variance
+from flawsight.parts.spread import level_scales, variance
+from flawsight.parts.streaming import Covering, Gathered, Need, Stream, in_blocks, radius_factor
 from flawsight.threads import ahead
 from flawsight.types import Float, Scores
 
@@ -250,10 +251,8 @@ class PatchCore:
         maps, params = self.backbone.features(images), self.params
         grid, channels = (maps[0].shape[2], maps[0].shape[3]), [level.shape[1] for level in maps]
         if params.target_dims:
-            vectors, channels = (
-                mapper.apply(maps, params.neighbourhood, params.level_dims, params.target_dims),
-                [params.target_dims],
-            )
+            vectors = mapper.apply(maps, params.neighbourhood, params.level_dims, params.target_dims)
+            channels = [params.target_dims]
         else:
             vectors = mapper.concatenated(maps, params.neighbourhood)
         rows: Float = graphs.run("transposed", {"matrices": vectors.reshape(*vectors.shape[:2], -1)})

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.parts import coreset
-from flawsight.parts.streaming import BLOCK_ROWS
+from flawsight.parts.spread import BLOCK_ROWS
 from flawsight.types import Float
 
 Index = NDArray[np.int64]

@@ -30,11 +30,10 @@ from flawsight.errors import UsageError
 from flawsight.memory import give_back, in_words
 from flawsight.parts import coreset
 from flawsight.parts.neighbours import Bank
+from flawsight.parts.spread import BLOCK_ROWS, Spread
 from flawsight.types import Float
 
-BLOCK_ROWS = 8192  # where a pass over all rows would double them in memory
 MIN_SHARE = 4  # times as many rows as are chosen must fit: half may be survivors, and a block halves at least
-
 SPARE = 2  # times the rows expected, that memory is reserved for at first: pictures to come may be larger
 
 Index = NDArray[np.int64]
@@ -103,39 +102,6 @@ class Need:
             n -= block - survivors
             blocks += 1
         return blocks
-
-
-class Spread:
-    """Mean and squared deviations of each column, of rows that come a few at a time (Chan, Golub and LeVeque 1979)."""
-
-    def __init__(self, dims: int) -> None:
-        self.n = 0
-        self._mean = np.zeros(dims)
-        self._squares = np.zeros(dims)
-
-    def add(self, rows: Float) -> None:
-        for start in range(0, len(rows), BLOCK_ROWS):
-            block = rows[start : start + BLOCK_ROWS]
-            mean = block.mean(0, dtype=np.float64)
-            centred = block - mean.astype(np.float32)
-            apart, total = mean - self._mean, self.n + len(block)
-            self._squares += np.einsum("nd,nd->d", centred, centred) + apart**2 * (self.n * len(block) / total)
-            self._mean += apart * len(block) / total
-            self.n = total
-
-    @property
-    def variance(self) -> NDArray[np.float64]:
-        return self._squares / max(self.n, 1)
-
-
-def variance(rows: Float) -> NDArray[np.float64]:
-    """The variance of each column: float64 [D]."""
-    mean = rows.mean(0, dtype=np.float64).astype(np.float32)
-    squares = np.zeros(rows.shape[1], np.float64)
-    for start in range(0, len(rows), BLOCK_ROWS):
-        centred = rows[start : start + BLOCK_ROWS] - mean
-        squares += np.einsum("nd,nd->d", centred, centred)
-    return squares / len(rows)
 
 
 @dataclass
@@ -290,20 +256,6 @@ def radius_factor(radius: float, chosen: float) -> float:
     if chosen > 0:
         return max(1.0, 2 * radius / chosen)
     return 1.0 if radius == 0 else float("inf")
-
-
-def level_scales(variances: NDArray[np.float64], channels: list[int] | None) -> Float:
-    """One over each level's spread, the root of its total variance, repeated for its channels: float32 [D].
-
-    channels: of each level; None for scales of 1.
-    """
-    if channels is None:
-        return np.ones(len(variances), np.float32)
-    scales = []
-    for part in np.split(variances, np.cumsum(channels)[:-1]):
-        spread = np.sqrt(part.sum())
-        scales.append(np.full(len(part), 1 / spread if spread > 0 else 1.0, np.float32))
-    return np.concatenate(scales)
 
 
 def in_blocks(held: Gathered, covering: tuple[float, float] | None) -> str:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flawsight import memory
-from flawsight.bench import STAGES, BenchResult, Spread
+from flawsight.bench import BenchResult
 from flawsight.datasets.verify import Verification
 from flawsight.errors import UsageError
 from flawsight.files import atomic_write
@@ -28,6 +28,7 @@ from flawsight.metrics import METRICS
 from flawsight.rehearsal import TrainingEstimate
 from flawsight.report import results, tables
 from flawsight.report.figures import trade_off
+from flawsight.speeds import STAGES, Spread
 from flawsight.types import DETAIL, Report, Row
 
 STDOUT = Path("-")

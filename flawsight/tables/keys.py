@@ -14,8 +14,8 @@ from flawsight.backbones import get_card
 from flawsight.backbones.opening import RANDOM
 from flawsight.datasets import DataSet
 from flawsight.errors import UsageError
-from flawsight.evaluation import Judging
 from flawsight.fitting import Plan
+from flawsight.judging import Judging
 from flawsight.methods import METHODS
 from flawsight.methods.base import make_params
 from flawsight.parts import crops

@@ -11,9 +11,9 @@ from flawsight.backbones import PIXELS
 from flawsight.backbones.opening import RANDOM
 from flawsight.datasets import DATASETS, DataSet, open_dataset
 from flawsight.errors import DataError, FlawsightError, UnknownName, UsageError
-from flawsight.evaluation import Judging
 from flawsight.fitting import Plan
 from flawsight.frames import PIXELS_AT
+from flawsight.judging import Judging
 from flawsight.methods import METHODS
 from flawsight.methods.base import make_params
 from flawsight.methods.learned import Learned

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flawsight.errors import UsageError
 from flawsight.parts import coreset
-from flawsight.parts.streaming import Covering, Gathered, Need, Spread, Stream, radius_factor, variance
+from flawsight.parts.streaming import Covering, Gathered, Need, Stream, radius_factor
 from flawsight.types import Float
 
 NEED = Need(dims=5, measured=5, ratio=0.05, limit=0)
@@ -140,16 +140,6 @@ def test_capacity_is_the_most_that_fits(need: Need) -> None:
 @pytest.mark.parametrize("held", [1500, 900, 500])
 def test_the_blocks_told_beforehand(held: int) -> None:
     assert gathered(rows_of(), held)[0].blocks == NEED.blocks(N * P, NEED.at_once(held))
-
-
-def test_spread_is_that_of_all_rows() -> None:
-    rows = (rows_of().reshape(-1, 5) * [1, 1e-3, 1e3, 1, 1] + [0, 5, 0, 1e3, 0]).astype(np.float32)
-    spread = Spread(5)
-    for part in np.split(rows, [1, 1, 700, 2000]):
-        spread.add(part)
-    np.testing.assert_allclose(spread.variance, rows.astype(np.float64).var(0), rtol=1e-4)
-    np.testing.assert_allclose(variance(rows), rows.astype(np.float64).var(0), rtol=1e-4)
-    assert spread.n == len(rows)
 
 
 def test_the_scales_of_a_block_are_those_of_all_rows_so_far() -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from flawsight.datasets import open_dataset
 from flawsight.errors import UsageError
-from flawsight.evaluation import Judging, evaluate
+from flawsight.evaluation import evaluate
 from flawsight.fitting import Plan, fit
+from flawsight.judging import Judging
 from flawsight.metrics import resampling
 from flawsight.model import Model
 from flawsight.tables.by_fold import averaged, folds
