@@ -39,7 +39,9 @@ SMOOTHED = 11  # pixels, of the mean before the maximum
 
 @dataclass(frozen=True)
 class AESSIMParams(CutParams):
-    """See CutParams; latent: d."""
+    """grey: whether pictures lose their colours first; the paper's own have none. latent: d. The others: see CutParams."""
+
+    grey: bool = False
 
     def __post_init__(self) -> None:
         self.check_cuts("ae_ssim: ")
@@ -56,15 +58,16 @@ class AESSIM(Learned):
     params: AESSIMParams
 
     def _learn(self, pictures: list[Float], unseen: list[Float], run: Run) -> Arrays:
-        """network: an ONNX file, cuts [B,3,crop,crop] → their maps [B,crop,crop]. loss: what training came to, [1]."""
+        """network: an ONNX file, cuts [B,C,crop,crop] → their maps [B,crop,crop]. loss: what training came to, [1]."""
         import torch
 
         from flawsight.parts import augment, autoencoder, export, ssim
         from flawsight.parts.descend import Phase
 
         p = self.params
-        pool = augment.Pool(pictures, p.crop, augment.Variety(p.angle, p.shift, p.flips), run.device)
-        network = autoencoder.autoencoder(p.crop, p.width, p.latent).to(run.device)
+        seen = [self._seen(picture) for picture in pictures]
+        pool = augment.Pool(seen, p.crop, augment.Variety(p.angle, p.shift, p.flips), run.device)
+        network = autoencoder.autoencoder(p.crop, p.width, p.latent, len(seen[0])).to(run.device)
 
         def loss(cuts: torch.Tensor) -> torch.Tensor:
             with run.mixed():
@@ -73,7 +76,7 @@ class AESSIM(Learned):
 
         optimiser = torch.optim.Adam(network.parameters(), p.lr, weight_decay=WEIGHT_DECAY)
         reached = run.descend(network, [Phase(optimiser, loss)], lambda rng: pool.draw(rng, p.batch), p.steps)
-        graph = export.graph(ssim.Dissimilarity(network), torch.zeros(1, 3, p.crop, p.crop))
+        graph = export.graph(ssim.Dissimilarity(network), torch.zeros(1, len(seen[0]), p.crop, p.crop))
         return {"network": graph, "loss": np.array([reached], np.float32)}
 
     def _open(self) -> None:
@@ -82,5 +85,10 @@ class AESSIM(Learned):
     def _judge(self, image: Float) -> tuple[float, Float]:
         from scipy import ndimage
 
-        heat = windows.mean_map(image, self.params.crop, self.params.stride, lambda cuts: self._network({"pictures": cuts})[0])
+        p = self.params
+        heat = windows.mean_map(self._seen(image), p.crop, p.stride, lambda cuts: self._network({"pictures": cuts})[0])
         return float(ndimage.uniform_filter(heat, SMOOTHED).max()), heat
+
+    def _seen(self, image: Float) -> Float:
+        """What the network sees of a picture [3,h,w]: that, or its mean over colours, [1,h,w]."""
+        return image.mean(0, keepdims=True) if self.params.grey else image

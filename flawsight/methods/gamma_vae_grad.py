@@ -5,7 +5,8 @@ fit:   a variational autoencoder learns to repeat cuts of good pictures; the var
        Wipf, "Diagnosing and Enhancing VAE Models", ICLR 2019, propose.
 map:   each cut x₀ is moved, step by step, to where the autoencoder repeats it well and which is near (eq. 5, 8): down the energy
        E(x) = ‖x − x̂‖² + λ ‖x − x₀‖₁, faster where x and x̂ differ. It ends when the error is no larger than the smallest of good
-       cuts, or after `iterations`. The map is |x₀ − x|, the mean over channels; where windows overlap, the mean of theirs.
+       cuts, or after `iterations`. The map is |x₀ − x|, or its square, the mean over channels, or 1 − the structural similarity
+       (`difference`); where windows overlap, the mean of theirs.
 score: the map's maximum; the paper has none.
 
 Symbols: x̂ what the autoencoder makes of x without drawing at random; α `alpha`; λ `weight`; side `crop` of a cut.
@@ -13,8 +14,8 @@ Symbols: x̂ what the autoencoder makes of x without drawing at random; α `alph
 Scoring needs gradients, and with them torch (extra `torch`): what is learned is the weights.
 
 Where this differs: γ is the running mean of the squared error, the best one for given weights, and not a weight of its own; it
-weighs no term of the energy, whose α and λ are for plain squares. A step that would raise the energy is halved instead. The output
-passes a sigmoid.
+weighs no term of the energy, whose α and λ are for plain squares. A step that would raise the energy is halved instead; and steps
+may be made as large for pictures of every size (`normalised`). The output passes a sigmoid.
 
 Expected: 88.8 mean pixel AUROC on MVTec AD.
 """
@@ -37,18 +38,23 @@ if TYPE_CHECKING:
     from flawsight.parts.descend import Run
 
 GOOD_CUTS = 256  # among which the smallest error is sought
+DIFFERENCES = ("absolute", "squared", "similarity")
 
 
 @dataclass(frozen=True)
 class GammaVAEParams(CutParams):
-    """alpha: α. weight: λ. iterations: steps from a cut to its projection, at most. blur_sigma: pixels, of the map; 0 for none. The
-    others: see CutParams.
+    """alpha: α. weight: λ. iterations: steps from a cut to its projection, at most. normalised: whether a step is divided by the
+    largest of its values, so that no value moves by more than α in it. difference: of a picture from where it came to, "absolute",
+    "squared" or "similarity", which is 1 − the structural similarity. blur_sigma: pixels, of the map; 0 for none. The others: see
+    CutParams.
     """
 
     lr: float = 1e-4
     alpha: float = 0.5
     weight: float = 0.05
     iterations: int = 100
+    normalised: bool = False
+    difference: str = "absolute"
     blur_sigma: float = 0.0
 
     def __post_init__(self) -> None:
@@ -57,6 +63,7 @@ class GammaVAEParams(CutParams):
         check(0 < self.alpha < np.inf, p + "alpha", "above 0", self.alpha)
         check(0 <= self.weight < np.inf, p + "weight", "≥ 0 and finite", self.weight)
         check(self.iterations >= 1, p + "iterations", "≥ 1", self.iterations)
+        check(self.difference in DIFFERENCES, p + "difference", "absolute, squared or similarity", self.difference)
         check(0 <= self.blur_sigma < np.inf, p + "blur_sigma", "≥ 0 and finite", self.blur_sigma)
 
 
@@ -89,9 +96,8 @@ class GammaVAE(Learned):
 
         optimiser = torch.optim.Adam(network.parameters(), p.lr)
         reached = run.descend(network, [Phase(optimiser, loss)], lambda rng: pool.draw(rng, p.batch), p.steps)
-        rng, stop = np.random.default_rng(p.seed), np.inf
-        for _ in range(0, GOOD_CUTS, windows.AT_ONCE):
-            cuts = pool.draw(rng, windows.AT_ONCE)
+        stop = np.inf
+        for cuts in pool.some(p.seed, GOOD_CUTS):
             with torch.no_grad():
                 errors = (cuts - network.repeated(cuts)).square().flatten(1).sum(1)
             stop = min(stop, float(errors.min()))
@@ -117,10 +123,16 @@ class GammaVAE(Learned):
         """How far each place of cuts [B,3,side,side] is moved: [B,side,side]."""
         import torch
 
+        from flawsight.parts import ssim
         from flawsight.parts.projection import Descent, project
 
         p = self.params
         start = torch.from_numpy(cuts).to(self.backbone.device)
-        end, _ = project(self._network.repeated, start, Descent(p.alpha, p.weight, p.iterations, float(self._state["stop"][0])))
-        moved: Float = (start - end).abs().mean(1).cpu().numpy()
+        descent = Descent(p.alpha, p.weight, p.iterations, float(self._state["stop"][0]), p.normalised)
+        end, _ = project(self._network.repeated, start, descent)
+        if p.difference == "similarity":
+            apart = 1 - ssim.similarity(start, end)
+        else:
+            apart = (start - end).square() if p.difference == "squared" else (start - end).abs()
+        moved: Float = apart.mean(1).cpu().numpy()
         return moved

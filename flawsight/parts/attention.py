@@ -6,11 +6,15 @@ decoder of transposed convolutions.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from flawsight.parts.variational import Variational
+
+LEAST = 1e-30  # of a width that something is divided by
 
 
 class _Block(nn.Module):  # type: ignore[misc]  # torch's types are not looked at
@@ -79,19 +83,41 @@ class Explained(Variational):
         super().__init__(ResidualEncoder(width, 2 * latent), _decoder(side, width, latent))
 
 
-def attention(network: Explained, pictures: torch.Tensor, layer: str, each: bool, rectified: bool) -> torch.Tensor:
-    """How much a layer's places decide the means, [B,h,w] at the pictures' size.
+@torch.enable_grad()  # type: ignore[untyped-decorator]
+def attention(
+    network: Explained, pictures: torch.Tensor, layer: str, each: bool, rectified: bool, usual: torch.Tensor | None = None
+) -> torch.Tensor:
+    """How much a layer's places decide the numbers, [B,h,w] at the pictures' size.
 
-    Of a mean z: |Σ αₖ Aₖ| over the channels Aₖ of the layer, αₖ the average of ∂z/∂Aₖ over places (eq. 3 to 5); the average over
-    all d means. Unless each counts by itself: of the sum of all means. rectified: what is positive in place of the absolute value.
+    Of a number z: |Σ αₖ Aₖ| over the channels Aₖ of the layer, αₖ the average of ∂z/∂Aₖ over places (eq. 3 to 5); the average over
+    all d numbers. Unless each counts by itself: of the sum of all. rectified: what is positive in place of the absolute value.
+
+    The numbers are the means. With usual, the variances of good pictures' numbers [d], they are drawn from the normal difference
+    distribution: a good picture's number less this one's, N(μ' − μ, σ'² + σ²); and the result is the mean over all draws.
     """
-    with torch.enable_grad():
-        outputs, activation = network.encoder.with_layer(pictures.detach().requires_grad_(), layer)
-        means = outputs.chunk(2, 1)[0]
-    numbers = [means[:, i].sum() for i in range(means.shape[1])] if each else [means.sum()]
-    maps = torch.zeros_like(activation[:, 0])
-    for number in numbers:  # pictures do not depend on each other, so the sum over them gives each its own gradient
-        (gradient,) = torch.autograd.grad(number, activation, retain_graph=True)
-        weighted = (gradient.mean((2, 3), keepdim=True) * activation).sum(1).detach()
-        maps += (weighted.relu() if rectified else weighted.abs()) / len(numbers)
-    return functional.interpolate(maps[:, None], pictures.shape[-2:], mode="bilinear")[:, 0]
+    outputs, activation = network.encoder.with_layer(pictures.detach().requires_grad_(), layer)
+    means, log_variances = outputs.chunk(2, 1)
+
+    def weighted(numbers: torch.Tensor) -> torch.Tensor:
+        """Σ αₖ Aₖ of the sum of these [B,…]; pictures do not depend on each other, so each gets its own."""
+        (gradient,) = torch.autograd.grad(numbers.sum(), activation, retain_graph=True)
+        return (gradient.mean((2, 3), keepdim=True) * activation).sum(1).detach()
+
+    d = means.shape[1]
+    centres = torch.stack([weighted(means[:, i]) for i in range(d)] if each else [weighted(means)])
+    if usual is None:
+        maps = centres.relu() if rectified else centres.abs()
+    else:
+        spreads = (usual + log_variances.exp()).sqrt()
+        squares = torch.stack([weighted(spreads[:, i]).square() for i in range(d)])
+        widths = (squares if each else squares.sum(0, keepdim=True)).sqrt()  # drawn by themselves, so that squares add up
+        maps = _expected(-centres, widths, rectified)
+    return functional.interpolate(maps.mean(0)[:, None], pictures.shape[-2:], mode="bilinear")[:, 0]
+
+
+def _expected(centre: torch.Tensor, width: torch.Tensor, rectified: bool) -> torch.Tensor:
+    """The mean of what is positive of N(centre, width²), or of its absolute value."""
+    steps = centre / width.clamp(min=LEAST)
+    bell = width * torch.exp(-steps.square() / 2) / math.sqrt(2 * math.pi)
+    positive = bell + centre * torch.special.ndtr(steps)
+    return positive if rectified else 2 * positive - centre

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from flawsight.parts.windows import padded
+from flawsight.parts.windows import AT_ONCE, padded
 from flawsight.types import Float
 
 
@@ -26,7 +26,7 @@ class Variety:
 
 
 class Pool:
-    """Pictures float32 [3,h,w], values 0 to 1, to draw from. They are kept in 8 bits, as they came from their files.
+    """Pictures float32 [C,h,w], values 0 to 1, to draw from. They are kept in 8 bits, as they came from their files.
 
     side: of what is cut from them; smaller pictures are continued as in a mirror, and so is what lies beyond a picture's rim.
     """
@@ -36,8 +36,14 @@ class Pool:
         self._side, self._variety = side, variety
 
     def draw(self, rng: np.random.Generator, n: int) -> torch.Tensor:
-        """float32 [n,3,side,side], each from a picture drawn at random."""
+        """float32 [n,C,side,side], each from a picture drawn at random."""
         return torch.stack([self._one(rng) for _ in range(n)])
+
+    def some(self, seed: int, n: int) -> Iterator[torch.Tensor]:
+        """At least n of them, [B,C,side,side] at a time, that depend on the seed alone."""
+        rng = np.random.default_rng(seed)
+        for _ in range(0, n, AT_ONCE):
+            yield self.draw(rng, AT_ONCE)
 
     def _one(self, rng: np.random.Generator) -> torch.Tensor:
         picture = self._pictures[rng.integers(len(self._pictures))]
@@ -54,7 +60,7 @@ class Pool:
 
 
 def _turned(picture: torch.Tensor, side: int, centre: tuple[float, float], angle: float) -> torch.Tensor:
-    """A square cut out of a picture around a centre (down, right), turned by an angle in radians: float32 [3,side,side]."""
+    """A square cut out of a picture around a centre (down, right), turned by an angle in radians: float32 [C,side,side]."""
     cos, sin = math.cos(angle), math.sin(angle)
     reach = side / 2 * (abs(cos) + abs(sin)) + 2
     (top, high), (left, wide) = (
@@ -67,5 +73,5 @@ def _turned(picture: torch.Tensor, side: int, centre: tuple[float, float], angle
     affine = torch.tensor(
         [[[cos * scale_x, -sin * scale_x, right], [sin * scale_y, cos * scale_y, down]]], dtype=near.dtype, device=near.device
     )
-    grid = functional.affine_grid(affine, [1, 3, side, side], align_corners=False)
+    grid = functional.affine_grid(affine, [1, 1, side, side], align_corners=False)
     return functional.grid_sample(near, grid, padding_mode="reflection", align_corners=False)[0]

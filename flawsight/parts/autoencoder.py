@@ -11,8 +11,8 @@ from torch import nn
 SLOPE = 0.2
 
 
-def encoder(side: int, width: int, outputs: int) -> nn.Sequential:
-    """Pictures [B,3,side,side] → [B,outputs,1,1]. width: channels of the first layers, 32 in the paper."""
+def encoder(side: int, width: int, outputs: int, colours: int = 3) -> nn.Sequential:
+    """Pictures [B,colours,side,side] → [B,outputs,1,1]. width: channels of the first layers, 32 in the paper."""
     shape = [
         *[(width, 4, 2)] * (side // 64).bit_length(),
         (width, 3, 1),
@@ -23,15 +23,15 @@ def encoder(side: int, width: int, outputs: int) -> nn.Sequential:
         (width, 3, 1),
     ]
     layers: list[nn.Module] = []
-    channels = 3
+    channels = colours
     for wide, kernel, stride in shape:
         layers += [nn.Conv2d(channels, wide, kernel, stride, 1), nn.LeakyReLU(SLOPE)]
         channels = wide
     return nn.Sequential(*layers, nn.Conv2d(channels, outputs, 8))
 
 
-def decoder(side: int, width: int, latent: int) -> nn.Sequential:
-    """[B,latent,1,1] → pictures [B,3,side,side], values 0 to 1."""
+def decoder(side: int, width: int, latent: int, colours: int = 3) -> nn.Sequential:
+    """[B,latent,1,1] → pictures [B,colours,side,side], values 0 to 1."""
     layers: list[nn.Module] = [nn.ConvTranspose2d(latent, width, 8), nn.LeakyReLU(SLOPE)]
     channels = width
     for wide, is_larger in (
@@ -42,7 +42,7 @@ def decoder(side: int, width: int, latent: int) -> nn.Sequential:
         (width, True),
         (width, False),
         *[(width, True)] * ((side // 64).bit_length() - 1),
-        (3, True),
+        (colours, True),
     ):
         layer = nn.ConvTranspose2d(channels, wide, 4, 2, 1) if is_larger else nn.Conv2d(channels, wide, 3, 1, 1)
         layers += [layer, nn.LeakyReLU(SLOPE)]
@@ -50,6 +50,6 @@ def decoder(side: int, width: int, latent: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1], nn.Sigmoid())
 
 
-def autoencoder(side: int, width: int, latent: int) -> nn.Sequential:
-    """Pictures [B,3,side,side] → what is left of them after passing through `latent` numbers."""
-    return nn.Sequential(encoder(side, width, latent), decoder(side, width, latent))
+def autoencoder(side: int, width: int, latent: int, colours: int = 3) -> nn.Sequential:
+    """Pictures [B,colours,side,side] → what is left of them after passing through `latent` numbers."""
+    return nn.Sequential(encoder(side, width, latent, colours), decoder(side, width, latent, colours))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,14 @@ class GammaVariational(Variational):
             self.gamma.copy_(torch.where(first, squares, MEMORY * self.gamma + (1 - MEMORY) * squares))
         kept = divergence(mean, log_variance).mean() / x[0].numel()
         return 0.5 * self.gamma.log() + squares / (2 * self.gamma) + kept
+
+
+def variance(network: Variational, some: Iterable[torch.Tensor]) -> NDArray[np.float32]:
+    """The variance of the numbers that are drawn for these pictures, batches of [B,3,side,side]: float32 [d]."""
+    with torch.no_grad():
+        means, log_variances = torch.cat([network.encoder(pictures) for pictures in some]).chunk(2, 1)
+    found: NDArray[np.float32] = (means.var(0, correction=0) + log_variances.exp().mean(0)).flatten().cpu().numpy()
+    return found
 
 
 def as_arrays(network: nn.Module) -> dict[str, NDArray[Any]]:

@@ -75,6 +75,17 @@ def test_the_map_is_what_torch_says_of_the_same_network() -> None:
     assert scores.image[0] == np.float32(ndimage.uniform_filter(scores.map[0], 11).max())
 
 
+def test_grey_pictures_are_judged_by_their_light_alone() -> None:
+    coloured = [one * np.float32([1.2, 0.9, 0.5])[:, None, None] for one in discs(6)]
+    recoloured = [coloured[0], coloured[0][::-1], np.repeat(coloured[0].mean(0, keepdims=True), 3, 0)]
+    apart = []
+    for grey in (True, False):
+        fitted = method(grey=grey, steps=20)
+        fitted.fit(coloured, list(range(6)))
+        apart.append(np.ptp(fitted.score(np.stack(recoloured)).image))
+    assert apart[0] < 3e-4 < 1e-3 < apart[1]  # float32 adds up colours in another order, see test_ssim
+
+
 def test_a_model_that_tells_nothing_apart_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AESSIM, "_judge", lambda _, image: (0.25, np.zeros(image.shape[1:], np.float32)))
     with pytest.raises(LearningFailed, match=r"ae_ssim: .* it scores every picture 0.25. Try another seed"):

@@ -32,6 +32,24 @@ def test_the_map_is_the_attention_of_what_was_learned() -> None:
         assert expected.max() > 0
 
 
+def test_the_normal_difference_is_from_the_good_pictures_numbers() -> None:
+    pictures = list(np.random.default_rng(0).random((6, 3, 64, 64), np.float32))
+    method = make("expvae", {**SMALL, "numbers": "difference"}, open_backbone(PIXELS))
+    method.fit(pictures, list(range(6)))
+    state = method.state()
+    network = from_arrays(Explained(64, 4, 3), state, "cpu")
+    means, log_variances = network.encoder(torch.from_numpy(np.stack(pictures))).chunk(2, 1)
+    literal = means.var(0, correction=0) + log_variances.exp().mean(0)
+    np.testing.assert_allclose(state["usual_variance"], literal.numpy(), rtol=0.2)  # of 256 drawn ones, not of each once
+    found = method.score(np.stack(pictures[:1])).map
+    usual = torch.from_numpy(state["usual_variance"])
+    expected = attention(network, torch.from_numpy(pictures[0])[None], "layer2.1.conv1", True, False, usual)
+    assert found is not None
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5)
+    with pytest.raises(UnknownName, match="expvae: numbers: there is no 'mean'"):
+        make("expvae", {"numbers": "mean"}, open_backbone(PIXELS))
+
+
 def test_it_learns_to_repeat() -> None:
     pictures = list(np.random.default_rng(0).random((6, 3, 8, 8), np.float32).repeat(8, 2).repeat(8, 3))
     losses = []

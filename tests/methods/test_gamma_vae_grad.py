@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
-from flawsight.backbones import PIXELS, open_backbone
-from flawsight.errors import MissingExtra
-from flawsight.methods import make
-from flawsight.methods.base import Method
-from flawsight.types import Float
+from flawsight.backbones import PIXELS, open_backbone  # noqa: E402
+from flawsight.errors import MissingExtra, UsageError  # noqa: E402
+from flawsight.methods import make  # noqa: E402
+from flawsight.methods.base import Method  # noqa: E402
+from flawsight.parts.projection import Descent, project  # noqa: E402
+from flawsight.parts.ssim import similarity  # noqa: E402
+from flawsight.parts.variational import GammaVariational, from_arrays  # noqa: E402
+from flawsight.types import Float  # noqa: E402
 
 SMALL = {"crop": 64, "stride": 64, "width": 8, "latent": 8, "steps": 300, "batch": 4, "lr": 2e-3, "held_out": 0.0, "iterations": 20}
 
@@ -55,6 +58,28 @@ def test_the_map_may_be_blurred(fitted: Method) -> None:
     assert plain is not None
     assert soft is not None
     np.testing.assert_allclose(soft[0], ndimage.gaussian_filter(plain[0], 2), atol=1e-4)
+
+
+@pytest.mark.parametrize("difference", ["absolute", "squared", "similarity"])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_the_map_is_the_difference_that_is_asked_for(fitted: Method, difference: str, normalised: bool) -> None:
+    spotted = np.stack(discs(1, 1))
+    spotted[:, :, 4:10, 4:10] = 0.9
+    state = fitted.state()
+    options = {**SMALL, "difference": difference, "normalised": normalised}
+    found = make("gamma_vae_grad", options, open_backbone(PIXELS)).with_state(state).score(spotted).map
+    network, start = from_arrays(GammaVariational(64, 8, 8), state, "cpu"), torch.from_numpy(spotted)
+    end, _ = project(network.repeated, start, Descent(0.5, 0.05, 20, float(state["stop"][0]), normalised))
+    away = start - end
+    expected = {"absolute": away.abs(), "squared": away**2, "similarity": 1 - similarity(start, end)}[difference].mean(1)
+    assert found is not None
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-7)
+    assert found[0, 4:10, 4:10].mean() > 3 * np.median(found)
+
+
+def test_another_difference_is_refused() -> None:
+    with pytest.raises(UsageError, match="gamma_vae_grad: difference must be absolute, squared or similarity; got 'plain'"):
+        make("gamma_vae_grad", {"difference": "plain"}, open_backbone(PIXELS))
 
 
 def test_it_needs_torch_to_score(fitted: Method, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,26 @@ def test_it_is_the_definition(layer: str, each: bool, rectified: bool, network: 
     torch.testing.assert_close(attention(network, picture, layer, each, rectified)[0], large)
 
 
+@pytest.mark.parametrize(("each", "rectified"), [(True, False), (True, True), (False, False), (False, True)])
+def test_of_the_normal_difference_it_is_the_mean_over_draws(each: bool, rectified: bool, network: Explained) -> None:
+    layer, generator = "layer2.1.conv1", torch.Generator().manual_seed(1)
+    picture, usual = torch.rand(1, 3, 64, 64, generator=generator), torch.tensor([0.5, 0.1, 0.01])
+    half = torch.randn(300, 3, generator=generator)
+    outputs, layer_found = network.encoder.with_layer(picture.requires_grad_(), layer)
+    total = 0
+    for draw in torch.cat([half, -half]):
+        numbers = 0.3 - outputs[0, :3] + draw * (usual + outputs[0, 3:].exp()).sqrt()  # 0.3: what good pictures have
+        for number in numbers if each else [numbers.sum()]:
+            gradient = torch.autograd.grad(number, layer_found, retain_graph=True)[0][0]
+            one = (gradient.mean((1, 2))[:, None, None] * layer_found[0]).sum(0).detach()
+            total = total + (one.clamp(min=0) if rectified else one.abs()) / (3 if each else 1) / (2 * len(half))
+    expected = torch.nn.functional.interpolate(total[None, None], (64, 64), mode="bilinear")[0, 0]
+    found = attention(network, picture, layer, each, rectified, usual)[0]
+    assert float((found - expected).abs().max()) < 0.05 * float(expected.max())
+    plain = attention(network, picture, layer, each, rectified)[0]
+    assert float((plain - found).abs().max()) > 0.02 * float(found.max())  # so that the draws do count
+
+
 @pytest.mark.parametrize(("layer", "cells"), GRIDS)
 def test_layers_have_their_grids(layer: str, cells: int, network: Explained) -> None:
     outputs, found = network.encoder.with_layer(torch.rand(2, 3, 64, 64), layer)

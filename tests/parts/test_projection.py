@@ -58,3 +58,18 @@ def test_each_picture_goes_its_own_way_and_stays_where_it_is_good_enough() -> No
     assert len(energies) == 1
     torch.testing.assert_close(together[1:], project(grey, bad, descent)[0])
     assert not torch.equal(together[1:], bad)
+
+
+@pytest.mark.parametrize("light", [1.0, 0.01])
+def test_a_normalised_step_moves_a_value_by_alpha_at_most(light: float) -> None:
+    start = 0.5 + light * (torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) - 0.5)
+    alpha = 0.1 * light
+    end, energies = project(grey, start, Descent(alpha, 0.0, 1, 0.0, normalised=True))
+    torch.testing.assert_close((start - end).abs().amax((1, 2, 3)), torch.full((2,), alpha))
+    assert (energies[1] < energies[0]).all()
+
+
+def test_where_nothing_is_to_move_nothing_does() -> None:
+    start = torch.full((1, 3, 8, 8), 0.4)
+    end, _ = project(grey, start, Descent(0.5, 0.05, 3, -1.0, normalised=True))
+    torch.testing.assert_close(end, start)
