@@ -29,6 +29,7 @@ from flawsight.tables.writing import sheet_markdown
 
 INDEX = "README.md"
 MADE = "<!-- Made by tools/write_method_pages.py: change the method's docstrings instead, then run `make docs`. -->"
+REST = re.compile(r" The others: see \w+\.$")  # of a class; a page tells of them all
 CAPTION = "Percent, as printed; bold: the best of its column in the whole table."
 
 
@@ -124,7 +125,7 @@ def words(params: type[Any]) -> dict[str, str]:
         _, *parts = opening.split(" ".join((origin.__doc__ or "").split()))
         for told, meaning in zip(parts[::2], parts[1::2], strict=True):
             for name in told.split(", "):
-                said.setdefault(name, meaning.strip().rstrip(";.") + ".")
+                said.setdefault(name, REST.sub("", meaning.strip()).rstrip(";.") + ".")
     if silent := [name for name in names if name not in said]:
         raise SystemExit(f"{params.__name__}: a sentence that begins with its name and a colon was needed of {listed(silent)}.")
     return said

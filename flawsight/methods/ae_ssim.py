@@ -39,7 +39,7 @@ SMOOTHED = 11  # pixels, of the mean before the maximum
 
 @dataclass(frozen=True)
 class AESSIMParams(CutParams):
-    """grey: whether pictures lose their colours first; the paper's own have none. latent: d. The others: see CutParams."""
+    """grey: whether pictures lose their colours first; the paper's own have none. The others: see CutParams."""
 
     grey: bool = False
 

@@ -52,11 +52,13 @@ BETAS = (0.5, 0.999)  # of the adversary's Adam
 
 @dataclass(frozen=True)
 class CAVGAParams(LearnedParams):
-    """side: pixels a side that pictures are brought to, 64, 128, 256 or 512. latent: maps of the latent numbers. width: channels at
-    the decoder's start; the adversary has half as many. shown: share of a batch that is labelled defective pictures; at least one
-    is. adversary, classifier, guidance: weights of these losses; without an adversary at 0. angle, shift, flips: of pictures, see
-    parts.augment.Variety. rectified: whether what is negative of an attention counts as 0. by: the score, "probability" or
-    "log_odds", its logarithm against that of the other class, which never rounds to 1. The others: see LearnedParams.
+    """side: pixels a side that pictures are brought to, 64, 128, 256 or 512. latent: maps of the latent numbers. width:
+    channels at the decoder's start; the adversary has half as many. shown: share of a batch that is labelled defective
+    pictures; at least one is. adversary, classifier, guidance: weights of these losses; without an adversary at 0. angle:
+    degrees by which a picture may be turned for training, either way. shift: share of its side by which it may be moved. flips:
+    whether it may be mirrored, left to right and upside down. rectified: whether what is negative of an attention counts as 0.
+    by: the score, "probability" or "log_odds", its logarithm against that of the other class, which never rounds to 1. The
+    others: see LearnedParams.
     """
 
     steps: int = 1000

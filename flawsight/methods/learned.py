@@ -55,9 +55,10 @@ class LearnedParams:
 
 @dataclass(frozen=True)
 class CutParams(LearnedParams):
-    """Of methods that look at square cuts. crop: their side, 64, 128, 256 or 512 pixels. stride: pixels from window to window when
-    a picture is judged. latent: numbers that a cut is reduced to. width: channels of the first layers. angle, shift, flips: of
-    cuts, see parts.augment.Variety. The others: see LearnedParams.
+    """Of methods that look at square cuts. crop: a cut's side, 64, 128, 256 or 512 pixels. stride: pixels from window to window
+    when a picture is judged. latent: numbers that a cut is reduced to. width: channels of the first layers. angle: degrees by which
+    a cut may be turned for training, either way. shift: share of its side by which it may be moved, where it is as large as the
+    picture. flips: whether it may be mirrored, left to right and upside down. The others: see LearnedParams.
     """
 
     crop: int = 128
