@@ -117,6 +117,21 @@ def test_told(plate: Path) -> None:
         assert all(float(cell) >= 0 for cell in row[1:])
 
 
+def test_budgets(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs torch, to train")
+    few = ["--learned", "0,31", "--good", "4", "--drawn", "96", "--shown", "1", "--steps", "2"]
+    arguments = [tmp_path, "--rows", "dsebm,cavga_rw", "--seeds", "0,1", "--judged", "0,41", *few]
+    text = run("budgets", *arguments)
+    assert text.count(" good plates; fits ") == 2
+    heads, *found = rows(text)
+    assert heads == ["plates of seed", "training seed 0", "training seed 1", "mean"]
+    assert [row[0] for row in found] == ["0", "41", heads[0], "0", "41"]
+    assert [len(row[1].split(", ")) for row in found] == [1, 1, 1, 2, 2]  # CAVGA-R_w says where, too
+    again = run("budgets", *arguments)
+    assert again.count("; fits that were there") == 2
+    assert rows(again) == rows(text)
+
+
 # -- all of them into a document
 
 

@@ -1,0 +1,138 @@
+"""What rows that learn by gradient reach on drawn plates with more pictures and steps than their smoke recipes have.
+
+    python benchmarks/budgets.py DIR [--rows dsebm,itae] [--seeds 0,1,2] [--judged 41,42,43]
+
+Plates are drawn into DIR where they are not there yet, as `flawsight demo` draws them: the good ones of several seeds are learned
+from, all together, and the test pictures of each seed that is judged are judged by themselves. Models are kept there too, and a
+run that was stopped goes on. Prints a Markdown table for each row: image AUROC of each training seed, and pixel AUROC at 256
+pixels of a method that says where; and the seconds of its fits, where they ran now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from timing import machine, table
+
+from flawsight import demo
+from flawsight.backbones import PIXELS
+from flawsight.datasets import DataSet, open_dataset
+from flawsight.evaluation import evaluate
+from flawsight.fitting import Plan, fit
+from flawsight.judging import Judging
+from flawsight.model import Model, load
+
+LEARNED = (0, *range(31, 41))  # seeds of the plates that are learned from
+SHOWN = tuple(range(31, 41))  # of those whose defective plates are shown, labelled, where a method takes them
+JUDGED = (0, 41, 42, 43)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """size: what pictures are reduced to. options: of the method. backbone, shown: whether it takes one, and labelled pictures."""
+
+    size: int
+    options: Mapping[str, Any]
+    backbone: str | None = PIXELS
+    shown: bool = False
+
+
+CUTS = {"crop": 128, "stride": 128, "width": 16, "latent": 32, "steps": 800, "batch": 8, "lr": 1e-3}
+BUDGETS = {
+    "dsebm": Budget(
+        64,
+        {
+            **{"side": 32, "width": 16, "units": 256, "steps": 8000, "batch": 32, "lr": 3e-3},
+            **{"noise": 0.1, "ending": "soft-plus", "start": "mean", "by": "gradient"},
+        },
+    ),
+    "itae": Budget(64, {"side": 32, "width": 8, "steps": 60_000, "batch": 16, "lr": 3e-3, "flips": False}),
+    "ganomaly": Budget(
+        64,
+        {"side": 32, "width": 16, "latent": 400, "steps": 8000, "batch": 64, "lr": 1e-3, "encoding": 50.0, "falling": True},
+    ),
+    "geotrans": Budget(64, {"side": 32, "shift": 1, "depth": 10, "width": 1, "steps": 3500, "batch": 32}),
+    "cavga_rw": Budget(
+        128,
+        {
+            **{"side": 128, "latent": 16, "width": 8, "steps": 2000, "batch": 8, "lr": 1e-4, "shown": 0.5, "adversary": 0.0},
+            **{"classifier": 100_000.0, "angle": 5.0, "shift": 0.05, "by": "log_odds"},
+        },
+        backbone=None,
+        shown=True,
+    ),
+    "expvae": Budget(128, CUTS),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rows", default=",".join(BUDGETS))
+    parser.add_argument("--seeds", default="0", help="of the training")
+    parser.add_argument("--judged", default=",".join(map(str, JUDGED)), help="seeds of the plates that are judged")
+    parser.add_argument("--learned", default=",".join(map(str, LEARNED)), help="seeds of the plates that are learned from")
+    parser.add_argument("--shown", type=int, default=20, help="labelled pictures of each kind and seed, where a method takes them")
+    parser.add_argument("--good", type=int, default=60, help="plates of each seed that are learned from")
+    parser.add_argument("--drawn", type=int, default=512, help="pixels a side of the plates")
+    parser.add_argument("--steps", type=int, help="in place of the budget's, to see that it runs")
+    chosen = parser.parse_args()
+    names, seeds = chosen.rows.split(","), numbers(chosen.seeds)
+    if unknown := set(names) - set(BUDGETS):
+        parser.error(f"there is no larger budget of {', '.join(sorted(unknown))}; there are {', '.join(BUDGETS)}")
+    print(machine("torch", "onnxruntime"))
+    for name in names:
+        fits = [fitted(chosen, name, seed) for seed in seeds]
+        rows = [reached(chosen, plates, [model for model, _ in fits]) for plates in numbers(chosen.judged)]
+        took = [f"{seconds:.0f} s" for _, seconds in fits if seconds is not None]
+        print(f"\n{name}: {len(fits[0][0].training.names)} good plates; fits {', '.join(took) or 'that were there'}\n")
+        print(table(("plates of seed", *(f"training seed {seed}" for seed in seeds), "mean"), rows), flush=True)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(one) for one in text.split(","))
+
+
+def samples(chosen: argparse.Namespace, seed: int, n_of_a_kind: int = 4) -> DataSet:
+    """The drawn plates of this seed."""
+    root = chosen.folder / f"plates-{seed}-{n_of_a_kind}"
+    return open_dataset(demo.write(root, seed, chosen.good, n_per_kind=n_of_a_kind, size=chosen.drawn))
+
+
+def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, float | None]:
+    """The model, and the seconds of its fit; None if it was there."""
+    budget = BUDGETS[name]
+    options = {**budget.options, "seed": seed, "held_out": 0.01}
+    if chosen.steps is not None:
+        options["steps"] = chosen.steps
+    path = chosen.folder / f"{name}-{options['steps']}-{seed}.flaw"
+    if path.exists():
+        return load(path), None
+    good = [sample for one in numbers(chosen.learned) for sample in samples(chosen, one).train]
+    shown = [s for one in SHOWN for s in samples(chosen, one, chosen.shown).test if s.label] if budget.shown else None
+    plan = Plan(name, budget.backbone, size=budget.size, options=options, checkpoints=path.with_suffix(""), defects=shown)
+    started = time.perf_counter()
+    model = fit(good, plan)
+    seconds = time.perf_counter() - started
+    model.save(path)
+    return model, seconds
+
+
+def reached(chosen: argparse.Namespace, seed: int, models: list[Model]) -> list[str]:
+    """A line of the table: what the models reach on the plates of a seed."""
+    test = samples(chosen, seed).test
+    found = [evaluate(model, test, "", Judging(pixels_at="full256")).metrics for model in models]
+    names = [name for name in ("image_auroc", "pixel_auroc") if all(name in one for one in found)]
+    values = [[100 * one[name] for name in names] for one in found]
+    means = [statistics.mean(some) for some in zip(*values, strict=True)]
+    return [str(seed), *(", ".join(f"{value:.1f}" for value in some) for some in (*values, means))]
+
+
+if __name__ == "__main__":
+    main()
