@@ -1,11 +1,12 @@
 """What rows that learn by gradient reach on drawn plates with more pictures and steps than their smoke recipes have.
 
-    python benchmarks/budgets.py DIR [--rows dsebm,itae] [--seeds 0,1,2] [--judged 41,42,43]
+    python benchmarks/budgets.py DIR [--rows dsebm,itae] [--seeds 0,1,2] [--judged 41,42,43] [--twins]
 
 Plates are drawn into DIR where they are not there yet, as `flawsight demo` draws them: the good ones of several seeds are learned
 from, all together, and the test pictures of each seed that is judged are judged by themselves. Models are kept there too, and a
 run that was stopped goes on. Prints a Markdown table for each row: image AUROC of each training seed, and pixel AUROC at 256
-pixels of a method that says where; and the seconds of its fits, where they ran now.
+pixels of a method that says where; and the seconds of its fits, where they ran now. With --twins each defective plate is also
+judged as it looks without its defect, in the same view: what AUROC is left is the views' chance, not the defects'.
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ import argparse
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from timing import machine, table
 
-from flawsight import demo
+from flawsight import demo, image
 from flawsight.backbones import PIXELS
 from flawsight.datasets import DataSet, open_dataset
 from flawsight.evaluation import evaluate
 from flawsight.fitting import Plan, fit
 from flawsight.judging import Judging
 from flawsight.model import Model, load
+from flawsight.types import Sample
 
 LEARNED = (0, *range(31, 41))  # seeds of the plates that are learned from
 SHOWN = tuple(range(31, 41))  # of those whose defective plates are shown, labelled, where a method takes them
@@ -81,6 +84,7 @@ def main() -> None:
     parser.add_argument("--shown", type=int, default=20, help="labelled pictures of each kind and seed, where a method takes them")
     parser.add_argument("--good", type=int, default=60, help="plates of each seed that are learned from")
     parser.add_argument("--drawn", type=int, default=512, help="pixels a side of the plates")
+    parser.add_argument("--twins", action="store_true", help="also beside the same views without the defects")
     parser.add_argument("--steps", type=int, help="in place of the budget's, to see that it runs")
     chosen = parser.parse_args()
     names, seeds = chosen.rows.split(","), numbers(chosen.seeds)
@@ -89,7 +93,14 @@ def main() -> None:
     print(machine("torch", "onnxruntime"))
     for name in names:
         fits = [fitted(chosen, name, seed) for seed in seeds]
-        rows = [reached(chosen, plates, [model for model, _ in fits]) for plates in numbers(chosen.judged)]
+        models, rows = [model for model, _ in fits], []
+        for plates in numbers(chosen.judged):
+            test = samples(chosen, plates).test
+            rows.append((plates, *reached(models, test)))
+            if chosen.twins:
+                twins = without_defects(chosen, plates, test)
+                rows.append((f"{plates}, without the defects", *reached(models, twins)))
+                rows.append((f"{plates}, raised by the defects", *(raised(model, test, twins) for model in models), ""))
         took = [f"{seconds:.0f} s" for _, seconds in fits if seconds is not None]
         print(f"\n{name}: {len(fits[0][0].training.names)} good plates; fits {', '.join(took) or 'that were there'}\n")
         print(table(("plates of seed", *(f"training seed {seed}" for seed in seeds), "mean"), rows), flush=True)
@@ -124,14 +135,33 @@ def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, flo
     return model, seconds
 
 
-def reached(chosen: argparse.Namespace, seed: int, models: list[Model]) -> list[str]:
-    """A line of the table: what the models reach on the plates of a seed."""
-    test = samples(chosen, seed).test
+def reached(models: list[Model], test: list[Sample]) -> list[str]:
+    """Image AUROC, and pixel AUROC of a method that says where, of each model and their mean."""
     found = [evaluate(model, test, "", Judging(pixels_at="full256")).metrics for model in models]
     names = [name for name in ("image_auroc", "pixel_auroc") if all(name in one for one in found)]
     values = [[100 * one[name] for name in names] for one in found]
     means = [statistics.mean(some) for some in zip(*values, strict=True)]
-    return [str(seed), *(", ".join(f"{value:.1f}" for value in some) for some in (*values, means))]
+    return [", ".join(f"{value:.1f}" for value in some) for some in (*values, means)]
+
+
+def raised(model: Model, test: list[Sample], twins: list[Sample]) -> str:
+    """The share of defective plates that score above their twins, and by how much, in standard deviations of the good ones."""
+    scores, theirs = (np.array([model.predict(one.path).score for one in some]) for some in (test, twins))
+    defective = np.array([bool(one.label) for one in test])
+    more = (scores - theirs)[defective]
+    return f"{100 * (more > 0).mean():.0f} %, {more.mean() / scores[~defective].std():.2f}"
+
+
+def without_defects(chosen: argparse.Namespace, seed: int, test: list[Sample]) -> list[Sample]:
+    """These plates, the defective ones as they look without their defects: the same labels and masks."""
+    found = []
+    for sample in test:
+        path = chosen.folder / f"twins-{seed}-{chosen.drawn}-{sample.kind}-{sample.path.name}"
+        if sample.label and not path.exists():
+            index = demo.index_of(sample.kind, int(sample.path.stem))
+            image.write(path, demo.draw(seed, "test", index, size=chosen.drawn)[0])
+        found.append(replace(sample, path=path) if sample.label else sample)
+    return found
 
 
 if __name__ == "__main__":

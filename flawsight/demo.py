@@ -171,6 +171,11 @@ def draw(seed: int, split: str, index: int, kind: str = "good", size: int = 512)
     return render(part, view), mask
 
 
+def index_of(kind: str, i: int) -> int:
+    """What `draw` knows the i-th test picture of a kind by: none that a good one has, so that no view appears twice in a set."""
+    return i if kind == "good" else 10_000 * (1 + KINDS.index(kind)) + i
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What a set holds; its marker file is this as JSON."""
@@ -188,11 +193,10 @@ class _Plan:
             yield "train", i, "good", Path("train", "good", f"{i:03}.png"), None
         for i in range(self.n_test_good):
             yield "test", i, "good", Path("test", "good", f"{i:03}.png"), None
-        for k, kind in enumerate(KINDS, 1):
+        for kind in KINDS:
             for i in range(self.n_per_kind):
                 mask = Path("ground_truth", kind, f"{i:03}_mask.png")
-                # An index no good picture has, so that no view appears twice in a set.
-                yield "test", 10_000 * k + i, kind, Path("test", kind, f"{i:03}.png"), mask
+                yield "test", index_of(kind, i), kind, Path("test", kind, f"{i:03}.png"), mask
 
     def files(self) -> set[Path]:
         """Every path below the category folder but the marker's."""

@@ -127,9 +127,13 @@ def test_budgets(tmp_path: Path) -> None:
     assert heads == ["plates of seed", "training seed 0", "training seed 1", "mean"]
     assert [row[0] for row in found] == ["0", "41", heads[0], "0", "41"]
     assert [len(row[1].split(", ")) for row in found] == [1, 1, 1, 2, 2]  # CAVGA-R_w says where, too
-    again = run("budgets", *arguments)
+    again = run("budgets", *arguments, "--twins")
     assert again.count("; fits that were there") == 2
-    assert rows(again) == rows(text)
+    beside = rows(again)
+    assert [row for row in beside if "," not in row[0]] == rows(text)
+    assert [row[0] for row in beside[1:4]] == ["0", "0, without the defects", "0, raised by the defects"]
+    assert beside[2][1] != beside[1][1]
+    assert all(cell.partition(" %, ")[0].isdigit() for cell in beside[3][1:3])
 
 
 # -- all of them into a document
