@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from flawsight.types import DETAIL, Report, Row
 
 STDOUT = Path("-")
 BRIEF = ("good_pictures", "left_out", "picture_sizes", "network_sees", "threshold", "promise", "earlier_thresholds")
+TOLD_EVERY_S = 60.0  # of progress where there is no terminal
 SHOWN = 20  # pictures listed before the rest is counted
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a terminal would obey them, or cannot write them
 
@@ -222,10 +224,15 @@ def show_notes(console: Console, notes: list[str]) -> None:
 
 @contextlib.contextmanager
 def meter() -> Iterator[Progress]:
-    """A progress bar with the time left for each thing that is done, on standard error; nothing where that is no terminal."""
-    columns = (bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
+    """How far each thing has come and the time left for it, on standard error: bars, or where that is no terminal, as in the log of
+    work that runs overnight, a line each minute.
+    """
     console = Console(stderr=True)
-    with bars.Progress("{task.description}", *columns, console=console, disable=not console.is_terminal) as shown:
+    if not console.is_terminal:
+        yield _in_lines()
+        return
+    columns = (bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
+    with bars.Progress("{task.description}", *columns, console=console) as shown:
         tasks: dict[str, bars.TaskID] = {}
 
         def progress(what: str, done: int, total: int) -> None:
@@ -235,6 +242,25 @@ def meter() -> Iterator[Progress]:
             shown.update(tasks[thing], description=what, completed=done, total=total)
 
         yield progress
+
+
+def _in_lines() -> Progress:
+    begun: dict[str, tuple[int, float, int]] = {}  # thing → how far it was last, when it began, and how far it was then
+    told = time.monotonic()
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal told
+        thing, now = what.partition(DETAIL)[0], time.monotonic()
+        last, start, first = begun.get(thing, (total, now, done))
+        if done < last:  # it begins, perhaps again
+            start, first = now, done
+        begun[thing] = done, start, first
+        if now - told >= TOLD_EVERY_S:
+            told = now
+            left = f", about {duration((now - start) * (total - done) / (done - first))} left" if total > done > first else ""
+            typer.echo(f"{what}: {done:,} of {total:,}{left}", err=True)
+
+    return progress
 
 
 def as_is(text: str) -> Text:

@@ -157,7 +157,26 @@ def test_telling_a_report(make_report: MakeReport, tmp_path: Path, capsys: pytes
     assert out.endswith(f"Wrote {tmp_path / 'r.html'}.\n")
 
 
-def test_progress_is_silent_where_nobody_watches(capfd: pytest.CaptureFixture[str]) -> None:
+def test_in_a_log_long_work_has_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    clock = iter(range(0, 10_000, 20))
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.meter() as progress:
+        for done in range(1, 13):
+            progress(f"training · loss 0.{done:02}", 1000 * done, 12_000)
+        for done in range(1, 4):
+            progress("training · loss 0.9", done, 3)  # another cell's
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "training · loss 0.03: 3,000 of 12,000, about 3 min left",
+        "training · loss 0.06: 6,000 of 12,000, about 2 min left",
+        "training · loss 0.09: 9,000 of 12,000, about 60 s left",
+        "training · loss 0.12: 12,000 of 12,000",
+        "training · loss 0.9: 3 of 3",
+    ]
+
+
+def test_short_work_is_silent_where_nobody_watches(capfd: pytest.CaptureFixture[str]) -> None:
     with console.meter() as progress:
         for done in range(5):
             progress("looking", done + 1, 5)
