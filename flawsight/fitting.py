@@ -146,9 +146,7 @@ def fit(
         notes += told
     elif isinstance(method, LearnedMethod):
         held_out = method.fit_kept(images, groups, plan.checkpoints, progress)
-        n_learned = int(np.count_nonzero(np.isnan(held_out)))
-        notes.append(f"{n_learned} of {len(held_out)} good pictures were learned from; the others are held out for the threshold.")
-        notes += method.notes()
+        notes += [_shared(int(np.count_nonzero(np.isnan(held_out))), len(held_out)), *method.notes()]
     else:
         held_out = method.fit(images, groups, progress)
     training = Training(
@@ -222,6 +220,13 @@ def _check_promise(plan: Plan, method: Method, n: int) -> None:
             "at least 2. Add good pictures, or set held_out higher."
         )
     threshold.most_rejected(unseen, plan.max_false_rejects, plan.confidence)
+
+
+def _shared(n_learned: int, n: int) -> str:
+    """How the good pictures of a method that learns by gradient were shared between it and the threshold."""
+    if n_learned == n:
+        return f"All {n} good pictures were learned from; none is held out for a threshold."
+    return f"{n_learned} of {n} good pictures were learned from; the others are held out for the threshold."
 
 
 def _pace(left: int, preprocess: Preprocess, sizes_hw: Sequence[tuple[int, int]]) -> sharing.Pace:

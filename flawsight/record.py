@@ -10,9 +10,9 @@ import flawsight
 
 
 def versions(runtime: str = "onnxruntime") -> dict[str, str]:
-    """Versions of everything that can move a score."""
-    library = runtime.partition("-")[0]
-    found = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "pillow", "kornia-rs", library)}
+    """Versions of everything that can move a score; of torch, where it is at work in this process."""
+    libraries = ["numpy", "scipy", "pillow", "kornia-rs", runtime.partition("-")[0], *(["torch"] if "torch" in sys.modules else [])]
+    found = {name: importlib.metadata.version(name) for name in libraries}
     return {"flawsight": flawsight.__version__, "python": platform.python_version(), **found}
 
 

@@ -379,6 +379,11 @@ def test_pictures_that_were_learned_from_have_no_held_out_score(tmp_path: Path) 
         assert loaded.predict(picture).score == model.predict(picture).score
 
 
+def test_where_all_are_learned_from_it_says_so() -> None:
+    model = fit([pixels(i) for i in range(4)], learning(options={"held_out": 0.0}, needs_threshold=False))
+    assert "All 4 good pictures were learned from; none is held out for a threshold." in model.training.notes
+
+
 def test_a_threshold_needs_pictures_that_were_not_learned_from() -> None:
     pictures = [pixels(i) for i in range(10)]
     with pytest.raises(UsageError, match=r"ae_ssim would hold 0 of 10 different good pictures out .* set held_out higher"):
