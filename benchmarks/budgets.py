@@ -122,10 +122,10 @@ def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, flo
     options = {**budget.options, "seed": seed, "held_out": 0.01}
     if chosen.steps is not None:
         options["steps"] = chosen.steps
-    path = chosen.folder / f"{name}-{options['steps']}-{seed}.flaw"
+    good = [sample for one in numbers(chosen.learned) for sample in samples(chosen, one).train]
+    path = chosen.folder / f"{name}-{options['steps']}-of-{len(good)}-{seed}.flaw"
     if path.exists():
         return load(path), None
-    good = [sample for one in numbers(chosen.learned) for sample in samples(chosen, one).train]
     shown = [s for one in SHOWN for s in samples(chosen, one, chosen.shown).test if s.label] if budget.shown else None
     plan = Plan(name, budget.backbone, size=budget.size, options=options, checkpoints=path.with_suffix(""), defects=shown)
     started = time.perf_counter()
