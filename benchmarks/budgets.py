@@ -1,12 +1,13 @@
 """What rows that learn by gradient reach on drawn plates with more pictures and steps than their smoke recipes have.
 
-    python benchmarks/budgets.py DIR [--rows dsebm,itae] [--seeds 0,1,2] [--judged 41,42,43] [--twins]
+    python benchmarks/budgets.py DIR [--rows dsebm,itae] [--seeds 0,1,2] [--judged 44] [--twins]
 
 Plates are drawn into DIR where they are not there yet, as `flawsight demo` draws them: the good ones of several seeds are learned
-from, all together, and the test pictures of each seed that is judged are judged by themselves. Models are kept there too, and a
-run that was stopped goes on. Prints a Markdown table for each row: image AUROC of each training seed, and pixel AUROC at 256
-pixels of a method that says where; and the seconds of its fits, where they ran now. With --twins each defective plate is also
-judged as it looks without its defect, in the same view: what AUROC is left is the views' chance, not the defects'.
+from, all together, and those of each seed that is judged are judged by themselves. Models are kept there too, and a run that was
+stopped goes on. Prints a Markdown table for each row: image AUROC of each training seed, in brackets where the middle 95 % lie when
+the plates are drawn anew, and pixel AUROC at 256 pixels of a method that says where; and the seconds of its fits, where they ran
+now. With --twins each defective plate is also judged as it looks without its defect, in the same view: what AUROC is left is the
+views' chance, not the defects'.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ from timing import machine, table
 
 from flawsight import demo, image
 from flawsight.backbones import PIXELS
-from flawsight.datasets import DataSet, open_dataset
+from flawsight.datasets import open_dataset
 from flawsight.evaluation import evaluate
 from flawsight.fitting import Plan, fit
 from flawsight.judging import Judging
+from flawsight.metrics import resampling
 from flawsight.model import Model, load
 from flawsight.types import Sample
 
 LEARNED = (0, *range(31, 41))  # seeds of the plates that are learned from
 SHOWN = tuple(range(31, 41))  # of those whose defective plates are shown, labelled, where a method takes them
-JUDGED = (0, 41, 42, 43)
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", default=",".join(BUDGETS))
     parser.add_argument("--seeds", default="0", help="of the training")
-    parser.add_argument("--judged", default=",".join(map(str, JUDGED)), help="seeds of the plates that are judged")
     parser.add_argument("--learned", default=",".join(map(str, LEARNED)), help="seeds of the plates that are learned from")
-    parser.add_argument("--shown", type=int, default=20, help="labelled pictures of each kind and seed, where a method takes them")
-    parser.add_argument("--good", type=int, default=60, help="plates of each seed that are learned from")
-    parser.add_argument("--drawn", type=int, default=512, help="pixels a side of the plates")
+    parser.add_argument("--good", type=int, default=60, help="plates of each of these seeds")
+    parser.add_argument("--shown", type=int, default=20, help="labelled plates of each kind and seed, where a method takes them")
+    parser.add_argument("--judged", default="44", help="seeds of the plates that are judged")
+    parser.add_argument("--judged-good", type=int, default=240, help="good plates of each of these seeds")
+    parser.add_argument("--judged-of-a-kind", type=int, default=40, help="defective plates of each kind and of each of these seeds")
+    parser.add_argument("--side", type=int, default=512, help="pixels a side of the plates")
     parser.add_argument("--twins", action="store_true", help="also beside the same views without the defects")
     parser.add_argument("--steps", type=int, help="in place of the budget's, to see that it runs")
     chosen = parser.parse_args()
@@ -95,7 +99,7 @@ def main() -> None:
         fits = [fitted(chosen, name, seed) for seed in seeds]
         models, rows = [model for model, _ in fits], []
         for plates in numbers(chosen.judged):
-            test = samples(chosen, plates).test
+            test = open_dataset(drawn(chosen, plates, 1, chosen.judged_good, chosen.judged_of_a_kind)).test
             rows.append((plates, *reached(models, test)))
             if chosen.twins:
                 twins = without_defects(chosen, plates, test)
@@ -110,10 +114,14 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(one) for one in text.split(","))
 
 
-def samples(chosen: argparse.Namespace, seed: int, n_of_a_kind: int = 4) -> DataSet:
-    """The drawn plates of this seed."""
-    root = chosen.folder / f"plates-{seed}-{n_of_a_kind}"
-    return open_dataset(demo.write(root, seed, chosen.good, n_per_kind=n_of_a_kind, size=chosen.drawn))
+def drawn(chosen: argparse.Namespace, seed: int, n_good: int, n_test_good: int = 0, n_of_a_kind: int = 0) -> Path:
+    """The folder of plates of this seed."""
+    root = chosen.folder / f"plates-{seed}-{n_good}-{n_test_good}-{n_of_a_kind}-{chosen.side}"
+    return demo.write(root, seed, n_good, n_test_good, n_of_a_kind, chosen.side)
+
+
+def pictures(folder: Path, split: str) -> list[Path]:
+    return sorted(folder.glob(f"{split}/*/*.png"))
 
 
 def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, float | None]:
@@ -122,11 +130,13 @@ def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, flo
     options = {**budget.options, "seed": seed, "held_out": 0.01}
     if chosen.steps is not None:
         options["steps"] = chosen.steps
-    good = [sample for one in numbers(chosen.learned) for sample in samples(chosen, one).train]
+    good = [path for one in numbers(chosen.learned) for path in pictures(drawn(chosen, one, chosen.good), "train")]
     path = chosen.folder / f"{name}-{options['steps']}-of-{len(good)}-{seed}.flaw"
     if path.exists():
         return load(path), None
-    shown = [s for one in SHOWN for s in samples(chosen, one, chosen.shown).test if s.label] if budget.shown else None
+    shown = None
+    if budget.shown:
+        shown = [path for one in SHOWN for path in pictures(drawn(chosen, one, 0, 0, chosen.shown), "test")]
     plan = Plan(name, budget.backbone, size=budget.size, options=options, checkpoints=path.with_suffix(""), defects=shown)
     started = time.perf_counter()
     model = fit(good, plan)
@@ -137,11 +147,16 @@ def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, flo
 
 def reached(models: list[Model], test: list[Sample]) -> list[str]:
     """Image AUROC, and pixel AUROC of a method that says where, of each model and their mean."""
-    found = [evaluate(model, test, "", Judging(pixels_at="full256")).metrics for model in models]
-    names = [name for name in ("image_auroc", "pixel_auroc") if all(name in one for one in found)]
-    values = [[100 * one[name] for name in names] for one in found]
+    labels, cells, values = [int(sample.label or 0) for sample in test], [], []
+    for model in models:
+        report = evaluate(model, test, "", Judging(pixels_at="full256"))
+        values.append([100 * report.metrics[name] for name in ("image_auroc", "pixel_auroc") if name in report.metrics])
+        resampled = resampling.image_auroc([row.score for row in report.rows], labels, RESAMPLES)
+        low, high = (100 * end for end in resampling.interval(resampled))
+        whole, *where = (f"{value:.1f}" for value in values[-1])
+        cells.append(", ".join([f"{whole} [{low:.1f}–{high:.1f}]", *where]))
     means = [statistics.mean(some) for some in zip(*values, strict=True)]
-    return [", ".join(f"{value:.1f}" for value in some) for some in (*values, means)]
+    return [*cells, ", ".join(f"{mean:.1f}" for mean in means)]
 
 
 def raised(model: Model, test: list[Sample], twins: list[Sample]) -> str:
@@ -156,10 +171,10 @@ def without_defects(chosen: argparse.Namespace, seed: int, test: list[Sample]) -
     """These plates, the defective ones as they look without their defects: the same labels and masks."""
     found = []
     for sample in test:
-        path = chosen.folder / f"twins-{seed}-{chosen.drawn}-{sample.kind}-{sample.path.name}"
+        path = chosen.folder / f"twins-{seed}-{chosen.side}-{sample.kind}-{sample.path.name}"
         if sample.label and not path.exists():
             index = demo.index_of(sample.kind, int(sample.path.stem))
-            image.write(path, demo.draw(seed, "test", index, size=chosen.drawn)[0])
+            image.write(path, demo.draw(seed, "test", index, size=chosen.side)[0])
         found.append(replace(sample, path=path) if sample.label else sample)
     return found
 

@@ -119,20 +119,21 @@ def test_told(plate: Path) -> None:
 
 def test_budgets(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs torch, to train")
-    few = ["--learned", "0,31", "--good", "4", "--drawn", "96", "--shown", "1", "--steps", "2"]
-    arguments = [tmp_path, "--rows", "dsebm,cavga_rw", "--seeds", "0,1", "--judged", "0,41", *few]
+    few = ["--learned", "0,31", "--good", "4", "--side", "96", "--shown", "1", "--steps", "2"]
+    few += ["--judged-good", "6", "--judged-of-a-kind", "1"]
+    arguments = [tmp_path, "--rows", "dsebm,cavga_rw", "--seeds", "0,1", "--judged", "0,44", *few]
     text = run("budgets", *arguments)
     assert text.count(" good plates; fits ") == 2
     heads, *found = rows(text)
     assert heads == ["plates of seed", "training seed 0", "training seed 1", "mean"]
-    assert [row[0] for row in found] == ["0", "41", heads[0], "0", "41"]
+    assert [row[0] for row in found] == ["0", "44", heads[0], "0", "44"]
     assert [len(row[1].split(", ")) for row in found] == [1, 1, 1, 2, 2]  # CAVGA-R_w says where, too
     again = run("budgets", *arguments, "--twins")
     assert again.count("; fits that were there") == 2
     beside = rows(again)
     assert [row for row in beside if "," not in row[0]] == rows(text)
     assert [row[0] for row in beside[1:4]] == ["0", "0, without the defects", "0, raised by the defects"]
-    assert beside[2][1] != beside[1][1]
+    assert not beside[3][1].endswith(" 0.00")  # other pictures were judged
     assert all(cell.partition(" %, ")[0].isdigit() for cell in beside[3][1:3])
 
 
