@@ -18,7 +18,7 @@ from flawsight.fitting import Plan, fit
 from flawsight.frames import MASK_RULES, PIXELS_AT
 from flawsight.inspecting import inspect, unreadable
 from flawsight.judging import Judging
-from flawsight.methods.base import Progress
+from flawsight.methods.base import LearnedMethod, Progress
 from flawsight.metrics import PixelTally, measure, resampling, roc_curve
 from flawsight.metrics.pixels import PixelMetrics
 from flawsight.model import Model
@@ -105,7 +105,7 @@ def evaluate(
         scale=model.colour_scale,
         settings=_settings(model, judging),
         timings_s=timings,
-        versions=versions(model.backbone.runtime),
+        versions=versions(model.backbone.runtime, isinstance(model.method, LearnedMethod) or model.backbone.device != "cpu"),
         peak_rss_mb=peak_rss_mb(),
         seed=int(getattr(model.method.params, "seed", 0)),
         train=_known_train(model, judged.rows, train or {}),

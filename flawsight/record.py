@@ -9,9 +9,10 @@ import sys
 import flawsight
 
 
-def versions(runtime: str = "onnxruntime") -> dict[str, str]:
-    """Versions of everything that can move a score; of torch, where it is at work in this process."""
-    libraries = ["numpy", "scipy", "pillow", "kornia-rs", runtime.partition("-")[0], *(["torch"] if "torch" in sys.modules else [])]
+def versions(runtime: str = "onnxruntime", with_torch: bool = False) -> dict[str, str]:
+    """Versions of everything that can move a score. with_torch: whether it can, where it is at work in this process."""
+    libraries = ["numpy", "scipy", "pillow", "kornia-rs", runtime.partition("-")[0]]
+    libraries += ["torch"] if with_torch and "torch" in sys.modules else []
     found = {name: importlib.metadata.version(name) for name in libraries}
     return {"flawsight": flawsight.__version__, "python": platform.python_version(), **found}
 

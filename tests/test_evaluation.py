@@ -159,6 +159,14 @@ def test_what_is_reported_of_the_model(report: Report, middling: Model, plates: 
     assert all(seconds > 0 for seconds in report.timings_s.values())
 
 
+def test_torch_is_recorded_of_what_it_taught_alone(plates: DataSet, report: Report) -> None:
+    pytest.importorskip("torch", reason="needs torch, to train")
+    plan = Plan(method="ae_ssim", size=64, options={"crop": 64, "stride": 64, "width": 4, "steps": 2, "batch": 2, "held_out": 0.3})
+    taught, _ = evaluate_dataset(plates, plan=plan, judging=Judging(use_masks=False))
+    assert "torch" in taught.versions
+    assert "torch" not in report.versions
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="not told there")
 def test_memory_is_told(report: Report) -> None:
     assert 20 < report.peak_rss_mb <= peak_rss_mb() < 100_000

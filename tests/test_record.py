@@ -22,4 +22,5 @@ def test_versions_are_those_of_what_is_installed() -> None:
 def test_torch_is_told_of_where_it_is_at_work(monkeypatch: pytest.MonkeyPatch, at_work: bool) -> None:
     others = {name: module for name, module in sys.modules.items() if name != "torch"}
     monkeypatch.setattr(sys, "modules", {**others, "torch": object()} if at_work else others)
-    assert versions().get("torch") == (version("torch") if at_work else None)
+    assert versions(with_torch=True).get("torch") == (version("torch") if at_work else None)
+    assert "torch" not in versions()
