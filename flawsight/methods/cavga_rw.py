@@ -18,7 +18,7 @@ square; what their values 0 and 1 are is the range of those learned from. A_a is
 How many labels it takes: on the drawn plates at 128 pixels, on an embedded network and in 250 steps, it finds stains after it was
 shown 20 others (image AUROC 95.6, pixel AUROC 83.4); shown one, it is at chance (42.5). Of six kinds of defects together it is at
 chance in 300 steps even after 120 (48.9); after 1,200, in 2,000 steps at the preset's rate, plates not seen before have 94.2 and
-84.7 (docs/tables.md). A classifier knows what it was shown, and 2 % of so few pictures is one.
+84.7 (docs/budgets.md). A classifier knows what it was shown, and 2 % of so few pictures is one.
 
 Expected on MVTec AD, with 2 % of the defective pictures labelled: 90 is published, which looks like the mean of the accuracies on
 good and on defective pictures and not like an AUROC, and 89 mean pixel AUROC.
