@@ -31,7 +31,7 @@ from flawsight.fitting import Plan, fit
 from flawsight.judging import Judging
 from flawsight.metrics import resampling
 from flawsight.model import Model, load
-from flawsight.types import Sample
+from flawsight.types import Report, Sample
 
 LEARNED = (0, *range(31, 41))  # seeds of the plates that are learned from
 SHOWN = tuple(range(31, 41))  # of those whose defective plates are shown, labelled, where a method takes them
@@ -80,31 +80,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", default=",".join(BUDGETS))
-    parser.add_argument("--seeds", default="0", help="of the training")
-    parser.add_argument("--learned", default=",".join(map(str, LEARNED)), help="seeds of the plates that are learned from")
+    parser.add_argument("--seeds", type=numbers, default="0", help="of the training")
+    parser.add_argument(
+        "--learned", type=numbers, default=",".join(map(str, LEARNED)), help="seeds of the plates that are learned from"
+    )
     parser.add_argument("--good", type=int, default=60, help="plates of each of these seeds")
     parser.add_argument("--shown", type=int, default=20, help="labelled plates of each kind and seed, where a method takes them")
-    parser.add_argument("--judged", default="44", help="seeds of the plates that are judged")
+    parser.add_argument("--judged", type=numbers, default="44", help="seeds of the plates that are judged")
     parser.add_argument("--judged-good", type=int, default=240, help="good plates of each of these seeds")
     parser.add_argument("--judged-of-a-kind", type=int, default=40, help="defective plates of each kind and of each of these seeds")
     parser.add_argument("--side", type=int, default=512, help="pixels a side of the plates")
     parser.add_argument("--twins", action="store_true", help="also beside the same views without the defects")
     parser.add_argument("--steps", type=int, help="in place of the budget's, to see that it runs")
     chosen = parser.parse_args()
-    names, seeds = chosen.rows.split(","), numbers(chosen.seeds)
+    names, seeds = chosen.rows.split(","), chosen.seeds
     if unknown := set(names) - set(BUDGETS):
         parser.error(f"there is no larger budget of {', '.join(sorted(unknown))}; there are {', '.join(BUDGETS)}")
     print(machine("torch", "onnxruntime"))
     for name in names:
         fits = [fitted(chosen, name, seed) for seed in seeds]
         models, rows = [model for model, _ in fits], []
-        for plates in numbers(chosen.judged):
+        for plates in chosen.judged:
             test = open_dataset(drawn(chosen, plates, 1, chosen.judged_good, chosen.judged_of_a_kind)).test
-            rows.append((plates, *reached(models, test)))
+            judged = [evaluate(model, test, "", Judging(pixels_at="full256")) for model in models]
+            rows.append((plates, *reached(judged)))
             if chosen.twins:
                 twins = without_defects(chosen, plates, test)
-                rows.append((f"{plates}, without the defects", *reached(models, twins)))
-                rows.append((f"{plates}, raised by the defects", *(raised(model, test, twins) for model in models), ""))
+                beside = [evaluate(model, twins, "", Judging(pixels_at="full256")) for model in models]
+                rows.append((f"{plates}, without the defects", *reached(beside)))
+                rows.append((f"{plates}, raised by the defects", *map(raised, judged, beside), ""))
         took = [f"{seconds:.0f} s" for _, seconds in fits if seconds is not None]
         print(f"\n{name}: {len(fits[0][0].training.names)} good plates; fits {', '.join(took) or 'that were there'}\n")
         print(table(("plates of seed", *(f"training seed {seed}" for seed in seeds), "mean"), rows), flush=True)
@@ -130,7 +134,7 @@ def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, flo
     options = {**budget.options, "seed": seed, "held_out": 0.01}
     if chosen.steps is not None:
         options["steps"] = chosen.steps
-    good = [path for one in numbers(chosen.learned) for path in pictures(drawn(chosen, one, chosen.good), "train")]
+    good = [path for one in chosen.learned for path in pictures(drawn(chosen, one, chosen.good), "train")]
     path = chosen.folder / f"{name}-{options['steps']}-of-{len(good)}-{seed}.flaw"
     if path.exists():
         return load(path), None
@@ -145,11 +149,11 @@ def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, flo
     return model, seconds
 
 
-def reached(models: list[Model], test: list[Sample]) -> list[str]:
-    """Image AUROC, and pixel AUROC of a method that says where, of each model and their mean."""
-    labels, cells, values = [int(sample.label or 0) for sample in test], [], []
-    for model in models:
-        report = evaluate(model, test, "", Judging(pixels_at="full256"))
+def reached(reports: list[Report]) -> list[str]:
+    """Image AUROC, and pixel AUROC of a method that says where, of each model's report and their mean."""
+    cells, values = [], []
+    for report in reports:
+        labels = [int(row.sample.label or 0) for row in report.rows]
         values.append([100 * report.metrics[name] for name in ("image_auroc", "pixel_auroc") if name in report.metrics])
         resampled = resampling.image_auroc([row.score for row in report.rows], labels, RESAMPLES)
         low, high = (100 * end for end in resampling.interval(resampled))
@@ -159,10 +163,10 @@ def reached(models: list[Model], test: list[Sample]) -> list[str]:
     return [*cells, ", ".join(f"{mean:.1f}" for mean in means)]
 
 
-def raised(model: Model, test: list[Sample], twins: list[Sample]) -> str:
+def raised(report: Report, twins: Report) -> str:
     """The share of defective plates that score above their twins, and by how much, in standard deviations of the good ones."""
-    scores, theirs = (np.array([model.predict(one.path).score for one in some]) for some in (test, twins))
-    defective = np.array([bool(one.label) for one in test])
+    scores, theirs = (np.array([row.score for row in one.rows]) for one in (report, twins))
+    defective = np.array([bool(row.sample.label) for row in report.rows])
     more = (scores - theirs)[defective]
     return f"{100 * (more > 0).mean():.0f} %, {more.mean() / scores[~defective].std():.2f}"
 

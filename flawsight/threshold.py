@@ -69,7 +69,8 @@ def most_rejected(n: int, max_false_rejects: float | None = None, confidence: fl
         return n // ONE_IN
     if not SMALLEST <= max_false_rejects < 1:
         raise UsageError(
-            f"threshold: max_false_rejects must be a share between {SMALLEST:f} and 1, or a percentage; got {max_false_rejects}."
+            f"threshold: max_false_rejects must be a share between {SMALLEST:f} and 1, or a percentage, such as 5%; "
+            f"got {max_false_rejects}."
         )
     if upper_bound(0, n, confidence) > max_false_rejects:
         raise UsageError(

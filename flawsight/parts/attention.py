@@ -83,7 +83,6 @@ class Explained(Variational):
         super().__init__(ResidualEncoder(width, 2 * latent), _decoder(side, width, latent))
 
 
-@torch.enable_grad()  # type: ignore[untyped-decorator]
 def attention(
     network: Explained, pictures: torch.Tensor, layer: str, each: bool, rectified: bool, usual: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -95,21 +94,22 @@ def attention(
     The numbers are the means. With usual, the variances of good pictures' numbers [d], they are drawn from the normal difference
     distribution: a good picture's number less this one's, N(μ' − μ, σ'² + σ²); and the result is the mean over all draws.
     """
-    outputs, activation = network.encoder.with_layer(pictures.detach().requires_grad_(), layer)
-    means, log_variances = outputs.chunk(2, 1)
+    with torch.enable_grad():
+        outputs, activation = network.encoder.with_layer(pictures.detach().requires_grad_(), layer)
+        means, log_variances = outputs.chunk(2, 1)
+        numbers = means.unbind(1) if each else (means.sum(1),)
+        spreads = () if usual is None else (usual + log_variances.exp()).sqrt().unbind(1)
 
-    def weighted(numbers: torch.Tensor) -> torch.Tensor:
-        """Σ αₖ Aₖ of the sum of these [B,…]; pictures do not depend on each other, so each gets its own."""
-        (gradient,) = torch.autograd.grad(numbers.sum(), activation, retain_graph=True)
+    def weighted(number: torch.Tensor) -> torch.Tensor:
+        """Σ αₖ Aₖ of a number [B]; pictures do not depend on each other, so each gets its own."""
+        (gradient,) = torch.autograd.grad(number, activation, torch.ones_like(number), retain_graph=True)
         return (gradient.mean((2, 3), keepdim=True) * activation).sum(1).detach()
 
-    d = means.shape[1]
-    centres = torch.stack([weighted(means[:, i]) for i in range(d)] if each else [weighted(means)])
+    centres = torch.stack([weighted(number) for number in numbers])
     if usual is None:
         maps = centres.relu() if rectified else centres.abs()
     else:
-        spreads = (usual + log_variances.exp()).sqrt()
-        squares = torch.stack([weighted(spreads[:, i]).square() for i in range(d)])
+        squares = torch.stack([weighted(spread).square() for spread in spreads])
         widths = (squares if each else squares.sum(0, keepdim=True)).sqrt()  # drawn by themselves, so that squares add up
         maps = _expected(-centres, widths, rectified)
     return functional.interpolate(maps.mean(0)[:, None], pictures.shape[-2:], mode="bilinear")[:, 0]
