@@ -80,7 +80,8 @@ def histogram(groups: Sequence[tuple[str, Float]], held_out: Float, scale: Scale
     drawn = [(kind, scores) for kind, scores in groups if len(scores)]
     low, top, cut = _span(np.concatenate([scores for _, scores in drawn] + [held_out]), scale)
     edges = np.linspace(low, top, 41 if wide else 25)
-    counts = [(kind, np.histogram(np.clip(scores, low, top), edges)[0]) for kind, scores in drawn]
+    # In float64: clipped as float32, to the nearest number, some would lie just beyond the last edge and not be counted.
+    counts = [(kind, np.histogram(np.clip(scores.astype(np.float64), low, top), edges)[0]) for kind, scores in drawn]
     rug = len(held_out) > 0
     y_ticks = _ticks(0, max(int(n.max()) for _, n in counts) * 1.08, whole=True)
     frame = _Frame((low, top), (0, y_ticks[-1][0]), wide=_WIDE * (1 + wide), high=_HIGH - 30 + 18 * rug, bottom=_BOTTOM + 18 * rug)

@@ -69,6 +69,15 @@ def test_histogram_gathers_what_is_far_beyond() -> None:
     assert "rug" not in svg
 
 
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("middle", np.linspace(0.2, 0.95, 16))
+def test_histogram_counts_what_is_far_beyond_whatever_its_end_rounds_to(middle: float, wide: bool) -> None:
+    """Pictures of nothing like the part: all of them lie beyond the last edge, which float32 may round up."""
+    root = parsed(charts.histogram([("unlabelled", np.float32([9, 10, 11]))], NONE, Scale(0.1, float(middle)), wide))
+    bars = next(one for one in root.iter() if one.get("class") == "bars unlabelled")
+    assert bars.get("d")
+
+
 @pytest.mark.parametrize("scores", [[1.0], [1.0, 1.0], [-5.0, 5.0], [1e-9, 2e-9], [3e8, 4e8]])
 @pytest.mark.parametrize("wide", [True, False])
 def test_histogram_of_odd_scores(scores: list[float], wide: bool) -> None:
