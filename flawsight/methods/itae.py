@@ -6,7 +6,7 @@ fit:   of good pictures two attributes are erased, colour and which way is up, a
 score: for each of the four turns the mean absolute error of what is restored, divided by its mean over the good pictures that were
        learned from; of these the mean.
 
-Symbols: values of pictures go from −1 to 1; grey is the mean over colours.
+Symbols: values of pictures go from −1 to 1; grey is the mean over colours; C, colours: three, or one of pictures that are `grey`.
 
 Where this differs: the settings for MVTec AD are not public. Adam, its rate falling as a cosine to a hundredth, takes the place of
 the gradient descent that is told for small pictures (`optimiser="sgd"`, `lr=0.1`, halved after each tenth of the steps); the last
@@ -42,8 +42,8 @@ HALVINGS = 10  # of the rate, under "sgd"
 @dataclass(frozen=True)
 class ITAEParams(LearnedParams):
     """side: pixels a side that pictures are brought to, a multiple of 16. width: channels of the first layers. turned: whether
-    pictures are turned. flips: whether a good part may be mirrored left to right. optimiser: "adam" or "sgd". The others: see
-    LearnedParams.
+    pictures are turned. grey: whether pictures lose their colours first. flips: whether a good part may be mirrored left to right.
+    optimiser: "adam" or "sgd". The others: see LearnedParams.
     """
 
     steps: int = 2000
@@ -52,6 +52,7 @@ class ITAEParams(LearnedParams):
     side: int = 256
     width: int = 64
     turned: bool = True
+    grey: bool = False
     flips: bool = False
     optimiser: str = "adam"
 
@@ -60,6 +61,7 @@ class ITAEParams(LearnedParams):
         self.check_training(p)
         check(self.side > 0 and self.side % MULTIPLE == 0, p + "side", f"a multiple of {MULTIPLE}", self.side)
         check(self.width >= 1, p + "width", "≥ 1", self.width)
+        check(self.turned or not self.grey, p + "turned", "true where grey is, or nothing would be erased", self.turned)
         check(self.optimiser in OPTIMISERS, p + "optimiser", " or ".join(OPTIMISERS), self.optimiser)
 
 
@@ -75,7 +77,7 @@ class ITAE(Learned):
     params: ITAEParams
 
     def _learn(self, pictures: list[Float], unseen: list[Float], run: Run) -> Arrays:
-        """network: an ONNX file, what is left of pictures [B,1,side,side] → pictures [B,3,side,side], both from −1 to 1.
+        """network: an ONNX file, what is left of pictures [B,1,side,side] → pictures [B,C,side,side], both from −1 to 1.
 
         usual: the mean errors of good pictures, one a turn, [T]. loss: what training came to, [1].
         """
@@ -86,7 +88,7 @@ class ITAE(Learned):
 
         p = self.params
         good = [self._brought(picture) for picture in pictures]
-        network = unet.UNet(1, 3, p.width).to(run.device)
+        network = unet.UNet(1, 1 if p.grey else 3, p.width).to(run.device)
 
         def draw(rng: np.random.Generator) -> Any:
             which, turns = rng.integers(len(good), size=p.batch), rng.integers(self._n_turns, size=p.batch)
@@ -133,10 +135,12 @@ class ITAE(Learned):
         return float((errors / self._state["usual"]).mean()), None
 
     def _brought(self, image: Float) -> Float:
-        return 2 * resample.to_square(image, self.params.side) - 1
+        """The picture as it is to be restored, [C,side,side]."""
+        picture = 2 * resample.to_square(image, self.params.side) - 1
+        return picture.mean(0, keepdims=True) if self.params.grey else picture
 
     def _errors(self, picture: Float, restore: Callable[[Float], Float]) -> Float:
-        """The mean absolute error of what is restored of a picture [3,side,side], of each turn: [T]."""
+        """The mean absolute error of what is restored of a picture [C,side,side], of each turn: [T]."""
         restored = restore(np.stack([erased(picture, turn) for turn in range(self._n_turns)]))
         errors: Float = np.abs(restored - picture).mean((1, 2, 3))
         return errors
@@ -147,6 +151,6 @@ class ITAE(Learned):
 
 
 def erased(picture: Float, quarters: int) -> Float:
-    """What is left of a picture [3,h,h]: grey, [1,h,h], turned by so many quarters to the left."""
+    """What is left of a picture [C,h,h]: grey, [1,h,h], turned by so many quarters to the left."""
     left: Float = np.rot90(picture.mean(0, keepdims=True), quarters, (1, 2)).copy()
     return left

@@ -37,9 +37,18 @@ def letters(n: int, seed: int = 0) -> list[Float]:
     return list(pictures.clip(0, 1))
 
 
+def in_light(pictures: list[Float], seed: int) -> list[Float]:
+    """The same in redder or bluer light; what they are in grey stays."""
+    found = []
+    for picture, redder in zip(pictures, np.random.default_rng(seed).uniform(-0.4, 0.4, len(pictures)), strict=True):
+        lit = picture * np.array([1 + redder, 1, 1 - redder], np.float32)[:, None, None]
+        found.append(lit * (picture.mean(0) / lit.mean(0)))
+    return found
+
+
 @cache
-def fitted(turned: bool = True) -> Method:
-    made = method(turned=turned)
+def fitted(turned: bool = True, grey: bool = False) -> Method:
+    made = method(turned=turned, grey=grey)
     made.fit(letters(30), list(range(30)))
     return made
 
@@ -54,12 +63,19 @@ def test_a_wrong_colour_stands_out_though_its_grey_is_right() -> None:
         assert bad.image.min() > 1.5 * good.image.max()
 
 
-def test_a_part_the_wrong_way_round_stands_out() -> None:
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_part_the_wrong_way_round_stands_out(grey: bool) -> None:
     clean = np.stack(letters(10, 1))
-    good = fitted().score(clean)
+    good = fitted(grey=grey).score(clean)
     for quarters in (1, 2, 3):
         turned = np.rot90(clean, quarters, (2, 3)).copy()
-        assert fitted().score(turned).image.min() > 1.5 * good.image.max()
+        assert fitted(grey=grey).score(turned).image.min() > 1.5 * good.image.max()
+
+
+def test_the_lights_colour_moves_the_score_unless_pictures_are_grey() -> None:
+    seen, other = (np.stack(in_light(letters(10, 1), seed)) for seed in (1, 2))
+    np.testing.assert_allclose(fitted(grey=True).score(other).image, fitted(grey=True).score(seen).image, rtol=1e-3)
+    assert np.abs(fitted().score(other).image / fitted().score(seen).image - 1).mean() > 0.1
 
 
 def test_the_score_is_of_each_turn_the_error_beside_that_of_good_pictures() -> None:
@@ -74,10 +90,10 @@ def test_the_score_is_of_each_turn_the_error_beside_that_of_good_pictures() -> N
     np.testing.assert_allclose(fitted().score(picture[None]).image[0], np.mean(ratios), rtol=1e-5)
 
 
-@pytest.mark.parametrize("turned", [True, False])
-def test_good_pictures_score_1_in_the_mean(turned: bool) -> None:
-    assert fitted(turned).state()["usual"].shape == (4 if turned else 1,)
-    assert fitted(turned).score(np.stack(letters(30))).image.mean() == pytest.approx(1, rel=1e-4)
+@pytest.mark.parametrize(("turned", "grey"), [(True, False), (False, False), (True, True)])
+def test_good_pictures_score_1_in_the_mean(turned: bool, grey: bool) -> None:
+    assert fitted(turned, grey).state()["usual"].shape == (4 if turned else 1,)
+    assert fitted(turned, grey).score(np.stack(letters(30))).image.mean() == pytest.approx(1, rel=1e-4)
 
 
 def test_what_is_left_is_grey_and_turned() -> None:
@@ -141,6 +157,7 @@ def test_plain_descent_learns_too() -> None:
         ({"side": 40}, "side must be a multiple of 16; got 40"),
         ({"width": 0}, "width must be ≥ 1; got 0"),
         ({"optimiser": "adamw"}, "optimiser must be adam or sgd; got 'adamw'"),
+        ({"grey": True, "turned": False}, "turned must be true where grey is, or nothing would be erased; got False"),
     ],
 )
 def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
