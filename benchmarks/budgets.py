@@ -4,15 +4,16 @@
 
 Plates are drawn into DIR where they are not there yet, as `flawsight demo` draws them: the good ones of several seeds are learned
 from, all together, and those of each seed that is judged are judged by themselves. Models are kept there too, and a run that was
-stopped goes on. Prints a Markdown table for each row: image AUROC of each training seed, in brackets where the middle 95 % lie when
-the plates are drawn anew, and pixel AUROC at 256 pixels of a method that says where; and the seconds of its fits, where they ran
-now. With --twins each defective plate is also judged as it looks without its defect, in the same view: what AUROC is left is the
-views' chance, not the defects'.
+stopped goes on; how far it has come is told on standard error. Prints a Markdown table for each row: image AUROC of each training
+seed, in brackets where the middle 95 % lie when the plates are drawn anew, and pixel AUROC at 256 pixels of a method that says
+where; and the seconds of its fits, where they ran now. With --twins each defective plate is also judged as it looks without its
+defect, in the same view: what AUROC is left is the views' chance, not the defects'.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from flawsight.fitting import Plan, fit
 from flawsight.judging import Judging
 from flawsight.metrics import resampling
 from flawsight.model import Model, load
+from flawsight.report.console import meter
 from flawsight.types import Report, Sample
 
 LEARNED = (0, *range(31, 41))  # seeds of the plates that are learned from
@@ -40,10 +42,13 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Budget:
-    """size: what pictures are reduced to. options: of the method. backbone, shown: whether it takes one, and labelled pictures."""
+    """size: what pictures are reduced to. options: of the method. good: plates of each seed that are learned from. backbone, shown:
+    whether it takes one, and labelled pictures.
+    """
 
     size: int
     options: Mapping[str, Any]
+    good: int = 60
     backbone: str | None = PIXELS
     shown: bool = False
 
@@ -57,12 +62,13 @@ BUDGETS = {
             **{"noise": 0.1, "ending": "soft-plus", "start": "mean", "by": "gradient"},
         },
     ),
-    "itae": Budget(64, {"side": 32, "width": 8, "steps": 60_000, "batch": 16, "lr": 3e-3, "flips": False}),
+    "itae": Budget(64, {"side": 32, "width": 16, "steps": 80_000, "batch": 16, "lr": 3e-3, "flips": False}, good=600),
     "ganomaly": Budget(
         64,
-        {"side": 32, "width": 16, "latent": 400, "steps": 8000, "batch": 64, "lr": 1e-3, "encoding": 50.0, "falling": True},
+        {"side": 32, "width": 16, "latent": 400, "steps": 32_000, "batch": 64, "lr": 1e-3, "encoding": 50.0, "falling": True},
+        good=600,
     ),
-    "geotrans": Budget(64, {"side": 32, "shift": 1, "depth": 10, "width": 1, "steps": 3500, "batch": 32}),
+    "geotrans": Budget(64, {"side": 32, "shift": 1, "depth": 10, "width": 1, "steps": 12_000, "batch": 32}, good=600),
     "cavga_rw": Budget(
         128,
         {
@@ -84,7 +90,7 @@ def main() -> None:
     parser.add_argument(
         "--learned", type=numbers, default=",".join(map(str, LEARNED)), help="seeds of the plates that are learned from"
     )
-    parser.add_argument("--good", type=int, default=60, help="plates of each of these seeds")
+    parser.add_argument("--good", type=int, help="plates of each of these seeds, in place of the budget's")
     parser.add_argument("--shown", type=int, default=20, help="labelled plates of each kind and seed, where a method takes them")
     parser.add_argument("--judged", type=numbers, default="44", help="seeds of the plates that are judged")
     parser.add_argument("--judged-good", type=int, default=240, help="good plates of each of these seeds")
@@ -121,7 +127,9 @@ def numbers(text: str) -> tuple[int, ...]:
 def drawn(chosen: argparse.Namespace, seed: int, n_good: int, n_test_good: int = 0, n_of_a_kind: int = 0) -> Path:
     """The folder of plates of this seed."""
     root = chosen.folder / f"plates-{seed}-{n_good}-{n_test_good}-{n_of_a_kind}-{chosen.side}"
-    return demo.write(root, seed, n_good, n_test_good, n_of_a_kind, chosen.side)
+    with meter() as progress:
+        tell = functools.partial(progress, f"drawing plates of seed {seed}")
+        return demo.write(root, seed, n_good, n_test_good, n_of_a_kind, chosen.side, tell)
 
 
 def pictures(folder: Path, split: str) -> list[Path]:
@@ -134,7 +142,8 @@ def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, flo
     options = {**budget.options, "seed": seed, "held_out": 0.01}
     if chosen.steps is not None:
         options["steps"] = chosen.steps
-    good = [path for one in chosen.learned for path in pictures(drawn(chosen, one, chosen.good), "train")]
+    n_good = budget.good if chosen.good is None else chosen.good
+    good = [path for one in chosen.learned for path in pictures(drawn(chosen, one, n_good), "train")]
     path = chosen.folder / f"{name}-{options['steps']}-of-{len(good)}-{seed}.flaw"
     if path.exists():
         return load(path), None
@@ -143,7 +152,8 @@ def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, flo
         shown = [path for one in SHOWN for path in pictures(drawn(chosen, one, 0, 0, chosen.shown), "test")]
     plan = Plan(name, budget.backbone, size=budget.size, options=options, checkpoints=path.with_suffix(""), defects=shown)
     started = time.perf_counter()
-    model = fit(good, plan)
+    with meter() as progress:
+        model = fit(good, plan, progress)
     seconds = time.perf_counter() - started
     model.save(path)
     return model, seconds
