@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
@@ -18,6 +22,7 @@ from flawsight.errors import DataError, ModelFileError, PictureError, UsageError
 from flawsight.model import Model
 from flawsight.report.console import show_bench
 from flawsight.speeds import STAGES
+from flawsight.types import Float
 
 SHORT = 0.3  # seconds to measure for
 
@@ -37,6 +42,19 @@ def result(model_file: Path) -> BenchResult:
 @pytest.fixture
 def no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)  # importing it then raises ImportError
+
+
+class Network:
+    """Moves a clock on by so many seconds; or by those of its parts, one after another."""
+
+    device = "cpu"
+
+    def __init__(self, clock: SimpleNamespace, seconds: float = 0.0, parts: Sequence[Network] = ()) -> None:
+        self.clock, self.seconds, self.members = clock, seconds, list(parts) or [self]
+
+    def features(self, images: Float) -> list[Float]:
+        self.clock.now += self.seconds or sum(part.seconds for part in self.members)
+        return [images]
 
 
 def shown(result: BenchResult) -> str:
@@ -177,3 +195,16 @@ def test_a_table_of_both(result: BenchResult) -> None:
     assert any(line.startswith("│ network") for line in lines)
     for name in result.runtimes:
         assert name in lines[3]
+
+
+def test_the_seconds_of_each_of_several_networks_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    image = np.zeros((1, 3, 8, 8), np.float32)
+    several: Any = Network(clock, parts=[Network(clock, 1.0), Network(clock, 2.0)])
+    counted = bench._Clock(several)
+    for member in counted.members:  # as an ensemble of PatchCores asks them
+        member.features(image)
+    assert counted.seconds == 3
+    counted.features(image)  # as one PatchCore with levels of both does
+    assert counted.seconds == 6
