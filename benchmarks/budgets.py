@@ -62,7 +62,7 @@ BUDGETS = {
             **{"noise": 0.1, "ending": "soft-plus", "start": "mean", "by": "gradient"},
         },
     ),
-    "itae": Budget(64, {"side": 32, "width": 16, "steps": 80_000, "batch": 16, "lr": 3e-3, "flips": False}, good=600),
+    "itae": Budget(64, {"side": 32, "width": 16, "steps": 16_000, "batch": 16, "lr": 3e-3, "grey": True}, good=600),
     "ganomaly": Budget(
         64,
         {"side": 32, "width": 16, "latent": 400, "steps": 32_000, "batch": 64, "lr": 1e-3, "encoding": 50.0, "falling": True},
