@@ -146,7 +146,10 @@ def fitted(chosen: argparse.Namespace, name: str, seed: int) -> tuple[Model, flo
     good = [path for one in chosen.learned for path in pictures(drawn(chosen, one, n_good), "train")]
     path = chosen.folder / f"{name}-{options['steps']}-of-{len(good)}-{seed}.flaw"
     if path.exists():
-        return load(path), None
+        model = load(path)
+        if any(getattr(model.method.params, option) != value for option, value in options.items()):
+            raise SystemExit(f"{path}: it was fitted with other options than this budget's. Remove it, or name another folder.")
+        return model, None
     shown = None
     if budget.shown:
         shown = [path for one in SHOWN for path in pictures(drawn(chosen, one, 0, 0, chosen.shown), "test")]

@@ -201,9 +201,7 @@ class _Judged:
             counted = f"Pixel metrics of {pixels.n_pixels / 1e6:.0f} million pixels were counted in bins"
             notes.append(f"{counted}: right to within {pixels.error:.2g}.")
         if same := self._learned_from():
-            notes.append(
-                f"{len(same)} judged pictures are among those the model learned from, which flatters it: {', '.join(same[:3])}."
-            )
+            notes.append(f"The model learned from {len(same)} of the judged pictures, which flatters it: {', '.join(same[:3])}.")
         return notes
 
     def _no_map(self) -> str:

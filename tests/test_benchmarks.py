@@ -135,6 +135,9 @@ def test_budgets(tmp_path: Path) -> None:
     assert [row[0] for row in beside[1:4]] == ["0", "0, without the defects", "0, raised by the defects"]
     assert not beside[3][1].endswith(" 0.00")  # other pictures were judged
     assert all(cell.partition(" %, ")[0].isdigit() for cell in beside[3][1:3])
+    (tmp_path / "dsebm-2-of-8-1.flaw").write_bytes((tmp_path / "dsebm-2-of-8-0.flaw").read_bytes())
+    with pytest.raises(AssertionError, match=r"dsebm-2-of-8-1\.flaw: it was fitted with other options"):
+        run("budgets", *arguments)
 
 
 # -- all of them into a document

@@ -327,7 +327,7 @@ def test_nothing_to_judge(model: Model, plates: DataSet) -> None:
 def test_judging_what_was_learned_from_is_told(model: Model, plates: DataSet) -> None:
     found = evaluate(model, [*plates.train[:2], *plates.test], "t")
     names = ", ".join(sample.name for sample in plates.train[:2])
-    assert f"2 judged pictures are among those the model learned from, which flatters it: {names}." in found.notes
+    assert f"The model learned from 2 of the judged pictures, which flatters it: {names}." in found.notes
     assert not any("learned from, which" in note for note in evaluate(model, plates.test, "t").notes)
 
 

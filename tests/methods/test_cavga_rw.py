@@ -170,7 +170,7 @@ def test_a_model_says_what_it_was_shown_and_keeps_it(plates: DataSet, tmp_path: 
     assert loaded.training.defects == model.training.defects
     assert loaded.predict(plates.test[0]).score == model.predict(plates.test[0]).score
     assert any(
-        f"2 judged pictures are among those the model learned from, which flatters it: {names[0]}" in note
+        f"The model learned from 2 of the judged pictures, which flatters it: {names[0]}" in note
         for note in evaluate(loaded, plates.test, "x").notes
     )
     rest = [one for one in plates.test if one not in defects]
