@@ -36,8 +36,7 @@ UNTOLD = "the method neither keeps a bank nor learns by gradient, or no picture 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to fit and how. method: the preset's if None; backbone: the preset's, or the method's own if that is another than the
-    preset's. options: of the method's params, over those of the preset.
+    """What to fit and how. method: the preset's if None; of another, size and backbone are the method's own. options: of the method's params, over those of the preset.
 
     levels: of the backbone; if none are named the preset's, or where method or backbone are not, those that the method wants.
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.
@@ -94,12 +93,13 @@ class Plan:
     def preprocess(self) -> Preprocess:
         """The preset's preprocessing with the backbone's mean and std."""
         card = get_card(self.backbone_name)
-        chosen = dict(get_preset(self.preset).preprocess)
+        preset = get_preset(self.preset)
+        chosen = dict(preset.preprocess) if self.method_name == preset.method else {}
         if self.size is not None:
             if "resize" in chosen:
                 chosen["resize"] = round(self.size * chosen["resize"] / chosen["size"])
             chosen["size"] = self.size
-        return Preprocess(**chosen, mean=card.mean, std=card.std)
+        return Preprocess(**chosen, mean=card.mean, std=card.std, multiple=card.multiple)
 
     def method_options(self) -> dict[str, Any]:
         """The preset's options, overruled by those named. Raises UsageError where they are of another method than that named."""
@@ -285,6 +285,9 @@ class _Images:
                 self.told[0] = done
                 self.progress("looking at pictures", done, len(self.pictures))
             yield image
+
+    def __getitem__(self, place: int) -> Float:
+        return self._prepare((self.pictures[place], self.inspections[place]))
 
     def _prepare(self, item: tuple[tuple[Any, int], Inspection]) -> Float:
         (picture, position), known = item

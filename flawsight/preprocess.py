@@ -1,7 +1,7 @@
 """From a picture to what the network sees, and from the network's map back to the picture.
 
 Two ways, chosen once at fit and kept in the model file:
-  whole: the whole picture, its aspect ratio kept to within rounding; about `size`² pixels, each side a multiple of 16. Of strips
+  whole: the whole picture, its aspect ratio kept to within rounding; about `size`² pixels, each side a multiple of `multiple`. Of strips
          so long that a side would fall below MIN_SIDE the ratio is given up, and the pixels stay below about twice `size`².
   crop:  the paper's way: the shorter side to `resize`, then the central `size` × `size`. What lies outside nobody looks at.
 """
@@ -16,7 +16,7 @@ from flawsight.errors import UsageError
 from flawsight.image import is_grey
 from flawsight.types import Float, Pixels
 
-MULTIPLE = 16  # of the input's sides: the coarsest stride of the embedded backbones
+MULTIPLE = 16  # of the input's sides, of networks that need no larger one
 CROP_MULTIPLE = 8  # of a crop's, as the paper has one of 280: cells of stride 16 may then reach over its rim by half
 MIN_SIDE = 4 * MULTIPLE  # a side of fewer patches says little
 MAX_SIZE = 4096  # one picture's feature maps then take gigabytes: more is a slip of the finger
@@ -27,13 +27,14 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Preprocess:
-    """size, resize: pixels, see the module. mean, std: per channel, on the 0–255 scale; the network sees (x − mean) / std."""
+    """size, resize, multiple: pixels, see the module. mean, std: per channel, on the 0–255 scale; the network sees (x − mean) / std."""
 
     size: int = 320
     resize: int | None = None
     filter: str = "bilinear"
     mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
     std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    multiple: int = MULTIPLE
 
     def __post_init__(self) -> None:
         if not MIN_SIDE <= self.size <= MAX_SIZE:
@@ -43,6 +44,8 @@ class Preprocess:
         if self.resize is not None and (self.resize < self.size or self.size % CROP_MULTIPLE):
             needed = f"a multiple of {CROP_MULTIPLE} and at most resize"
             raise UsageError(f"preprocess: to crop, size must be {needed}; got {self.size} and {self.resize}.")
+        if self.multiple < 1 or MIN_SIDE % self.multiple:
+            raise UsageError(f"preprocess: multiple must divide {MIN_SIDE}; got {self.multiple}.")
         object.__setattr__(self, "mean", tuple(self.mean))
         object.__setattr__(self, "std", tuple(self.std))
         for name, values in (("mean", self.mean), ("std", self.std)):
@@ -57,7 +60,10 @@ class Preprocess:
         high, wide = picture_hw
         ideal = (self.size * (high / wide) ** 0.5, self.size * (wide / high) ** 0.5)
         longest = 2 * self.size**2 / MIN_SIDE
-        return _to_multiple(min(ideal[0], longest)), _to_multiple(min(ideal[1], longest))
+        return self._side(min(ideal[0], longest)), self._side(min(ideal[1], longest))
+
+    def _side(self, ideal: float) -> int:
+        return max(MIN_SIDE, self.multiple * round(ideal / self.multiple))
 
     def seen_xyxy(self, picture_hw: tuple[int, int]) -> Box:
         """The part of the picture that the network sees, in the picture's pixels."""
@@ -116,10 +122,6 @@ def _span(start: int, end: int, first: float, last: float) -> tuple[int, int]:
     """A stretch of [start, end), given by shares of it; of at least one pixel, however small the picture."""
     low = min(round(start + first * (end - start)), end - 1)
     return low, max(low + 1, round(start + last * (end - start)))
-
-
-def _to_multiple(side: float) -> int:
-    return max(MIN_SIDE, MULTIPLE * round(side / MULTIPLE))
 
 
 def _centred(picture_hw: tuple[int, int], side: float) -> tuple[float, float, float, float]:

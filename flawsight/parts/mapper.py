@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight.parts import resample
+from flawsight.parts import graphs, resample
 from flawsight.types import Float
 
 if TYPE_CHECKING:
@@ -44,14 +44,27 @@ class _LevelMap:
 
 def concatenated(maps: Sequence[Float], kernel: int) -> Float:
     """Each level pooled over kernel² cells, enlarged to the first one's grid and appended: float32 [B,D,h,w]. maps: see apply."""
-    high, wide = maps[0].shape[2:]
-    aligned = [
-        resample.apply(
-            level, resample.pool_and_align(level.shape[2], kernel, high), resample.pool_and_align(level.shape[3], kernel, wide)
-        )
-        for level in maps
-    ]
-    return np.concatenate(aligned, 1)
+    return np.concatenate([_aligned(level, kernel, maps[0].shape[2:]) for level in maps], 1)
+
+
+def projected(maps: Sequence[Float], kernel: int, axes: Float) -> Float:
+    """What `concatenated` gives, along axes [D,K]: float32 [B,K,h,w]. All this is linear, so each level is projected as it is,
+    which is the less work the coarser it is, and then enlarged.
+    """
+    found, start = np.zeros(1, np.float32), 0
+    for level in maps:
+        batch, channels, high, wide = level.shape
+        weights = np.ascontiguousarray(axes[start : start + channels].T)
+        along = graphs.run("mixed", {"weights": weights, "maps": level.reshape(batch, channels, -1)})
+        found = found + _aligned(along.reshape(batch, -1, high, wide), kernel, maps[0].shape[2:])
+        start += channels
+    return found
+
+
+def _aligned(level: Float, kernel: int, grid: tuple[int, ...]) -> Float:
+    """A level's maps [B,C,h,w], pooled over kernel² cells and brought to the grid: float32 [B,C,*grid]."""
+    sides = (resample.pool_and_align(n, kernel, size) for n, size in zip(level.shape[2:], grid, strict=True))
+    return resample.apply(level, *sides)
 
 
 def apply(maps: Sequence[Float], kernel: int, level_dims: int, target_dims: int) -> Float:
