@@ -5,8 +5,8 @@
 
 Each folder below FOLDER is a data set that `flawsight evaluate` reads. A setting is fitted on `--good` of its good pictures, drawn
 anew in each draw, and judged on all test pictures; no label and no test picture reaches a fit. What was measured is appended to
-`--out`, a line for each set, draw and setting, and is not measured again: a run that was stopped goes on. Several runs may share the
-work by naming other sets, and `--show` takes all their files.
+`--out`, a line for each set, draw and setting, and is not measured again: a run that was stopped goes on. Several runs may share
+the work by naming other sets, and `--show` takes all their files.
 
 Printed are the mean over sets of each setting; its worst regret, the most by which any set's best setting is better; and the choice
 by leaving one set out: for each set the setting that is best on the mean of all others is taken, and judged on that set alone. That
@@ -39,7 +39,6 @@ from flawsight.fitting import Plan, fit
 from flawsight.types import Float
 
 FINE = ("stage3", "stage5", "stage7")
-YESTERDAY: dict[str, Any] = {"method": "patchcore", "backbone": "efficientnet_lite0", "size": 320}
 
 
 def _single(size: int, levels: Sequence[str], **options: Any) -> dict[str, Any]:
@@ -52,24 +51,27 @@ def _single(size: int, levels: Sequence[str], **options: Any) -> dict[str, Any]:
     }
 
 
-def _two(size: int, **options: Any) -> dict[str, Any]:
-    return {"method": "two_scales", "size": size, "levels": FINE, "options": options}
+def _two(size: int = 448, **options: Any) -> dict[str, Any]:
+    return {"method": "two_banks", "size": size, "options": options}
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
-    "one bank, stages 3 and 5, 320 px (the default before)": YESTERDAY,
-    "preset paper": {"preset": "paper"},
-    "one bank, stages 3, 5, 7, 320 px": _single(320, FINE),
-    "one bank, stages 3, 5, 7, 448 px": _single(448, FINE),
-    "one bank, stages 5 and 7, 448 px": _single(448, FINE[1:]),
-    "two banks, 320 px": _two(320),
-    "two banks, 384 px": _two(384),
-    "two banks, 448 px": _two(448),
-    "two banks, 448 px, coarse patches not averaged": _two(448, coarse_neighbourhood=1),
-    "two banks, 448 px, score of the top 1 %": _two(448, top_share=0.01),
-    "two banks, 448 px, no blur": _two(448, blur_sigma=0.0),
-    "two banks, 448 px, blur 12": _two(448, blur_sigma=12.0),
+    "default before": {"method": "patchcore", "backbone": "efficientnet_lite0", "size": 320},
+    "paper": {"preset": "paper"},
+    "two banks 512 px": _two(512),
+    "two banks 384 px": _two(384),
+    "shallow not pooled": _two(neighbourhood=1),
+    "deep pooled": _two(deep_neighbourhood=3),
+    "top 1 %": _two(top_share=0.01),
+    "blur 8": _two(blur_sigma=8.0),
+    "blur 2": _two(blur_sigma=2.0),
+    "64 dimensions": _two(dims=64),
+    "bank of 5,000": _two(bank_limit=5000),
+    "all dimensions": _two(dims=0),
+    "one bank 5+7 448 px": _single(448, FINE[1:], blur_sigma=4.0),
+    "one bank 3+5+7 448 px": _single(448, FINE),
+    "one bank 3+5+7 320 px": _single(320, FINE),
 }
 METRICS = ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "pro")
 
@@ -102,7 +104,8 @@ def measured(
     dataset, kept = open_dataset(folder), {}
     for draw in range(draws):
         train = sorted(dataset.train, key=lambda sample: sample.name)
-        chosen = np.sort(np.random.default_rng([draw, len(train)]).permutation(len(train))[:good])
+        n = min(good, len(train) * 9 // 10)
+        chosen = np.sort(np.random.default_rng([draw, len(train)]).permutation(len(train))[:n])
         drawn = replace(dataset, train=[train[i] for i in chosen])
         for name in names:
             if (folder.name, draw, name) in done:
@@ -116,7 +119,7 @@ def measured(
                 "set": folder.name,
                 "draw": draw,
                 "setting": name,
-                "good": len(chosen),
+                "fitted_on": len(chosen),
                 **{metric: report.metrics.get(metric) for metric in METRICS},
                 **{count: report.counts[count] for count in ("good", "defective", "false_rejects", "misses")},
                 "promised": model.threshold.max_false_rejects,
@@ -218,7 +221,9 @@ def main() -> None:
     parser.add_argument("--settings", help="names, separated by semicolons; all if left out")
     parser.add_argument("--sets", help="names of folders, separated by commas; all if left out")
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--good", type=int, default=80, help="good pictures to learn from, at most")
+    parser.add_argument(
+        "--good", type=int, default=80, help="good pictures to learn from, at most, and at most nine tenths of them"
+    )
     parser.add_argument("--out", type=Path, default=Path("regret.jsonl"))
     parser.add_argument("--show", type=Path, nargs="+", help="only print the tables of these files")
     chosen = parser.parse_args()

@@ -36,7 +36,8 @@ UNTOLD = "the method neither keeps a bank nor learns by gradient, or no picture 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to fit and how. method: the preset's if None; of another, size and backbone are the method's own. options: of the method's params, over those of the preset.
+    """What to fit and how. method: the preset's if None; for another the preset's backbone and size do not count. options: of the
+    method's params, over those of the preset.
 
     levels: of the backbone; if none are named the preset's, or where method or backbone are not, those that the method wants.
     size: of the network's input, see Preprocess; the preset's if None. max_false_rejects, confidence: see threshold.choose.

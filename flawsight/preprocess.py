@@ -1,8 +1,8 @@
 """From a picture to what the network sees, and from the network's map back to the picture.
 
 Two ways, chosen once at fit and kept in the model file:
-  whole: the whole picture, its aspect ratio kept to within rounding; about `size`² pixels, each side a multiple of `multiple`. Of strips
-         so long that a side would fall below MIN_SIDE the ratio is given up, and the pixels stay below about twice `size`².
+  whole: the whole picture, its aspect ratio kept to within rounding; about `size`² pixels, each side a multiple of `multiple`. Of
+         strips so long that a side would fall below MIN_SIDE the ratio is given up, and the pixels stay below twice `size`².
   crop:  the paper's way: the shorter side to `resize`, then the central `size` × `size`. What lies outside nobody looks at.
 """
 
@@ -27,7 +27,9 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Preprocess:
-    """size, resize, multiple: pixels, see the module. mean, std: per channel, on the 0–255 scale; the network sees (x − mean) / std."""
+    """size, resize, multiple: pixels, see the module. mean, std: per channel, on the 0–255 scale; the network sees
+    (x − mean) / std.
+    """
 
     size: int = 320
     resize: int | None = None

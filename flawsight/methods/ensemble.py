@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import NotFitted
 from flawsight.methods.base import Arrays, Progress
-from flawsight.methods.patchcore import PatchCore, PatchCoreParams
+from flawsight.methods.patchcore import PatchCore
+from flawsight.methods.patchcore_params import PatchCoreParams
 from flawsight.types import Float, Scores
 
 Scale = NDArray[np.float64]  # [K,2], of each member the value that becomes 0 and the one more that becomes 1

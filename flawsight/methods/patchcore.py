@@ -22,7 +22,6 @@ Where this differs from the paper, each a param:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -32,8 +31,9 @@ from numpy.typing import NDArray
 from flawsight import memory
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted, UsageError
-from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, picked, stack
-from flawsight.parts import coreset, graphs, mapper, resample
+from flawsight.methods.base import Arrays, Judged, Progress, cell_box, picked, stack
+from flawsight.methods.patchcore_params import PatchCoreParams
+from flawsight.parts import axes, coreset, graphs, mapper, resample
 from flawsight.parts.neighbours import Bank
 from flawsight.parts.projected import Projected, projections
 from flawsight.parts.reweighting import weight
@@ -42,8 +42,7 @@ from flawsight.parts.streaming import Covering, Gathered, Need, Stream, in_block
 from flawsight.threads import ahead
 from flawsight.types import Float, Scores
 
-
-SAMPLED, SAMPLED_ROWS = 32, 16_384  # pictures, and patches of them, that principal axes are learned from
+SAMPLED = 32  # pictures that principal axes are learned from
 
 
 class _Layout(NamedTuple):
@@ -51,67 +50,6 @@ class _Layout(NamedTuple):
 
     grid: tuple[int, int]
     input_hw: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class PatchCoreParams:
-    """neighbourhood: side p of the square of patches averaged into one (odd). balance_levels: make all levels weigh alike.
-    dims: of a descriptor, along the principal axes of all levels together, learned from some of the good pictures; 0 for all that the
-    levels have. level_dims, target_dims: dimensions to which each level, then all together are averaged as in the paper's code, see
-    parts.mapper; 0 to concatenate the levels instead.
-
-    coreset: "greedy", "random" or "identity". coreset_ratio: share of all patches kept. bank_limit: most rows kept, 0 for any
-    number. projection_dims: dimensions in which the greedy selection measures, 0 for all. random_starts: start that as the paper's
-    code does. neighbours: k, the distances averaged into a patch's score. distance: "euclidean" or "sqeuclidean". image_score:
-    "top" (mean of the highest patches, blurred by half of `blur_sigma`), "map" (maximum of the blurred map) or "patch" (of the raw
-    patches). top_share: share of all patches that "top" takes. reweight: weight the picture's score by eq. 7.
-    reweight_neighbours: b in that. blur_sigma: of the map, in pixels of the network's input. seed: of all that is drawn at random.
-    """
-
-    where: ClassVar[str] = "patchcore"  # whose params they are, for errors
-
-    neighbourhood: int = 1
-    balance_levels: bool = True
-    dims: int = 0
-    level_dims: int = 0
-    target_dims: int = 0
-    coreset: str = "greedy"
-    coreset_ratio: float = 0.1
-    bank_limit: int = 10_000
-    projection_dims: int = 128
-    random_starts: bool = False
-    neighbours: int = 1
-    distance: str = "euclidean"
-    image_score: str = "top"
-    top_share: float = 0.005
-    reweight: bool = False
-    reweight_neighbours: int = 9
-    blur_sigma: float = 8.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        p = f"{self.where}: "
-        check_types(self, p)
-        check(self.neighbourhood >= 1 and self.neighbourhood % 2 == 1, p + "neighbourhood", "odd and ≥ 1", self.neighbourhood)
-        check(self.dims >= 0, p + "dims", "≥ 0", self.dims)
-        check(self.level_dims >= 0, p + "level_dims", "≥ 0", self.level_dims)
-        check(self.target_dims >= 0, p + "target_dims", "≥ 0", self.target_dims)
-        both = (self.level_dims > 0) == (self.target_dims > 0)
-        check(both, p + "level_dims and target_dims", "both 0 or both above", f"{self.level_dims} and {self.target_dims}")
-        unmixed = not (self.level_dims and self.balance_levels)
-        check(unmixed, p + "balance_levels", "false where level_dims mixes the levels", self.balance_levels)
-        check(not (self.level_dims and self.dims), p + "dims", "0 where level_dims mixes the levels", self.dims)
-        check(self.coreset in ("greedy", "random", "identity"), p + "coreset", "greedy, random or identity", self.coreset)
-        check(0 < self.coreset_ratio <= 1, p + "coreset_ratio", "above 0 and at most 1", self.coreset_ratio)
-        check(self.bank_limit >= 0, p + "bank_limit", "≥ 0", self.bank_limit)
-        check(self.projection_dims >= 0, p + "projection_dims", "≥ 0", self.projection_dims)
-        check(self.neighbours >= 1, p + "neighbours", "≥ 1", self.neighbours)
-        check(self.distance in ("euclidean", "sqeuclidean"), p + "distance", "euclidean or sqeuclidean", self.distance)
-        check(self.image_score in ("top", "map", "patch"), p + "image_score", "top, map or patch", self.image_score)
-        check(0 < self.top_share <= 1, p + "top_share", "above 0 and at most 1", self.top_share)
-        check(self.reweight_neighbours >= 2, p + "reweight_neighbours", "≥ 2", self.reweight_neighbours)
-        check(0 <= self.blur_sigma < np.inf, p + "blur_sigma", "≥ 0 and finite", self.blur_sigma)
-        check(self.seed >= 0, p + "seed", "≥ 0", self.seed)
 
 
 class PatchCore:
@@ -154,7 +92,10 @@ class PatchCore:
             raise UsageError("patchcore: within limited memory pictures are looked at twice; an iterator came. Give a list.")
         if self.params.dims:
             images = list(images) if iter(images) is images else images
-            self._axes = self._principal_axes(images, len(groups))
+            few = np.linspace(0, len(groups) - 1, min(len(groups), SAMPLED)).astype(int).tolist()
+            seen = (self.backbone.features(image[None]) for image in picked(images, few))
+            params = self.params
+            self._axes = axes.principal(seen, len(few), params.neighbourhood, params.dims, params.balance_levels)
         draws, layouts, stream = np.random.default_rng([self.params.seed, 1]), [], None
         for image in images:
             patches, grid, channels = self.embed(image[None])
@@ -273,8 +214,8 @@ class PatchCore:
         grid, channels = (maps[0].shape[2], maps[0].shape[3]), [level.shape[1] for level in maps]
         if 0 < params.dims < sum(channels):
             # Before a fit any axes serve: they take the time and memory that those to be learned will.
-            axes = np.eye(sum(channels), params.dims, dtype=np.float32) if self._axes is None else self._axes
-            vectors = mapper.projected(maps, params.neighbourhood, axes)
+            along = np.eye(sum(channels), params.dims, dtype=np.float32) if self._axes is None else self._axes
+            vectors = mapper.projected(maps, params.neighbourhood, along)
             channels = [params.dims]
         elif params.target_dims:
             vectors = mapper.apply(maps, params.neighbourhood, params.level_dims, params.target_dims)
@@ -287,26 +228,6 @@ class PatchCore:
     def _balanced(self, channels: list[int]) -> list[int] | None:
         """The channels of levels that are yet to be balanced: projected ones are, and those of one level need not be."""
         return channels if self.params.balance_levels and self._axes is None else None
-
-    def _principal_axes(self, images: Iterable[Float], n: int) -> Float | None:
-        """The principal axes of the balanced levels over some of the pictures; None where the levels have no more dimensions.
-
-        float32 [D of all levels,dims], the levels' scales within.
-        """
-        chosen = np.linspace(0, n - 1, min(n, SAMPLED)).astype(int).tolist()
-        kept, channels = [], [0]
-        for image in picked(images, chosen):
-            maps = self.backbone.features(image[None])
-            channels = [level.shape[1] for level in maps]
-            if sum(channels) <= self.params.dims:
-                return None
-            rows = mapper.concatenated(maps, self.params.neighbourhood)[0].reshape(sum(channels), -1).T
-            kept.append(rows[:: max(1, len(rows) * len(chosen) // SAMPLED_ROWS)])
-        sampled = np.concatenate(kept).astype(np.float64)
-        scales = level_scales(sampled.var(0), channels if self.params.balance_levels else None)
-        covariance = np.cov(sampled, rowvar=False) * np.outer(scales, scales)
-        axes: Float = (scales[:, None] * np.linalg.eigh(covariance)[1][:, : -self.params.dims - 1 : -1]).astype(np.float32)
-        return np.ascontiguousarray(axes)
 
     def need(self, dims: int) -> Need:
         """See BankMethod.need."""

@@ -8,8 +8,8 @@ score: the mean of both scores, and of both maps, in units of the shallow one's.
 Symbols: those of PatchCore.
 
 What a defect changes differs from part to part: a texture, a shape, an arrangement. Pooled shallow patches describe textures well
-and vary little between good parts; deep patches see four times as far and find what is large or misplaced. Each bank's scores are
-divided by the spread of the held-out scores of good pictures (methods/ensemble.py), so neither bank rules the other. One call of the
+and vary little between good parts; deep patches see farther and find what is large or misplaced. Each bank's scores are divided
+by the spread of the held-out scores of good pictures (methods/ensemble.py), so neither rules the other. One call of the network
 network serves both, and together they have as many patches as one bank on the finest grid of a picture with half the pixels.
 
 Where this differs from the paper: that has one bank, of both levels on the finest grid. Measured in docs/accuracy.md.
@@ -29,7 +29,8 @@ from flawsight.backbones import WHOLE, Backbone
 from flawsight.errors import UsageError
 from flawsight.methods.base import Progress, check
 from flawsight.methods.ensemble import Ensemble, EnsembleParams
-from flawsight.methods.patchcore import PatchCore, PatchCoreParams
+from flawsight.methods.patchcore import PatchCore
+from flawsight.methods.patchcore_params import PatchCoreParams
 from flawsight.parts.streaming import Need
 from flawsight.types import Float, Scores
 
@@ -39,7 +40,7 @@ KEPT_SHARE = 8  # but at most one such part of the memory of a fit
 
 @dataclass(frozen=True)
 class TwoBanksParams(EnsembleParams):
-    """neighbourhood, deep_neighbourhood: side of the square of patches averaged into one, of the shallow and of the deep bank (odd).
+    """neighbourhood, deep_neighbourhood: side of the square of patches averaged into one, in the shallow and the deep bank (odd).
     The others: those of PatchCore, for both banks alike.
     """
 
