@@ -38,6 +38,7 @@ def discs(n: int, seed: int = 0) -> list[Float]:
     ]
 
 
+@pytest.mark.kernels
 def test_a_stroke_across_the_part_stands_out_where_it_is() -> None:
     fitted = method()
     fitted.fit(discs(20), list(range(20)))
@@ -51,6 +52,7 @@ def test_a_stroke_across_the_part_stands_out_where_it_is() -> None:
     assert (inside > 3 * np.median(bad.map, (1, 2))).all()
 
 
+@pytest.mark.kernels
 def test_the_map_is_what_torch_says_of_the_same_network() -> None:
     """The graph that scores is the network that was trained."""
     from flawsight.parts import autoencoder, ssim
@@ -75,6 +77,7 @@ def test_the_map_is_what_torch_says_of_the_same_network() -> None:
     assert scores.image[0] == np.float32(ndimage.uniform_filter(scores.map[0], 11).max())
 
 
+@pytest.mark.kernels
 def test_grey_pictures_are_judged_by_their_light_alone() -> None:
     coloured = [one * np.float32([1.2, 0.9, 0.5])[:, None, None] for one in discs(6)]
     recoloured = [coloured[0], coloured[0][::-1], np.repeat(coloured[0].mean(0, keepdims=True), 3, 0)]
