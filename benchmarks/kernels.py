@@ -170,7 +170,7 @@ def trained(method: str, seed: int) -> Any:
         "separation": float(after.image.min() - before.image.max()) / spread,
         "held_out": float(np.median(held_out[np.isfinite(held_out)]) / np.median(before.image)),
         "shares": [shared.share_within(heat, *contract.SQUARE) for heat in maps],
-        "peaks": [contract.peaks_in_square(heat) for heat in maps],
+        "peaks": [bool(contract.peaks_in_square(heat)) for heat in maps],
     }
 
 
