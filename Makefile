@@ -3,9 +3,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 OUT ?= out
 RUN = .venv/bin/
 TEST = .venv-test/bin/
+KERNELS = plain avx2 native
+plain = ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem
+avx2 = ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=AVX2 OPENBLAS_CORETYPE=Zen
+native =
 PEERS = anomalib pyimgano anomavision
 
-.PHONY: demo test lint docs bench bench-peers clean
+.PHONY: demo test test-kernels lint docs bench bench-peers clean
 
 demo: .venv/ready ## draw a small inspection set, learn from its good pictures, judge the others, write a report
 	$(RUN)flawsight demo $(OUT)/demo
@@ -15,6 +19,10 @@ demo: .venv/ready ## draw a small inspection set, learn from its good pictures, 
 
 test: .venv-test/ready ## run all tests with coverage
 	$(TEST)python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+
+test-kernels: .venv-test/ready ## run the tests whose verdict rests on what was trained under three sets of kernels, for some minutes
+	$(foreach set,$(KERNELS),$($(set)) $(TEST)python benchmarks/kernels.py --which && \
+	$($(set)) $(TEST)python -m pytest -n 2 -m kernels &&) true
 
 lint: .venv-test/ready ## style and strict types
 	$(TEST)ruff format --check .

@@ -51,6 +51,26 @@ def test_jpeg() -> None:
     assert "the score by" in text
 
 
+def test_kernels(plate: Path) -> None:
+    judged = rows(run("kernels", plate, "--train", "4", "--test", "4", "--size", "64", "--ways", "2"))
+    assert judged[1:] == [[way, "0", "0", "0 of 4", "0", "0", "0", "0 of 4"] for way in ("this machine's own", "the same, again")]
+
+
+def test_the_makefile_runs_tests_under_the_kernels_that_are_compared() -> None:
+    spec = importlib.util.spec_from_file_location("kernels", ROOT / "benchmarks" / "kernels.py")
+    assert spec
+    assert spec.loader
+    module: Any = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        patch.setitem(sys.modules, "kernels", module)  # dataclasses look it up
+        spec.loader.exec_module(module)
+    lines = dict(line.split(" =", 1) for line in (ROOT / "Makefile").read_text("utf-8").splitlines() if " =" in line)
+    assert lines["KERNELS"].split() == list(module.KERNELS)
+    for name, kernels in module.KERNELS.items():
+        assert dict(one.split("=") for one in lines[name].split()) == kernels
+
+
 def test_pixels() -> None:
     _, sort, bins, *loops = rows(run("pixels", "--pictures", "4", "--size", "64", "--timed", "1"))
     assert len(loops) == 2

@@ -19,6 +19,10 @@ it learns in float32, since descriptors of nearly the same patch differ by less 
 the same for all categories, where the authors chose them for each, and the last weights count, where the best epoch as judged on
 the test pictures was kept.
 
+Where the map peaks changes with the processor after a short training. After 150 steps at λ = 0.001 a square in a texture holds 41
+to 81 % of the map's highest places (8 % by chance; five trainings), and in one of these the peak is beside it; the drawn plates'
+pixel AUROC is 55 to 80. At λ = 0.1 the square holds 64 to 88 % and the pixel AUROC is 77 to 79 (three trainings).
+
 Expected: on MVTec AD 92.1 mean image AUROC and 95.7 pixel AUROC.
 """
 

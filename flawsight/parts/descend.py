@@ -3,7 +3,7 @@
 What determines a training is its seed, its pictures and its settings: random numbers come from generators of its own, and torch's
 are put back as they were. A checkpoint is one safetensors file: the network's weights, what its optimisers keep, and as JSON the
 step and the states of the random numbers. A training that takes it up ends bit for bit where it would have ended without a stop
-(on the same machine: another number of threads adds up in another order).
+(on the same machine: another processor, or number of threads, adds up in another order).
 """
 
 from __future__ import annotations

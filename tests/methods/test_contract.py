@@ -9,6 +9,7 @@ import pickle
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,7 @@ EXPECTED = json.loads((Path(__file__).parents[1] / "expected.json").read_text(en
 N_GOOD, FITTED_HW = 6, (96, 128)
 HASTY = 3  # steps
 SQUARE = slice(40, 72), slice(32, 64)  # rows, columns
+SHARE = 0.25  # of a map's highest places that are to lie in the square, three times what chance would put there
 
 pytestmark = pytest.mark.parametrize("name", METHODS)
 
@@ -63,6 +65,11 @@ def pasted(picture: Float) -> Float:
     changed = picture.copy()
     changed[:, *SQUARE] = 1
     return changed
+
+
+def peaks_in_square(heat: Float) -> bool:
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    return SQUARE[0].start <= row < SQUARE[0].stop and SQUARE[1].start <= column < SQUARE[1].stop
 
 
 @cache
@@ -220,16 +227,23 @@ def test_threads_give_the_same(name: str, fitted: Method, good: Drawn) -> None:
             assert_same(found, one)
 
 
-def test_a_pasted_square_raises_the_score_and_the_map_peaks_inside_it(name: str, fitted: Method, good: Drawn) -> None:
+@pytest.mark.kernels
+def test_a_pasted_square_raises_the_score_and_the_map_shows_it(
+    name: str, fitted: Method, good: Drawn, share_within: Callable[[Float, slice, slice], float]
+) -> None:
+    """A map that was trained may peak beside the square; most of what is highest in it would not be there by chance."""
     if not EXPECTED[name].get("square", True):
         pytest.skip("its map says where the network looks, which need not be where a picture is odd")
     clean = good(2, 3)
     before, after = fitted.score(np.stack(clean)), fitted.score(np.stack([pasted(picture) for picture in clean]))
     assert after.image.min() > before.image.max()
-    for heat in [] if after.map is None else after.map:
-        row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-        assert SQUARE[0].start <= row < SQUARE[0].stop
-        assert SQUARE[1].start <= column < SQUARE[1].stop
+    if before.map is None or after.map is None:
+        return
+    if not EXPECTED[name].get("place", True):  # its page says so
+        assert (after.map.max((1, 2)) > before.map.max((1, 2))).all()
+        return
+    assert min(share_within(heat, *SQUARE) for heat in after.map) >= SHARE
+    assert issubclass(METHODS[name], Learned) or all(map(peaks_in_square, after.map))
 
 
 def test_a_second_fit_forgets_the_first(name: str, good: Drawn) -> None:
@@ -266,15 +280,18 @@ def test_what_was_learned_can_be_taken_over(name: str, fitted: Method, backbone:
     assert_same(other.score(images), fitted.score(images))
 
 
+@pytest.mark.kernels
 def test_held_out_scores(name: str, good: Drawn) -> None:
     method, held_out = fit_once(name)
     assert (held_out.shape, held_out.dtype) == ((N_GOOD,), np.float32)
     known = held_out[np.isfinite(held_out)]
     assert len(known) == (method.n_held_out(N_GOOD) if isinstance(method, LearnedMethod) else N_GOOD) >= 2
     unseen = method.score(np.stack(good(2))).image
-    assert 0.5 < np.median(known) / np.median(unseen) < 2  # like pictures that were really never seen
+    within = EXPECTED[name].get("held_out_within", 2)  # a product of distances has a wider range
+    assert 1 / within < np.median(known) / np.median(unseen) < within  # like pictures that were really never seen
 
 
+@pytest.mark.kernels
 def test_held_out_scores_leave_out_the_whole_group(name: str, good: Drawn) -> None:
     if issubclass(METHODS[name], Learned):
         pytest.skip("it is not fitted again for a held-out score")
@@ -436,6 +453,7 @@ def test_an_unknown_method_is_answered_with_the_nearest(name: str, backbone: Bac
         make(f"{name}s", {}, backbone)
 
 
+@pytest.mark.kernels
 def test_faint_squares_are_found(name: str, good: Drawn) -> None:
     if "faint_auroc" not in EXPECTED[name]:
         pytest.skip("in the few steps that it gets here it learns no texture so exactly")
@@ -447,6 +465,7 @@ def test_faint_squares_are_found(name: str, good: Drawn) -> None:
     assert auroc(scores, [0] * 20 + [1] * 20) >= EXPECTED[name]["faint_auroc"]
 
 
+@pytest.mark.kernels
 def test_defects_of_the_drawn_plates_are_found(name: str, plates: DataSet) -> None:
     expected = {metric: least for metric, least in EXPECTED[name].items() if metric in METRICS}
     if not expected:

@@ -47,6 +47,7 @@ def bent(n: int, seed: int) -> Float:
     return np.stack([first, first**2 + rng.normal(0, 0.1, n), rng.normal(size=n)], 1)
 
 
+@pytest.mark.kernels
 def test_it_learns_what_goes_with_what() -> None:
     """No Gaussian could tell these apart: mean and covariance of good and bad are the same."""
     fitted = method()
@@ -58,6 +59,7 @@ def test_it_learns_what_goes_with_what() -> None:
     assert fitted.score(np.stack(plain(good[:1]))).map is None
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("standardise", [False, True])
 def test_the_score_is_the_mean_square_of_what_the_flow_makes_of_turned_pictures(standardise: bool) -> None:
     made: list[Any] = []

@@ -34,6 +34,7 @@ def discs(n: int, seed: int = 0, ground: float = 0.2) -> list[Float]:
     return found
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("by", ["energy", "gradient"])
 def test_a_part_with_a_hole_has_more_energy(by: str) -> None:
     fitted = method(by=by)
@@ -46,6 +47,7 @@ def test_a_part_with_a_hole_has_more_energy(by: str) -> None:
     assert found.image.min() > expected.image.max()
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("by", ["energy", "gradient"])
 def test_soft_plus_units_and_b_at_the_mean_do_it_too(by: str) -> None:
     fitted = method(by=by, ending="soft-plus", start="mean")

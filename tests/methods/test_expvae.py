@@ -50,6 +50,7 @@ def test_the_normal_difference_is_from_the_good_pictures_numbers() -> None:
         make("expvae", {"numbers": "mean"}, open_backbone(PIXELS))
 
 
+@pytest.mark.kernels
 def test_it_learns_to_repeat() -> None:
     pictures = list(np.random.default_rng(0).random((6, 3, 8, 8), np.float32).repeat(8, 2).repeat(8, 3))
     losses = []

@@ -55,6 +55,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Method, Any,
     return fit
 
 
+@pytest.mark.kernels
 def test_a_part_with_a_bar_across_is_encoded_otherwise_the_second_time() -> None:
     fitted = method()
     fitted.fit(discs(30), list(range(30)))
@@ -86,6 +87,7 @@ def test_the_generator_loses_by_features_pixels_and_numbers(trained: Callable[..
     assert float(fitted.state()["loss"][0]) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.kernels
 def test_both_learn_from_what_was_made_in_the_same_step(trained: Callable[..., tuple[Method, Any, Any]]) -> None:
     """The discriminator tells apart what it was trained with, and training lowers what the generator loses."""
     short, long = trained(discs(20), steps=2), trained(discs(20), steps=100)
@@ -128,6 +130,7 @@ def test_the_rates_of_both_fall_to_a_hundredth_if_told_to(falling: bool, monkeyp
     assert rates == pytest.approx(2 * [0.0001 if falling else 0.01])
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("norm", ganomaly.NORMS)
 def test_the_score_is_how_far_apart_the_numbers_lie(norm: str, trained: Callable[..., tuple[Method, Any, Any]]) -> None:
     fitted, generator, _ = trained(discs(6), steps=10, norm=norm)
@@ -139,6 +142,7 @@ def test_the_score_is_how_far_apart_the_numbers_lie(norm: str, trained: Callable
     assert fitted.score(picture[None]).image[0] == pytest.approx(float(expected), rel=1e-4)
 
 
+@pytest.mark.kernels
 def test_beside_good_pictures_a_part_with_a_bar_stands_out_too() -> None:
     fitted = method(beside=15, steps=100)
     fitted.fit(discs(30), list(range(30)))

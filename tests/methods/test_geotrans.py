@@ -37,7 +37,7 @@ def letters(n: int, seed: int = 0, whole: bool = True) -> list[Float]:
     return list(pictures.clip(0, 1))
 
 
-@pytest.mark.parametrize("by", ["dirichlet", "simplified"])
+@pytest.mark.parametrize("by", [pytest.param("dirichlet", marks=pytest.mark.kernels), "simplified"])
 def test_a_letter_without_its_bars_cannot_be_told_apart_from_its_transforms(by: str) -> None:
     fitted = method(by=by, steps=150)
     fitted.fit(letters(40), list(range(40)))

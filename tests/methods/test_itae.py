@@ -53,6 +53,7 @@ def fitted(turned: bool = True, grey: bool = False) -> Method:
     return made
 
 
+@pytest.mark.kernels
 def test_a_wrong_colour_stands_out_though_its_grey_is_right() -> None:
     clean = np.stack(letters(10, 1))
     wrong = clean[:, ::-1].copy()
@@ -63,6 +64,7 @@ def test_a_wrong_colour_stands_out_though_its_grey_is_right() -> None:
         assert bad.image.min() > 1.5 * good.image.max()
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("grey", [False, True])
 def test_a_part_the_wrong_way_round_stands_out(grey: bool) -> None:
     clean = np.stack(letters(10, 1))
@@ -72,10 +74,11 @@ def test_a_part_the_wrong_way_round_stands_out(grey: bool) -> None:
         assert fitted(grey=grey).score(turned).image.min() > 1.5 * good.image.max()
 
 
+@pytest.mark.kernels
 def test_the_lights_colour_moves_the_score_unless_pictures_are_grey() -> None:
     seen, other = (np.stack(in_light(letters(10, 1), seed)) for seed in (1, 2))
     np.testing.assert_allclose(fitted(grey=True).score(other).image, fitted(grey=True).score(seen).image, rtol=1e-3)
-    assert np.abs(fitted().score(other).image / fitted().score(seen).image - 1).mean() > 0.1
+    assert np.abs(fitted().score(other).image / fitted().score(seen).image - 1).mean() > 0.05  # grey: see above
 
 
 def test_the_score_is_of_each_turn_the_error_beside_that_of_good_pictures() -> None:
@@ -142,6 +145,7 @@ def test_the_rate_falls_as_its_schedule_says(optimiser: str, last: float) -> Non
     assert all(after <= before for before, after in itertools.pairwise(rates))
 
 
+@pytest.mark.kernels
 def test_plain_descent_learns_too() -> None:
     losses = []
     for steps in (2, 60):

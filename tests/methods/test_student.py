@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,7 +43,8 @@ def waves(n: int, seed: int = 0, high: int = 48, wide: int = 48) -> list[Float]:
     return list(pictures.clip(0, 1).astype(np.float32))
 
 
-def test_stripes_that_lie_across_are_found_where_they_are() -> None:
+@pytest.mark.kernels
+def test_stripes_that_lie_across_are_found_where_they_are(share_within: Callable[[Float, slice, slice], float]) -> None:
     fitted = method(steps=120, teacher_steps=100, crops=60)
     fitted.fit(waves(10), list(range(10)))
     good, bad = waves(5, 1), waves(5, 2)
@@ -51,9 +53,7 @@ def test_stripes_that_lie_across_are_found_where_they_are() -> None:
     fine, odd = fitted.score(np.stack(good)), fitted.score(np.stack(bad))
     assert odd.image.min() > fine.image.max()
     for heat in [] if odd.map is None else odd.map:
-        row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-        assert 12 <= row < 36
-        assert 12 <= column < 36
+        assert share_within(heat, slice(12, 36), slice(12, 36)) > 0.5  # 0.25 by chance
 
 
 @pytest.mark.parametrize("students", [1, 3])
@@ -90,6 +90,7 @@ def test_some_pictures_are_kept_from_the_students_for_the_scale() -> None:
     np.testing.assert_allclose(few.state()["scale"][0], np.concatenate(each, 1).mean(1), rtol=1e-4)
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("triplet", [0.0, 1.0])
 def test_the_teacher_learns_what_the_other_network_says(triplet: float) -> None:
     short, long = (method(teacher_steps=steps, triplet=triplet, compact=0.0) for steps in (2, 150))
@@ -98,6 +99,7 @@ def test_the_teacher_learns_what_the_other_network_says(triplet: float) -> None:
     assert long.state()["loss"][0] < 0.5 * short.state()["loss"][0]
 
 
+@pytest.mark.kernels
 def test_the_students_learn_what_the_teacher_says() -> None:
     short, long = (method(steps=steps) for steps in (2, 200))
     for one in (short, long):

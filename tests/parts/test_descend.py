@@ -53,6 +53,7 @@ def assert_same(one: tuple[dict[str, Any], float], other: tuple[dict[str, Any], 
         assert torch.equal(weights, other[0][name]), name
 
 
+@pytest.mark.kernels
 def test_it_learns_and_the_same_seed_learns_the_same() -> None:
     before = torch.get_rng_state()
     early, late = train(Run("m", 0), 2), train(Run("m", 0), 300)
