@@ -15,7 +15,7 @@ from flawsight.fitting import Plan, fit
 from flawsight.model import Model
 
 DATA = Path(os.environ.get("FLAWSIGHT_DATA", Path(__file__).parents[2] / "shared" / "data"))
-SMALL = Plan(size=128)  # what tests fit with: the drawn pictures are small, so the network's input can be
+SMALL = Plan(method="patchcore", size=128)  # what tests fit with: one bank, and pictures so small that the input can be
 
 
 @pytest.fixture(scope="session")

@@ -191,7 +191,7 @@ def test_the_whole_picture_is_seen_unless_the_paper_crops(model: Model, paper: M
 
 
 def test_where_the_map_decides_the_box_is_on_its_peak(plates: DataSet) -> None:
-    by_map = fit(plates.train, Plan(size=128, options={"image_score": "map"}))
+    by_map = fit(plates.train, Plan(method="patchcore", size=128, options={"image_score": "map"}))
     for sample in plates.test:
         found = by_map.predict(sample)
         peak = np.unravel_index(int(found.map.argmax()), found.map.shape)
@@ -297,6 +297,19 @@ MISFITS: dict[str, tuple[Edit, str]] = {
     "threshold in part": (lambda m, a: m["threshold"].pop("n_rejected"), "n_rejected"),
     "no training": (lambda m, a: m.pop("training"), "'training'"),
 }
+
+
+def test_a_file_without_the_newer_settings_means_what_it_meant(
+    model: Model, model_file: Path, tmp_path: Path, plates: DataSet
+) -> None:
+    manifest, arrays = bundle.read(model_file)
+    assert manifest["preprocess"].pop("multiple") == 16
+    assert manifest["method"]["params"].pop("dims") == 0
+    path = tmp_path / "older.flaw"
+    bundle.write(path, {name: value for name, value in manifest.items() if name not in ("schema", "members")}, arrays)
+    older = load(path)
+    for sample in plates.test[:3]:
+        assert older.predict(sample).score == model.predict(sample).score
 
 
 @pytest.mark.parametrize("case", MISFITS)

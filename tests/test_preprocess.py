@@ -56,10 +56,10 @@ def plain(network: Float) -> Float:
 # The whole picture
 
 
-@given(sizes_hw, st.integers(MIN_SIDE, 700))
-def test_the_input_has_whole_patches_a_least_side_and_a_bounded_area(picture_hw, size):
-    high, wide = Preprocess(size).input_hw(picture_hw)
-    assert high % MULTIPLE == wide % MULTIPLE == 0
+@given(sizes_hw, st.integers(MIN_SIDE, 700), st.sampled_from([MULTIPLE, 32]))
+def test_the_input_has_whole_patches_a_least_side_and_a_bounded_area(picture_hw, size, multiple):
+    high, wide = Preprocess(size, multiple=multiple).input_hw(picture_hw)
+    assert high % multiple == wide % multiple == 0
     assert min(high, wide) >= MIN_SIDE
     assert high * wide <= 2.3 * size**2  # twice, and rounding
 
@@ -212,6 +212,8 @@ def test_the_filters_differ():
         ({"std": (1, 2, -3)}, "std must be three positive numbers"),
         ({"std": (1, 2, math.inf)}, "std must be three positive numbers"),
         ({"std": (1,)}, "std must be three positive numbers"),
+        ({"multiple": 0}, "multiple must divide 64; got 0"),
+        ({"multiple": 24}, "multiple must divide 64; got 24"),
     ],
 )
 def test_wrong_params_are_refused(wrong, reason):

@@ -103,16 +103,22 @@ class Ensemble:
     def together(self, each: Sequence[Scores]) -> Scores:
         """The Scores of the ensemble from those of its members; evidence is that of the member to which a picture is worst."""
         scaled = _scaled(np.stack([one.image for one in each]), self._image_scale)
-        worst, pictures = scaled.argmax(0), np.arange(scaled.shape[1])
-        maps = [one.map for one in each if one.map is not None]
-        peaks, sources, source_peaks = zip(*[(one.peak, one.source, one.source_peak) for one in each], strict=True)
+        joined = _mean(np.stack([one.map for one in each if one.map is not None]), self._map_scale)
+        peaks, sources, source_peaks = (
+            np.stack(arrays) for arrays in zip(*[(one.peak, one.source, one.source_peak) for one in each], strict=True)
+        )
+        shown, pictures = self._shown(scaled, joined, peaks), np.arange(scaled.shape[1])
         return Scores(
             image=scaled.mean(0),
-            map=_mean(np.stack(maps), self._map_scale),
-            peak=np.stack(peaks)[worst, pictures],
-            source=np.stack(sources)[worst, pictures],
-            source_peak=np.stack(source_peaks)[worst, pictures],
+            map=joined,
+            peak=peaks[shown, pictures],
+            source=sources[shown, pictures],
+            source_peak=source_peaks[shown, pictures],
         )
+
+    def _shown(self, scaled: Float, joined: Float, peaks: Float) -> NDArray[np.intp]:
+        """Of each picture, the member whose evidence is shown: that to which it is worst. See together."""
+        return scaled.argmax(0)
 
     def rescaled(self, image_scale: Scale, map_scale: Scale) -> Self:
         """The same members with their scores and maps scaled so. Raises NotFitted."""

@@ -158,6 +158,16 @@ class TwoBanks(Ensemble):
         maps, hw = self.backbone.features(images), (images.shape[2], images.shape[3])
         return [bank.score_maps(levels(maps), hw) for bank, levels in zip(self.members, LEVELS_OF, strict=True)]
 
+    def _shown(self, scaled: Float, joined: Float, peaks: Float) -> NDArray[np.intp]:
+        """Of each picture, the bank whose worst patch lies where the joined map is higher, so that evidence and map agree.
+
+        joined: [B,h,w]. peaks: [K,B,4], top, left, bottom, right of each bank's worst patch, shares of the input's sides.
+        """
+        rows, columns = (
+            ((peaks[..., first] + peaks[..., first + 2]) / 2 * side).astype(int) for first, side in enumerate(joined.shape[1:])
+        )
+        return joined[np.arange(len(joined)), rows, columns].argmax(0)
+
     def _look_through(self, network: Backbone | _Shared) -> None:
         """Give both banks this network."""
         for i, bank in enumerate(self.members):

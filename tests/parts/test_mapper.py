@@ -114,3 +114,13 @@ def test_every_dimension_is_a_mean(kernel: int) -> None:
     found = mapper.apply(flat, kernel, 41, 29)
     np.testing.assert_allclose(found[0, :, 4, 4], 2.5, rtol=1e-6)
     assert (found[0, :, 0, 0] < 2.5).all()
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_projecting_level_by_level_is_projecting_all_together(kernel: int) -> None:
+    maps = draw((5, 8, 12), (4, 4, 6), (3, 2, 3), batch=2)
+    axes = np.random.default_rng(1).normal(size=(12, 7)).astype(np.float32)
+    expected = np.einsum("bdhw,dk->bkhw", mapper.concatenated(maps, kernel), axes)
+    found = mapper.projected(maps, kernel, axes)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
