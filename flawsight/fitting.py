@@ -166,7 +166,7 @@ def fit(
         series=together.of_each if together.matter else [],
     )
     chosen_threshold = _threshold(plan, training)
-    training.notes.extend(held_out_notes(training, chosen_threshold, together, inspections) if plan.needs_threshold else [])
+    training.notes.extend(held_out_notes(training, chosen_threshold, together) if plan.needs_threshold else [])
     created = now()
     return Model(preprocess, method, plan.backbone_name, backbone, chosen_threshold, training, created, created)
 

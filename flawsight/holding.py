@@ -63,8 +63,8 @@ def held_together(names: Sequence[str], copies: Sequence[int], inspections: Sequ
     return Together(joined.tolist(), list(copies), group_by)
 
 
-def held_out_notes(training: Training, chosen: Threshold, held: Together, inspections: Sequence[Inspection]) -> list[str]:
-    """What a reader must know of the held-out scores: of series, of scores far from the rest, of drift."""
+def held_out_notes(training: Training, chosen: Threshold, held: Together) -> list[str]:
+    """What a reader must know of the held-out scores: of series, and of scores far from the rest."""
     notes = _series_notes(chosen, held)
     if chosen.rule.startswith("default, without") and chosen.n_rejected:
         far = odd(training.held_out, training.series or held.copies)
@@ -74,7 +74,7 @@ def held_out_notes(training: Training, chosen: Threshold, held: Together, inspec
         count = "it counts as rejected, and was" if one else "they count as rejected, and were"
         look = "it shows a good part" if one else "they show good parts"
         notes.append(f"{are}: {count} learned from all the same. Look whether {look}.")
-    return notes + series.drift(training.held_out, _looks(inspections), training.names)
+    return notes
 
 
 def _series_notes(chosen: Threshold, held: Together) -> list[str]:

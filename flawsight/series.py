@@ -35,7 +35,6 @@ TURNS = 8
 TINY = 1e-6
 NEAR, APART = 3, 10  # places in the order of names: linked at most, far apart at least
 RARE, LUCK = 0.01, 1e-3  # share of pairs far apart that are as alike; chance that neighbours are by luck
-DRIFT = 0.5  # rank correlation that is worth a note
 FEWEST = 20  # pictures for series in the order of names
 PAIRS = 20_000  # pairs far apart that are looked at, at most
 BLOCK = 32  # pictures that are compared with all at once
@@ -93,27 +92,6 @@ def joined(n: int, links: NDArray[np.int64]) -> NDArray[np.int64]:
         low, high = sorted((group[a], group[b]))
         group[group == high] = low
     return group
-
-
-def drift(held_out: Float, looks: NDArray[np.uint8], names: Sequence[str]) -> list[str]:
-    """Notes where held-out scores go with the order of names or with brightness, so that later pictures may score otherwise."""
-    from scipy.stats import spearmanr
-
-    order = np.empty(len(names))
-    order[in_order(names)] = np.arange(len(names))
-    known = np.isfinite(held_out)
-    notes = []
-    for what, values in (("the order of their names", order), ("their brightness", looks.mean((1, 2)))):
-        if np.count_nonzero(known) < FEWEST or np.ptp(values[known]) == 0 or np.ptp(held_out[known]) == 0:
-            continue
-        rho, chance = spearmanr(values[known], held_out[known])
-        if abs(rho) >= DRIFT and chance < LUCK:
-            notes.append(
-                f"Held-out scores {'rise' if rho > 0 else 'fall'} with {what} (rank correlation {rho:.2f}): the good pictures do "
-                "not come from one steady state, and later ones may be rejected more often than promised. Add pictures of the "
-                "states to come, and fit again when they change."
-            )
-    return notes
 
 
 def in_order(names: Sequence[str]) -> list[int]:

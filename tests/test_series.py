@@ -116,18 +116,3 @@ def test_names_tell_series(pattern: str, numbers: list[int]) -> None:
 def test_patterns_that_do_not_say_every_series_are_refused(pattern: str, told: str) -> None:
     with pytest.raises(UsageError, match=f"fit: --group-by: .*{told}"):
         series.by_name(["a1.png", "a2.png", "b3.png", "b4.png"], pattern)
-
-
-def test_drift_is_noted_only_where_there_is_some() -> None:
-    rng = np.random.default_rng(0)
-    names = [f"{i}.png" for i in range(60)]
-    pictures = rng.integers(0, 256, (60, series.SIDE, series.SIDE)).astype(np.uint8)
-    steady = rng.normal(size=60).astype(np.float32)
-    assert series.drift(steady, pictures, names) == []
-    (note,) = series.drift(steady + np.arange(60, dtype=np.float32) / 10, pictures, names)
-    assert note.startswith("Held-out scores rise with the order of their names (rank correlation 0.")
-    brightness = np.linspace(50, 100, 60)
-    grey = np.broadcast_to(brightness[:, None, None], (60, series.SIDE, series.SIDE)).astype(np.uint8)
-    (note,) = series.drift((steady - brightness / 2).astype(np.float32), grey, shuffled(60))
-    assert "fall with their brightness" in note
-    assert series.drift(np.full(60, np.nan, np.float32), pictures, names) == []
