@@ -234,3 +234,10 @@ def test_coverage_counts_a_promise_as_broken_only_where_chance_does_not_explain_
     assert not module.is_broken(6, 60, 0.05)  # 8 % of the time 6 or more
     assert module.is_broken(7, 60, 0.05)
     assert not module.is_broken(60, 60, 1.0)
+
+
+def test_alike(tmp_path: Path) -> None:
+    demo.write(tmp_path / "sets", n_good=8, n_test_good=4, n_per_kind=1, size=192)
+    _, row = rows(run("alike", tmp_path / "sets", "--copies", "2"))
+    assert row[:3] == ["plate", "8", "8"]
+    assert [cell.split(" of ")[1] for cell in row[3:-1]] == ["2"] * 7

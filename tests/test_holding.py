@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flawsight import image
+from flawsight import bundle, image
 from flawsight.cli import app
-from flawsight.errors import UsageError
+from flawsight.errors import ModelFileError, UsageError
 from flawsight.evaluation import evaluate
 from flawsight.fitting import Plan, fit, good_pictures
 from flawsight.methods import METHODS
@@ -204,3 +204,24 @@ def test_an_odd_good_picture_is_named_counted_and_kept(tmp_path: Path, drawn: Si
     assert name in model.training.names
     (note,) = (note for note in model.training.notes if "did not set the threshold" in note)
     assert note.startswith(f"{name} scores far above all other good pictures")
+
+
+def test_files_from_before_there_were_series_open(grouped: tuple[Model, Path], tmp_path: Path) -> None:
+    _, folder = grouped
+    manifest, arrays = bundle.read(folder / "part.flaw")
+    del manifest["training"]["series"], manifest["threshold"]["n_series"], manifest["threshold"]["rejected_series"]
+    bundle.write(tmp_path / "old.flaw", {name: value for name, value in manifest.items() if name != "arrays"}, arrays)
+    old = load(tmp_path / "old.flaw")
+    assert old.training.series == []
+    assert old.training.independent_series is None
+    assert (old.threshold.n_series, "series" in old.info()) == (0, False)
+    assert "of 24 held-out good pictures would be rejected" in old.threshold.promise
+
+
+def test_a_file_whose_series_lack_a_picture_is_refused(grouped: tuple[Model, Path], tmp_path: Path) -> None:
+    _, folder = grouped
+    manifest, arrays = bundle.read(folder / "part.flaw")
+    manifest["training"]["series"].pop()
+    bundle.write(tmp_path / "x.flaw", manifest, arrays)
+    with pytest.raises(ModelFileError, match=r"23, 24. good pictures"):
+        load(tmp_path / "x.flaw")
