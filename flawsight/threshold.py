@@ -30,7 +30,7 @@ from flawsight.types import Float
 CONFIDENCE = 0.95
 SMALLEST = 1e-6  # a finer promise needs more than three million good pictures
 LADDER = (0.01, 0.02, 0.05, 0.1)
-ONE_IN = 50  # by default the threshold lets one in fifty of the held-out series be rejected: none of fewer than fifty
+ONE_IN = 50  # by default the threshold lets one in fifty of the held-out pictures be rejected: none of fewer than fifty
 ODD_ONE_IN = 20  # that stand far from the rest may be rejected instead, one at least
 FEWEST = 10  # series among which one can stand far from the rest
 ODD = 0.75  # of the way from the median to the highest of the rest: what stands farther above that is far from it
@@ -85,11 +85,13 @@ def choose(
     """The lowest threshold that keeps the promise asked for, or the default one.
 
     held_out: scores of good pictures unseen, float32 [n], n ≥ 2. max_false_rejects: share in (0,1). series: a number for each
-    picture, the same for those of one series; each is its own if None. By default one in ONE_IN series may be rejected, or what
+    picture, the same for those of one series; each is its own if None. By default one in ONE_IN pictures may be rejected, or what
     stands far from the rest, see `odd`. Raises UsageError for a promise that so few cannot support, with how many it needs.
     """
     scores = _Scores(held_out, series)
     k = float(most_rejected(scores.n, max_false_rejects, confidence, scores.n_series == 1))
+    if max_false_rejects is None and scores.n_series > 1:  # as many pictures as if there were no series, weighted
+        k = len(scores.values) // ONE_IN * scores.n / len(scores.values)
     if max_false_rejects is not None:
         return scores.threshold(scores.lowest(k), confidence, f"max_false_rejects {_percent(max_false_rejects)}")
     far = odd(held_out, series)
