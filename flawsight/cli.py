@@ -166,11 +166,11 @@ def threshold(
         raise UsageError(f"threshold: either --max-false-rejects or --value was needed; got {came}.")
     _check_writable(out, json)
     loaded = load(model)
-    scores = loaded.training.independent
+    scores, series = loaded.training.independent, loaded.training.independent_series
     if value is not None:
-        changed = loaded.with_threshold(fixed(scores, value, confidence))
+        changed = loaded.with_threshold(fixed(scores, value, confidence, series))
     else:
-        changed = loaded.with_threshold(choose(scores, parse_share(max_false_rejects or ""), confidence))
+        changed = loaded.with_threshold(choose(scores, parse_share(max_false_rejects or ""), confidence, series))
     changed.save(out or model)
     tell(changed.info(), [], json, out or model)
 

@@ -102,6 +102,7 @@ def evaluate(
         counts=judged.counts(pixels),
         threshold={**asdict(model.threshold), "promise": model.threshold.promise},
         held_out=model.training.independent,
+        series=model.training.independent_series,
         scale=model.colour_scale,
         settings=_settings(model, judging),
         timings_s=timings,

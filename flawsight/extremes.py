@@ -61,7 +61,7 @@ def rescaled(model: Model, samples: Sequence[Sample], progress: Progress | None 
     scales = np.stack([lowest, unit], -1)
     method = ensemble.rescaled(scales[:, 0], scales[:, 1])
     training = dataclasses.replace(model.training, held_out=method.held_out)
-    chosen = threshold.choose(training.independent, confidence=model.threshold.confidence)
+    chosen = threshold.choose(training.independent, None, model.threshold.confidence, training.independent_series)
     return dataclasses.replace(model, method=method, training=training, threshold=chosen)
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flawsight import forecast, loader, memory, rehearsal, sharing, threads, threshold
+from flawsight import forecast, loader, memory, rehearsal, series, sharing, threads, threshold
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
 from flawsight.errors import DataError, UsageError
+from flawsight.holding import Together, held_out_notes, held_together
 from flawsight.inspecting import check_shown, coarseness, grouped, inspect, show, told_of
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
@@ -46,6 +47,8 @@ class Plan:
     needs_threshold: without, one good picture serves too, of which there is no held-out score; nothing is rejected then.
     checkpoints: a folder, made if need be, where a method that learns by gradient keeps what it reached, and takes it up again.
     defects: pictures labelled defective, or a folder of them, for a method that learns from some too.
+    group_by: what tells the series of a picture, all of which is held out together: "folder", with pictures in folders below taken
+    too, or a regular expression, whose first group in a picture's name is its series; the pictures themselves if None.
     """
 
     method: str | None = None
@@ -64,6 +67,7 @@ class Plan:
     needs_threshold: bool = True
     checkpoints: Path | None = None
     defects: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image] | None = None
+    group_by: str | None = None
 
     @property
     def method_name(self) -> str:
@@ -133,36 +137,37 @@ def fit(
     left = budget - memory.resident()
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
     keeper = _Keeper(preprocess, sharing.kept_bytes(left))
-    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace)
-    groups, notes = grouped([loader.named(*item) for item in readable], inspections, 2 if plan.needs_threshold else 1)
+    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace, series.small)
+    names = [loader.named(*item) for item in readable]
+    copies, notes = grouped(names, inspections, 2 if plan.needs_threshold else 1)
+    together = _together(plan, copies, inspections, names)
     notes += [*backbone.notes, *coarseness(preprocess, inspections)]
-    _check_promise(plan, method, len(set(groups)))  # copies do not count
+    _check_promise(plan, method, len(set(together.groups)), together.is_one)  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
     shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections})
     images = _Images(preprocess, readable, inspections, pace, progress)
     if isinstance(method, BankMethod):
         room = sharing.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
         room.check()
-        held_out, told = method.fit_within(images, groups, room.left, progress)
+        held_out, told = method.fit_within(images, together.groups, room.left, progress)
         notes += told
     elif isinstance(method, LearnedMethod):
-        held_out = method.fit_kept(images, groups, plan.checkpoints, progress)
+        held_out = method.fit_kept(images, together.groups, plan.checkpoints, progress)
         notes += [_shared(int(np.count_nonzero(np.isnan(held_out))), len(held_out)), *method.notes()]
     else:
-        held_out = method.fit(images, groups, progress)
+        held_out = method.fit(images, together.groups, progress)
     training = Training(
-        names=[loader.named(*item) for item in readable],
+        names=names,
         fingerprints=[one.fingerprint for one in inspections],
         sizes_hw=np.array([one.size_hw for one in inspections], np.int32),
         held_out=held_out,
         skipped=skipped,
         notes=[*notes, *told_of(shown)],
         defects=shown,
+        series=together.of_each if together.matter else [],
     )
-    if plan.needs_threshold:
-        chosen_threshold = threshold.choose(training.independent, plan.max_false_rejects, plan.confidence)
-    else:
-        chosen_threshold = threshold.none(plan.confidence)
+    chosen_threshold = _threshold(plan, training)
+    training.notes.extend(held_out_notes(training, chosen_threshold, together) if plan.needs_threshold else [])
     created = now()
     return Model(preprocess, method, plan.backbone_name, backbone, chosen_threshold, training, created, created)
 
@@ -209,18 +214,35 @@ def _opened(
     if plan.checkpoints is not None and plan.checkpoints.exists() and not plan.checkpoints.is_dir():
         raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
     check_shown(method, plan.defects)
-    return preprocess, backbone, method, good_pictures(Path(pictures)) if isinstance(pictures, str | Path) else list(pictures)
+    series.check_pattern(plan.group_by)
+    below = plan.group_by == series.FOLDER
+    chosen = good_pictures(Path(pictures), below) if isinstance(pictures, str | Path) else list(pictures)
+    return preprocess, backbone, method, chosen
 
 
-def _check_promise(plan: Plan, method: Method, n: int) -> None:
-    """Raise UsageError unless so many different good pictures can give the threshold that is wanted."""
+def _together(plan: Plan, copies: list[int], inspections: list[Inspection], names: list[str]) -> Together:
+    """The series that the plan names, or the pictures show; each picture by itself where no threshold is wanted."""
+    if plan.needs_threshold or plan.group_by is not None:
+        return held_together(names, copies, inspections, plan.group_by)
+    return Together(copies, copies, None)
+
+
+def _threshold(plan: Plan, training: Training) -> threshold.Threshold:
+    """What the plan asks for, from the held-out scores."""
+    if not plan.needs_threshold:
+        return threshold.none(plan.confidence)
+    return threshold.choose(training.independent, plan.max_false_rejects, plan.confidence, training.independent_series)
+
+
+def _check_promise(plan: Plan, method: Method, n: int, one_series: bool = False) -> None:
+    """Raise UsageError unless so many different good pictures or series can give the threshold that is wanted."""
     unseen = method.n_held_out(n) if isinstance(method, LearnedMethod) else n
     if plan.needs_threshold and isinstance(method, LearnedMethod) and unseen < 2:
         raise UsageError(
             f"fit: {method.name} would hold {unseen} of {n} different good pictures out of what it learns from; a threshold needs "
             "at least 2. Add good pictures, or set held_out higher."
         )
-    threshold.most_rejected(unseen, plan.max_false_rejects, plan.confidence)
+    threshold.most_rejected(unseen, plan.max_false_rejects, plan.confidence, one_series)
 
 
 def _shared(n_learned: int, n: int) -> str:
@@ -235,13 +257,16 @@ def _pace(left: int, preprocess: Preprocess, sizes_hw: Sequence[tuple[int, int]]
     return sharing.pace(left, max(sizes_hw, key=math.prod, default=(0, 0)), max(inputs, key=math.prod, default=(0, 0)))
 
 
-def good_pictures(folder: Path) -> list[Sample]:
-    """The pictures in a folder of good ones. Raises DataError where there are none, or where it looks like a whole data set."""
+def good_pictures(folder: Path, below: bool = False) -> list[Sample]:
+    """The pictures in a folder of good ones, and in those below it if asked for.
+
+    Raises DataError where there are none, or where it looks like a whole data set.
+    """
     if not folder.is_dir():
         raise DataError(
             f"{folder}: a folder of good pictures was needed; {'it is a file' if folder.exists() else 'there is none'}."
         )
-    found = samples(folder, find_pictures(folder), 0, "good")
+    found = samples(folder, find_pictures(folder, recursive=below), 0, "good")
     if found:
         return found
     inner = next((part for part in ("train/good", "good", "train") if (folder / part).is_dir()), None)

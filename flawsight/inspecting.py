@@ -27,14 +27,15 @@ def inspect(
     progress: Progress | None,
     keep: Callable[[Pixels], Pixels | None] | None = None,
     pace: sharing.Pace | None = None,
+    look: Callable[[Pixels], Pixels] | None = None,
 ) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
     """The readable pictures with their positions, what is known of each, and name → reason of those left out.
 
-    keep: see loader.inspect. Raises DataError naming every unreadable one unless they may be skipped.
+    keep, look: see loader.inspect. Raises DataError naming every unreadable one unless they may be skipped.
     """
     numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
     pacing = (pace.workers, pace.waiting) if pace else ()
-    inspected = threads.ahead(lambda item: loader.inspect(*item, keep), numbered, *pacing)
+    inspected = threads.ahead(lambda item: loader.inspect(*item, keep, look), numbered, *pacing)
     results = list(_counted(inspected, len(numbered), progress, "checking pictures"))
     bad = [result for result in results if isinstance(result, PictureError)]
     if bad and not skip_bad:

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 
 class Inspection(NamedTuple):
-    """What is known of a picture that can be read: size (high, wide) and a sha256 of its pixels; and what `keep` made of it."""
+    """What is known of a picture that can be read: size (high, wide) and a sha256 of its pixels; and what `keep` and `look` made of
+    it.
+    """
 
     size_hw: tuple[int, int]
     fingerprint: str
     kept: Pixels | None = None
+    look: Pixels | None = None
 
 
 def named(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int) -> str:
@@ -44,16 +47,19 @@ def inspect(
     picture: str | Path | bytes | Pixels | Image.Image | Sample,
     position: int,
     keep: Callable[[Pixels], Pixels | None] | None = None,
+    look: Callable[[Pixels], Pixels] | None = None,
 ) -> Inspection | PictureError:
     """Decode the whole picture to see whether it can be; an error is returned, not raised, so that all can be listed.
 
-    keep: what to keep of its pixels, so that it need not be decoded again.
+    keep: what to keep of its pixels, so that it need not be decoded again. look: a small copy, to find what is alike by.
     """
     try:
         pixels = read(picture, position)
     except PictureError as error:
         return error
-    return Inspection((pixels.shape[0], pixels.shape[1]), fingerprint(pixels), keep(pixels) if keep else None)
+    return Inspection(
+        (pixels.shape[0], pixels.shape[1]), fingerprint(pixels), keep(pixels) if keep else None, look and look(pixels)
+    )
 
 
 def fingerprint(pixels: Pixels) -> str:

@@ -37,7 +37,8 @@ class Training:
 
     names, fingerprints: of each good picture, the latter a sha256 of its pixels. sizes_hw: int32 [N,2]. held_out: float32 [N],
     the score of each had it not been learned from, NaN where that is not known. skipped: name → why it was left out. notes: what
-    a reader must know. defects: name → fingerprint of labelled defective pictures, of a method that learns from some too.
+    a reader must know. defects: name → fingerprint of labelled defective pictures, of a method that learns from some too. series: a
+    number for each picture, the same for those of one series; empty where each counts by itself.
     """
 
     names: list[str]
@@ -47,13 +48,31 @@ class Training:
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     defects: dict[str, str] = field(default_factory=dict)
+    series: list[int] = field(default_factory=list)
 
     @property
     def independent(self) -> Float:
         """The held-out scores that are known, one of each different picture: a copy says nothing new of the next good part."""
+        return self.held_out[self._different]
+
+    @property
+    def independent_series(self) -> list[int] | None:
+        """The series of the pictures whose scores `independent` gives; None where each counts by itself."""
+        return [self.series[i] for i in self._different] if self.series else None
+
+    @property
+    def in_series(self) -> dict[str, list[str]]:
+        """The names of the pictures of each series that has several, under the name of its first."""
+        members: dict[int, list[str]] = {}
+        for name, number in zip(self.names, self.series, strict=False):
+            members.setdefault(number, []).append(name)
+        return {inside[0]: inside for inside in members.values() if len(inside) > 1}
+
+    @property
+    def _different(self) -> NDArray[np.int64]:
         _, first = np.unique(self.fingerprints, return_index=True)
-        scores = self.held_out[np.sort(first)]
-        return scores[np.isfinite(scores)]
+        first = np.sort(first)
+        return first[np.isfinite(self.held_out[first])]
 
 
 @dataclass(frozen=True)
@@ -125,6 +144,7 @@ class Model:
             "weights": self.backbone.origin.told,
             "good_pictures": len(training.names),
             "left_out": len(training.skipped),
+            **({"series": len(set(training.series)), "in_series": training.in_series} if training.series else {}),
             "picture_sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
             "network_sees": " ".join(dict.fromkeys("{1}×{0}".format(*self.preprocess.input_hw((h, w))) for w, h in sizes)),
             "learned": {name: "×".join(map(str, array.shape)) for name, array in state.items() if array.size > 1},
@@ -163,6 +183,7 @@ class Model:
                 "skipped": training.skipped,
                 "notes": training.notes,
                 "defects": training.defects,
+                **({"series": training.series} if training.series else {}),
             },
         }
         arrays = {f"method.{name}": array for name, array in self.method.state().items()}
@@ -241,7 +262,10 @@ def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
     stored = dict(manifest["threshold"])
     threshold_set = stored.pop("set")
     training = Training(sizes_hw=arrays["training.sizes_hw"], held_out=arrays["training.held_out"], **manifest["training"])
-    counts = {len(part) for part in (training.names, training.fingerprints, training.sizes_hw, training.held_out)}
+    counts = {
+        len(part)
+        for part in (training.series or training.names, training.names, training.fingerprints, training.sizes_hw, training.held_out)
+    }
     if len(counts) > 1:
         raise ValueError(f"lists of {sorted(counts)} good pictures")
     return Model(

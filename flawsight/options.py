@@ -67,6 +67,14 @@ Checkpoints = Annotated[
 Defects = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Pictures labelled defective, for a method that learns from a few of them too.")
 ]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="folder|REGEX",
+        help="What tells the series of a picture, all of which is held out together: its folder, or the first group of a regular "
+        "expression in its name; found by likeness if not named.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what this will need of time and memory.")]
 
 
@@ -92,6 +100,7 @@ OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default
     "memory": (Memory, None),
     "checkpoints": (Checkpoints, None),
     "defects": (Defects, None),
+    "group_by": (GroupBy, None),
 }
 
 

@@ -153,7 +153,7 @@ class Report:
     title: what was judged. metrics: name → fraction, NaN where undefined. curves: name → (x, y), each float32 [n], n ≤ 500:
     "roc" (false-positive rate, true-positive rate), "pro" (false-positive rate, mean overlap). counts: false_rejects, misses,
     good, defective, regions. threshold: value, what it promises, its rule. held_out: scores of unseen good
-    pictures, float32 [n].
+    pictures, float32 [n]; series: the number of each one's series, None where each counts by itself.
     scale: (cold, middle) of the one colour scale: typical good and threshold. settings, timings_s, versions: for the record.
     train: name → path of the good pictures the model was fitted on, where they are at hand. notes: what a reader must know.
     unreadable: name → why, of pictures left out. intervals: name of a metric → from where to where 95 % of its values lie where
@@ -177,3 +177,4 @@ class Report:
     notes: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    series: list[int] | None = None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from flawsight import demo
 from flawsight.datasets import DataSet, open_dataset
 from flawsight.fitting import Plan, fit
 from flawsight.model import Model
+from flawsight.types import Float, Pixels
 
 DATA = Path(os.environ.get("FLAWSIGHT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SMALL = Plan(method="patchcore", size=128)  # what tests fit with: one bank, and pictures so small that the input can be
@@ -63,3 +67,40 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     made = SimpleNamespace(now=0.0)
     monkeypatch.setattr(descend, "time", SimpleNamespace(perf_counter=lambda: made.now))
     return made
+
+
+def _texture(rng: np.random.Generator, side: int = 128, grain: int = 12) -> Float:
+    """Something smooth, drawn at random, float32 [side,side] of unit spread."""
+    coarse = rng.normal(size=(grain, grain)).astype(np.float32)
+    grown = np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
+    return np.asarray(grown / grown.std(), np.float32)
+
+
+def _grey(pictures: list[Float]) -> list[Pixels]:
+    return [np.repeat(np.clip(one, 0, 255).astype(np.uint8)[:, :, None], 3, 2) for one in pictures]
+
+
+def _parts(n: int, seed: int = 0, common: float = 30.0, own: float = 12.0) -> list[Pixels]:
+    """Pictures of n parts that lie alike: what all have in common, and what each has of its own."""
+    rng = np.random.default_rng(seed)
+    shape = _texture(rng)
+    return _grey([110 + common * shape + own * _texture(rng) + rng.normal(size=shape.shape) for _ in range(n)])
+
+
+def _frames(n_series: int, each: int, seed: int = 0) -> list[Pixels]:
+    """Pictures of series, one after another: those of one have something in common that others do not have."""
+    rng = np.random.default_rng(seed)
+    states = [_texture(rng) for _ in range(n_series)]
+    return _grey([110 + 15 * state + 10 * _texture(rng) for state in states for _ in range(each)])
+
+
+def _jpeg(picture: Pixels, quality: int = 60) -> Pixels:
+    held = io.BytesIO()
+    Image.fromarray(picture).save(held, "JPEG", quality=quality)
+    return np.asarray(Image.open(held))
+
+
+@pytest.fixture(scope="session")
+def drawn() -> SimpleNamespace:
+    """What draws pictures: parts, frames of series, and a picture re-encoded as JPEG."""
+    return SimpleNamespace(parts=_parts, frames=_frames, jpeg=_jpeg)

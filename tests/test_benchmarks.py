@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from flawsight import demo
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -229,3 +231,33 @@ def test_bfloat16(plate: Path) -> None:
         *("way", "float32", "scored in bfloat16"),
     ]
     assert [row[-1] for row in rows(text)][1] == "0.00"
+
+
+def test_coverage(tmp_path: Path) -> None:
+    demo.write(tmp_path / "sets", n_good=8, n_test_good=4, n_per_kind=1, size=192)
+    text = run("coverage", tmp_path / "sets", "--splits", "2", "--size", "64")
+    _, row = rows(text)
+    assert row[:3] == ["plate", "8", "8"]
+    assert row[5].endswith("of 2")
+    assert row[-1].startswith("8 of 8, 31.2: ")
+
+
+def test_coverage_counts_a_promise_as_broken_only_where_chance_does_not_explain_it() -> None:
+    spec = importlib.util.spec_from_file_location("coverage_benchmark", ROOT / "benchmarks" / "coverage.py")
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.pop(0)
+    assert not module.is_broken(0, 60, 0.05)
+    assert not module.is_broken(6, 60, 0.05)  # 8 % of the time 6 or more
+    assert module.is_broken(7, 60, 0.05)
+    assert not module.is_broken(60, 60, 1.0)
+
+
+def test_alike(tmp_path: Path) -> None:
+    demo.write(tmp_path / "sets", n_good=8, n_test_good=4, n_per_kind=1, size=192)
+    _, row = rows(run("alike", tmp_path / "sets", "--copies", "2"))
+    assert row[:3] == ["plate", "8", "8"]
+    assert [cell.split(" of ")[1] for cell in row[3:-1]] == ["2"] * 7

@@ -156,6 +156,7 @@ def test_pictures_of_different_sizes_are_told() -> None:
 @pytest.mark.parametrize(("n", "told"), [(inspecting.FEW - 1, True), (inspecting.FEW, False)])
 def test_few_pictures_are_told(n: int, told: bool) -> None:
     notes = fit([pixels(i) for i in range(n)], TINY).training.notes
+    notes = [note for note in notes if "did not set the threshold" not in note]  # noise scores as it likes
     assert [note for note in notes if "the threshold can promise little" in note] == notes
     assert len(notes) == told
     assert not told or f"Only {n} different good pictures" in notes[0]

@@ -12,7 +12,7 @@ from scipy import stats
 
 from flawsight import threshold
 from flawsight.errors import DataError, UsageError
-from flawsight.threshold import choose, fixed, ladder, most_rejected, parse_share, upper_bound
+from flawsight.threshold import choose, fixed, ladder, most_rejected, odd, parse_share, upper_bound
 from flawsight.types import Float
 
 
@@ -212,3 +212,109 @@ def test_the_ladder_runs_from_none_rejected_to_one_in_ten() -> None:
     assert [one.value for one in steps] == [99, 98, 97, 94, 89]
     assert [one.n_rejected for one in ladder(scores[:12])] == [0, 1]
     assert all(one.max_false_rejects == upper_bound(one.n_rejected, 100) for one in steps)
+
+
+def test_series_of_one_picture_change_nothing() -> None:
+    for n in (2, 12, 60, 300):
+        held_out = scores(n, n)
+        for share in (None, 0.9):
+            assert choose(held_out, share, series=list(range(n))) == choose(held_out, share)
+        assert fixed(held_out, 0.3, series=np.arange(n)) == fixed(held_out, 0.3)
+        assert ladder(held_out, series=np.arange(n)) == ladder(held_out)
+        without_far = np.sort(held_out)[-1 - n // 50]
+        assert choose(held_out).value == without_far or "far from the rest" in choose(held_out).rule
+
+
+def test_a_picture_weighs_one_over_its_series() -> None:
+    held_out = np.array([9, 1, 8, 7, 2, 1, 0, 0, 0, 0], np.float32)
+    series = [0, 0, 1, 1, 1, 1, 2, 2, 3, 3]
+    made = fixed(held_out, 6.0, series=series)
+    assert (made.n_held_out, made.n_rejected, made.n_series, made.rejected_series) == (10, 3, 4, 1.0)
+    made = fixed(held_out, 7.5, series=series)
+    assert (made.n_rejected, made.rejected_series) == (2, 0.75)
+    assert made.max_false_rejects == pytest.approx(stats.beta.ppf(0.95, 1.75, 3.25))
+    assert made.promise == (
+        "at this threshold 0.75 of 4 series (2 of 10 held-out good pictures) would be rejected; "
+        f"with 95 % confidence at most {100 * made.max_false_rejects:.3g} % of pictures of new series will be"
+    )
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_with_series_too_the_lowest_threshold_that_keeps_the_promise_is_taken(share: float) -> None:
+    series = np.arange(60) // 4
+    chosen = choose(scores(60), share, series=series)
+    assert chosen.n_series == 15
+    assert chosen.max_false_rejects <= share
+    lower = max(value for value in scores(60) if value < chosen.value)
+    allowed = most_rejected(15, share)
+    assert chosen.rejected_series <= allowed < fixed(scores(60), float(lower), series=series).rejected_series
+
+
+def test_ninety_pictures_of_eleven_series_promise_what_eleven_support() -> None:
+    series = np.arange(90) % 11
+    assert choose(scores(90), series=series).max_false_rejects >= upper_bound(0, 11) > 0.2
+    with pytest.raises(UsageError, match="there are 11, which support"):
+        choose(scores(90), 0.05, series=series)
+
+
+def test_one_series_supports_no_promise_but_has_a_threshold() -> None:
+    chosen = choose(scores(30), series=[7] * 30)
+    assert (chosen.value, chosen.n_rejected, chosen.n_series, chosen.max_false_rejects) == (scores(30).max(), 0, 1, 1.0)
+    assert chosen.promise.startswith("all 30 held-out good pictures are of one series, so no promise is possible")
+    with pytest.raises(UsageError, match="all are of one, so no promise is possible"):
+        choose(scores(30), 0.5, series=[7] * 30)
+
+
+def test_unknown_scores_leave_their_series_as_it_is() -> None:
+    held_out = np.array([3, np.nan, 2, 1, np.nan], np.float32)
+    assert fixed(held_out, 2.5, series=[0, 0, 1, 1, 2]).rejected_series == 1.0
+    assert fixed(held_out, 2.5, series=[0, 0, 1, 1, 2]).n_series == 2
+
+
+def test_one_odd_picture_does_not_set_the_threshold() -> None:
+    held_out = np.append(np.linspace(1, 2.4, 30), 3.6).astype(np.float32)
+    chosen = choose(held_out)
+    assert (chosen.value, chosen.n_rejected) == (np.float32(2.4), 1)
+    assert "1 far from the rest" in chosen.rule
+    assert chosen.max_false_rejects > upper_bound(1, 31)  # what was chosen by the scores is bound more carefully
+    assert odd(held_out).tolist() == [False] * 30 + [True]
+    held_out[-1] = 2.6
+    assert choose(held_out).value == np.float32(2.6)
+    assert not odd(held_out).any()
+
+
+def test_no_more_than_one_in_twenty_is_odd_and_of_few_none() -> None:
+    half = np.array([1, 1.1] * 10 + [9] * 20, np.float32)
+    assert not odd(half).any()
+    assert odd(np.array([*np.linspace(1, 2, 58), 9, 9.1], np.float32)).sum() == 2
+    assert not odd(np.array([1, 1, 1, 1, 50], np.float32)).any()
+
+
+def test_an_odd_series_is_odd_as_a_whole() -> None:
+    held_out = np.append(np.tile(np.linspace(1, 2, 12), 2), [8, 9]).astype(np.float32)
+    series = [*range(12), *range(12), 12, 12]
+    assert odd(held_out, series).tolist() == [False] * 24 + [True] * 2
+    assert choose(held_out, series=series).rejected_series == 1.0
+
+
+@pytest.mark.parametrize("n", [10, 31, 60, 100])
+@pytest.mark.parametrize("kind", ["normal", "log-normal", "t"])
+def test_the_default_promise_holds_though_odd_scores_are_set_aside(n: int, kind: str) -> None:
+    rng, draws = np.random.default_rng(n), 1500
+    true = {"normal": stats.norm(), "log-normal": stats.lognorm(1), "t": stats.t(3)}[kind]
+    made = [choose(true.rvs(n, random_state=rng).astype(np.float32)) for _ in range(draws)]
+    assert np.mean([true.sf(one.value) <= one.max_false_rejects for one in made]) >= 0.95 - 2.6 * np.sqrt(0.05 * 0.95 / draws)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("share", [None, 0.3])
+def test_the_promise_holds_for_pictures_of_new_series(alike: float, share: float | None) -> None:
+    """Scores are the sum of a series' own part and the picture's; series are of one to nine pictures."""
+    rng, draws = np.random.default_rng(3), 1000
+    kept = []
+    for _ in range(draws):
+        series = np.repeat(np.arange(20), rng.integers(1, 10, 20))
+        held_out = np.sqrt(alike) * rng.normal(size=20)[series] + np.sqrt(1 - alike) * rng.normal(size=len(series))
+        chosen = choose(held_out.astype(np.float32), share, series=series)
+        kept.append(stats.norm.sf(chosen.value) <= chosen.max_false_rejects)
+    assert np.mean(kept) >= 0.95 - 2.6 * np.sqrt(0.05 * 0.95 / draws)

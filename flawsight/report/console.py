@@ -33,7 +33,7 @@ from flawsight.speeds import STAGES, Spread
 from flawsight.types import DETAIL, Report, Row
 
 STDOUT = Path("-")
-BRIEF = ("good_pictures", "left_out", "picture_sizes", "network_sees", "threshold", "promise", "earlier_thresholds")
+BRIEF = ("good_pictures", "series", "left_out", "picture_sizes", "network_sees", "threshold", "promise", "earlier_thresholds")
 TOLD_EVERY_S = 60.0  # of progress where there is no terminal
 SHOWN = 20  # pictures listed before the rest is counted
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a terminal would obey them, or cannot write them
@@ -47,9 +47,17 @@ def tell(facts: dict[str, Any], notes: list[str], json: Path | None, wrote: Path
     write_json({**facts, "notes": notes}, json)
     if json != STDOUT:
         shown = facts if wrote is None else {name: facts[name] for name in BRIEF if name in facts}
+        if inside := shown.get("in_series"):
+            shown = {**shown, "in_series": _counted(inside)}
         show_facts(Console(), {name.replace("_", " "): value for name, value in shown.items()})
         show_notes(Console(), notes)
         say_wrote(wrote, json)
+
+
+def _counted(inside: dict[str, list[str]]) -> str:
+    """How many pictures each series has, by its first; those of one picture are not among them."""
+    listed = [f"{first} ({len(names)})" for first, names in inside.items()]
+    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
 
 
 def tell_estimate(estimate: Estimate | TrainingEstimate | None, json: Path | None, alone: bool) -> None:

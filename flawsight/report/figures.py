@@ -9,7 +9,7 @@ import numpy as np
 
 from flawsight.metrics import auroc
 from flawsight.report.cards import mistake
-from flawsight.threshold import fixed, ladder
+from flawsight.threshold import CONFIDENCE, fixed, ladder
 from flawsight.types import Report, Row
 
 # The three figures of the headline, in words for those who have not met them. The other metrics follow in a table.
@@ -145,12 +145,15 @@ def trade_off(report: Report) -> list[dict[str, float | int]]:
     bad = [row.score for row in report.rows if row.sample.label == 1]
     if not bad or np.count_nonzero(np.isfinite(report.held_out)) < 2:
         return []
-    offered = {one.value: one for one in (*ladder(report.held_out), fixed(report.held_out, float(report.threshold["value"])))}
+    held_out, series, chosen = report.held_out, report.series, float(report.threshold["value"])
+    offered = {one.value: one for one in (*ladder(held_out, series=series), fixed(held_out, chosen, series=series))}
+    as_said = report.threshold.get("confidence") == CONFIDENCE
+    promised = {chosen: float(report.threshold["max_false_rejects"])} if as_said else {}
     return [
         {
             "threshold": value,
             "held_out_rejected": one.n_rejected,
-            "max_false_rejects": one.max_false_rejects,
+            "max_false_rejects": promised.get(value, one.max_false_rejects),
             "false_rejects": sum(score > value for score in good),
             "misses": sum(score <= value for score in bad),
         }
