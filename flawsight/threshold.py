@@ -87,7 +87,8 @@ def choose(
 
     held_out: scores of good pictures unseen, float32 [n], n ≥ 2. max_false_rejects: share in (0,1). series: a number for each
     picture, the same for those of one series; each is its own if None. By default one in ONE_IN pictures may be rejected, one in
-    ONE_SERIES_IN series where pictures come in them, or what stands far from the rest, see `odd`. Raises UsageError for a promise that so few cannot support, with how many it needs.
+    ONE_SERIES_IN series where pictures come in them, or what stands far from the rest, see `odd`. Raises UsageError for a promise
+    that so few cannot support, with how many it needs.
     """
     scores = _Scores(held_out, series)
     k = float(most_rejected(scores.n, max_false_rejects, confidence, scores.n_series == 1))

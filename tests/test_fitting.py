@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from flawsight import image, inspecting
-from flawsight.backbones import PIXELS, SMALLEST
+from flawsight.backbones import PIXELS, SMALLEST, WHOLE
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, MissingExtra, UnknownName, UsageError
 from flawsight.evaluation import evaluate
@@ -23,7 +23,7 @@ from flawsight.model import Model, load
 from flawsight.presets import PRESETS, Preset
 from flawsight.types import Pixels
 
-TINY = Plan(size=64)
+TINY = Plan(method="patchcore", size=64)
 REFUSED = pytest.mark.usefixtures("no_embedding")
 
 
@@ -358,7 +358,9 @@ def learning(**changes: Any) -> Plan:
 
 def test_a_method_has_a_network_of_its_own() -> None:
     assert Plan(method="ae_ssim").backbone_name == PIXELS
-    assert Plan(method="padim").backbone_name == Plan().backbone_name == SMALLEST
+    assert Plan(method="padim").backbone_name == Plan(method="patchcore").backbone_name == SMALLEST
+    assert Plan().backbone_name == Plan(method="two_banks").backbone_name == WHOLE
+    assert (Plan().preprocess().size, Plan(method="padim").preprocess().size) == (448, 320)  # a preset's size is its method's
     with pytest.raises(UsageError, match="ae_ssim: it learns from the picture itself; the network efficientnet_lite0 came"):
         fit([pixels(i) for i in range(4)], Plan(method="ae_ssim", backbone=SMALLEST))
 
@@ -406,7 +408,7 @@ def test_checkpoints_need_a_folder_before_time_is_spent(tmp_path: Path) -> None:
 
 def test_checkpoints_are_for_methods_that_learn_by_gradient(tmp_path: Path) -> None:
     pictures = [pixels(i) for i in range(6)]
-    with pytest.raises(UsageError, match="patchcore does not learn by gradient and needs no checkpoints"):
+    with pytest.raises(UsageError, match="two_banks does not learn by gradient and needs no checkpoints"):
         fit(pictures, Plan(checkpoints=tmp_path))
     model = fit(pictures, learning(checkpoints=tmp_path / "kept"))
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["ae_ssim-training.safetensors"]

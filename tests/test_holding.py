@@ -21,7 +21,7 @@ from flawsight.model import Model, load
 from flawsight.threshold import upper_bound
 from flawsight.types import Pixels
 
-TINY = Plan(size=64)
+TINY = Plan(method="patchcore", size=64)
 BY_LOT = dataclasses.replace(TINY, group_by=r"lot(\d+)")
 
 

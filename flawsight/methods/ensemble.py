@@ -118,7 +118,8 @@ class Ensemble:
 
     def _shown(self, scaled: Float, joined: Float, peaks: Float) -> NDArray[np.intp]:
         """Of each picture, the member whose evidence is shown: that to which it is worst. See together."""
-        return scaled.argmax(0)
+        worst: NDArray[np.intp] = scaled.argmax(0)
+        return worst
 
     def rescaled(self, image_scale: Scale, map_scale: Scale) -> Self:
         """The same members with their scores and maps scaled so. Raises NotFitted."""

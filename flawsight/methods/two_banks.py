@@ -166,7 +166,8 @@ class TwoBanks(Ensemble):
         rows, columns = (
             ((peaks[..., first] + peaks[..., first + 2]) / 2 * side).astype(int) for first, side in enumerate(joined.shape[1:])
         )
-        return joined[np.arange(len(joined)), rows, columns].argmax(0)
+        higher: NDArray[np.intp] = joined[np.arange(len(joined)), rows, columns].argmax(0)
+        return higher
 
     def _look_through(self, network: Backbone | _Shared) -> None:
         """Give both banks this network."""

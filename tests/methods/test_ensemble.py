@@ -169,7 +169,7 @@ def test_an_ensemble_of_networks_is_fitted_saved_loaded_and_measured(plates: Dat
         one, other = model.predict(sample), loaded.predict(sample)
         assert (one.score, one.evidence) == (other.score, other.evidence)
         np.testing.assert_array_equal(one.map, other.map)
-    apart = [fit(plates.train, Plan(backbone=name, size=128)) for name in BOTH.split("+")]
+    apart = [fit(plates.train, Plan(method="patchcore", backbone=name, size=128)) for name in BOTH.split("+")]
     units = [1, apart[0].training.held_out.astype(float).std() / apart[1].training.held_out.astype(float).std()]
     mean = np.mean([unit * one.training.held_out for unit, one in zip(units, apart, strict=True)], 0)
     np.testing.assert_allclose(model.training.held_out, mean, rtol=1e-4)
@@ -179,6 +179,6 @@ def test_an_ensemble_of_networks_is_fitted_saved_loaded_and_measured(plates: Dat
 
 
 def test_patchcore_may_take_the_levels_of_several_networks(plates: DataSet) -> None:
-    model = fit(plates.train, Plan(backbone=BOTH, size=128))
+    model = fit(plates.train, Plan(method="patchcore", backbone=BOTH, size=128))
     assert model.method.state()["bank"].shape[1] == 40 + 112 + 48 + 120
     assert np.isfinite(model.training.held_out).all()
