@@ -101,7 +101,7 @@ def estimate(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any]
     space = replace(space, taken=max(space.taken, memory.resident() + reading.bytes + known + kept))
     space.check()
     blocks = space.need.blocks(space.patches, space.left)
-    n = space.need.n_kept(space.patches)
+    n = space.need.n_kept(space.patches) * method.banks
     return Estimate(
         pictures=len(pictures),
         patches=space.patches,
@@ -112,13 +112,13 @@ def estimate(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any]
         peak_mb=space.peak / 1e6,
         budget_mb=budget / 1e6,
         smallest_mb=space.smallest / 1e6,
-        seconds=_seconds(tried, space, len(pictures), blocks, kept / reduced),
-        latency_ms=1000 * (tried.read + tried.prepare + tried.embed + _search(tried, n)),
+        seconds=_seconds(tried, space, len(pictures), blocks, kept / reduced, method.banks),
+        latency_ms=1000 * (tried.read + tried.prepare + tried.embed + _search(tried, n // method.banks)),
     )
 
 
-def _seconds(tried: _Tried, space: sharing.Room, n: int, blocks: int, kept: float) -> dict[str, float]:
-    """Seconds of each step of a fit on n pictures, of which a share is kept reduced."""
+def _seconds(tried: _Tried, space: sharing.Room, n: int, blocks: int, kept: float, banks: int) -> dict[str, float]:
+    """Seconds of each step of a fit on n pictures, of which a share is kept reduced, for so many banks."""
     cores = os.cpu_count() or 1
     chosen, held = space.need.n_kept(space.patches), space.need.capacity(space.left)
     looking = tried.embed + ((1 - kept) * tried.read + tried.prepare) / cores
@@ -127,7 +127,8 @@ def _seconds(tried: _Tried, space: sharing.Room, n: int, blocks: int, kept: floa
     return {
         "checking pictures": n * (tried.read + tried.prepare) / cores,
         "looking at pictures": n * looking,
-        "choosing patches": (_choice(tried, passed * chosen) if space.need.measured else 0.0) + n * looking * space.in_passes,
+        "choosing patches": (banks * _choice(tried, passed * chosen) if space.need.measured else 0.0)
+        + n * looking * space.in_passes,
         "scoring good pictures": n * (_search(tried, chosen) + again),
     }
 

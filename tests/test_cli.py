@@ -131,7 +131,8 @@ def test_the_demo_and_what_it_says_to_do_next(tmp_path: Path, monkeypatch: pytes
 
 
 def test_fit_writes_a_model_and_says_what_it_learned(plate: Path, tmp_path: Path, model: Model) -> None:
-    result = run("fit", plate / "train/good", "-o", tmp_path / "x.flaw", "--size", 128, "--seed", 0, "--json", tmp_path / "x.json")
+    options = ["--method", "patchcore", "--size", 128, "--seed", 0, "--json", tmp_path / "x.json"]
+    result = run("fit", plate / "train/good", "-o", tmp_path / "x.flaw", *options)
     assert result.exit_code == 0
     loaded = load(tmp_path / "x.flaw")
     assert loaded.fingerprint == model.fingerprint
@@ -170,7 +171,7 @@ def test_fit_takes_options(plate: Path, tmp_path: Path) -> None:
 
 def test_fit_says_before_what_it_will_need(plate: Path, tmp_path: Path) -> None:
     result = run("fit", plate / "train/good", "-o", tmp_path / "x.flaw", "--size", 64)
-    told = r"8 pictures: about \d+ s, [\d.]+ [MG]B of memory \(may take .*\)\nThe bank: 51 × 152, 0\.0 MB; then"
+    told = r"8 pictures: about \d+ s, [\d.]+ [MG]B of memory \(may take .*\)\nThe bank: 24 × 128, 0\.0 MB; then"
     assert re.match(told, result.stderr)
     assert result.stderr.endswith(" ms a picture\n")
 
@@ -182,7 +183,7 @@ def test_a_dry_run_only_says_it(plate: Path, tmp_path: Path) -> None:
     assert result.stdout.startswith("8 pictures: about ")
     assert "(may take 20 GB)" in result.stdout
     facts = json.loads(run(*arguments, "--json", "-").stdout)
-    assert (facts["pictures"], facts["patches"], facts["bank_rows"], facts["bank_dims"]) == (8, 512, 51, 152)
+    assert (facts["pictures"], facts["patches"], facts["bank_rows"], facts["bank_dims"]) == (8, 128, 24, 128)
     assert facts["budget_mb"] == 20_000
     assert facts["total_s"] == pytest.approx(sum(facts["seconds"].values()))
     run(*arguments, "--json", tmp_path / "x.json")
@@ -231,21 +232,21 @@ WRONG = {
     "--backbone efficientnet_lite": "Did you mean efficientnet_lite",
     "--preset papr": "error: presets: there is no 'papr'. Did you mean paper?",
     "--runtime openvin": "Did you mean openvino",
-    "--set neighbors=3": "error: patchcore: options: there is no 'neighbors'. Did you mean neighbours",
-    "--set neighbours=x": "error: patchcore: neighbours must be",
+    "--set neighbors=3": "error: two_banks: options: there is no 'neighbors'. Did you mean neighbours",
+    "--set neighbours=x": "error: two_banks: neighbours must be",
     "--set neighbours": "error: options: name=value was needed; got 'neighbours'.",
-    "--levels stage3,stage6": "error: backbone efficientnet_lite0, levels: there is no 'stage6'. Did you mean stage",
+    "--levels stage3,stage8": "error: backbone efficientnet_lite0_whole, levels: there is no 'stage8'. Did you mean stage",
     "--levels stage5,stage3": "finest first",
     "--memory much": "error: memory: a size such as 1GB, 512MiB or a number of bytes was needed; got 'much'.",
     "--memory 20MB": "need at least",
-    "--checkpoints kept": "patchcore does not learn by gradient and needs no checkpoints",
-    "--defects kept": "patchcore learns from good pictures alone; defective ones came too. Leave out --defects.",
+    "--checkpoints kept": "two_banks does not learn by gradient and needs no checkpoints",
+    "--defects kept": "two_banks learns from good pictures alone; defective ones came too. Leave out --defects.",
     "--method cavga_rw": "cavga_rw needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.",
     "--method ae_ssim --backbone resnet18": "ae_ssim: it learns from the picture itself; the network resnet18 came",
     "--size 7": "error: preprocess: size must be 64 to 4096 pixels; got 7.",
     "--size 100000": "error: preprocess: size must be 64 to 4096 pixels; got 100000.",
     "--size big": "Invalid value for '--size'",
-    "--seed -1": "error: patchcore: seed must be",
+    "--seed -1": "error: two_banks: seed must be",
     "--max-false-rejects 1%": "needs 299 different good pictures; there are 8",
     "--max-false-rejects abc": "error: threshold: a share such as 1% or 0.01 was needed; got 'abc'.",
     "--max-false-rejects=": "error: threshold: a share such as 1% or 0.01 was needed; got ''.",
@@ -458,7 +459,9 @@ def test_evaluate_measures_a_given_model(model_file: Path, plate: Path, tmp_path
 
 
 def test_evaluate_fits_and_saves(plate: Path, tmp_path: Path, model: Model) -> None:
-    result = run("evaluate", plate, "--size", 128, "--save", tmp_path / "x.flaw", "--json", "-", "--no-masks")
+    result = run(
+        "evaluate", plate, "--method", "patchcore", "--size", 128, "--save", tmp_path / "x.flaw", "--json", "-", "--no-masks"
+    )
     assert result.exit_code == 0
     content = json.loads(result.stdout)
     assert all(name.startswith("image") for name in content["metrics"])
@@ -502,7 +505,7 @@ def test_evaluate_scales_an_ensemble_as_it_is_told(plate: Path) -> None:
     assert "were scaled by their extremes over all pictures judged here" in " ".join(scaled.stdout.split())
     refused = run("evaluate", plate, "--ensemble-norm", "test")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "ensemble_norm=test is of method ensemble; got patchcore" in refused.stderr
+    assert "ensemble_norm=test is of method ensemble; got two_banks" in refused.stderr
     assert "Did you mean test" in run("evaluate", plate, "--ensemble-norm", "tests").stderr
 
 

@@ -183,7 +183,9 @@ def test_the_report_survives_json(report: Report) -> None:
 
 def test_without_a_model_one_is_fitted(plates: DataSet, model: Model) -> None:
     told: list[str] = []
-    report, fitted = evaluate_dataset(plates, plan=Plan(size=128), progress=lambda what, done, total: told.append(what))
+    report, fitted = evaluate_dataset(
+        plates, plan=Plan(method="patchcore", size=128), progress=lambda what, done, total: told.append(what)
+    )
     assert fitted.fingerprint == model.fingerprint
     assert [row.score for row in report.rows] == [model.predict(sample).score for sample in plates.test]
     assert report.timings_s["fit"] > 0

@@ -78,8 +78,8 @@ def test_progress_is_told(ensemble: Model, plates: DataSet) -> None:
 
 def test_other_methods_have_no_members_to_scale(model: Model, plates: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flawsight.evaluation.fit", lambda *_: pytest.fail("time was spent"))
-    for arguments in ((model,), (None, Plan())):
-        with pytest.raises(UsageError, match="evaluate: ensemble_norm=test is of method ensemble; got patchcore"):
+    for arguments, name in (((model,), "patchcore"), ((None, Plan()), "two_banks")):
+        with pytest.raises(UsageError, match=f"evaluate: ensemble_norm=test is of method ensemble; got {name}"):
             evaluate_dataset(plates, *arguments, judging=TEST)
 
 

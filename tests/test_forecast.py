@@ -23,14 +23,14 @@ from flawsight.sharing import Room
 ROOT = Path(__file__).parents[1]
 MB = 10**6
 N, SIDE = 170, 160  # pictures, and pixels of a side: 68,000 patches of 400 a picture
-PLAN: dict[str, Any] = {"size": SIDE, "options": {"bank_limit": 1000}}
+PLAN: dict[str, Any] = {"method": "patchcore", "size": SIDE, "options": {"bank_limit": 1000}}
 
 FIT = """
 import json, sys
 from pathlib import Path
 from flawsight import fitting, memory
 folder, allowed, out, options = sys.argv[1:]
-plan = fitting.Plan(size=160, options=json.loads(options), memory=allowed or None)
+plan = fitting.Plan(method="patchcore", size=160, options=json.loads(options), memory=allowed or None)
 told = fitting.estimate(folder, plan)
 model = fitting.fit(folder, plan)
 model.save(out)
@@ -102,14 +102,17 @@ def test_where_projections_fit_into_a_small_budget_nothing_is_left_out(good: Pat
     np.testing.assert_array_equal(state["bank"], expected["bank"])
 
 
-def test_an_estimate_says_what_the_fit_then_is(good: Path) -> None:
-    plan = Plan(size=64, options={"bank_limit": 700})
+@pytest.mark.parametrize(("method", "patches"), [("patchcore", 64), ("two_banks", 16)])
+def test_an_estimate_says_what_the_fit_then_is(good: Path, method: str, patches: int) -> None:
+    plan = Plan(method=method, size=64, options={"bank_limit": 200})
     told = estimate(good, plan)
     assert told is not None
-    bank = fit(good, plan).method.state()["bank"]
-    assert (told.pictures, told.patches, told.blocks) == (N, N * 64, 1)
-    assert bank.shape == (told.bank_rows, told.bank_dims)
-    assert told.bank_mb * MB == bank.nbytes
+    state = fit(good, plan).method.state()
+    banks = [array for name, array in state.items() if name.endswith("bank")]
+    assert (told.pictures, told.patches, told.blocks) == (N, N * patches, 1)
+    assert {bank.shape[1] for bank in banks} == {told.bank_dims}
+    assert sum(map(len, banks)) == told.bank_rows
+    assert told.bank_mb * MB == pytest.approx(sum(bank.nbytes for bank in banks))
     assert told.smallest_mb < 1.1 * told.peak_mb < told.budget_mb
     assert list(told.seconds) == ["checking pictures", "looking at pictures", "choosing patches", "scoring good pictures"]
     assert all(seconds >= 0 for seconds in told.seconds.values())  # a busy machine may time the search at nothing
@@ -122,13 +125,15 @@ def test_seconds_grow_as_the_work_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     tried, need = forecast._Tried(0.02, 0.002, 0.01, 0.015, 500, 0.02, 10**7), Need(100, 100, 0.1, 1000)
     space = Room(10**12, 0, 100_000, need)
-    seconds = forecast._seconds(tried, space, 250, 1, 0.5)
+    seconds = forecast._seconds(tried, space, 250, 1, 0.5, 1)
     assert seconds["checking pictures"] == pytest.approx(250 * 0.022 / 2)
     assert seconds["looking at pictures"] == pytest.approx(250 * (0.01 + 0.012 / 2))  # half of them need not be read again
     assert seconds["choosing patches"] == pytest.approx(0.02 * 10**forecast.GROWTH)  # ten times the pairs
     assert seconds["scoring good pictures"] == pytest.approx(250 * 2 * 0.005)  # twice the bank that was tried
+    twice = forecast._seconds(tried, space, 250, 1, 0.5, 2)
+    assert twice["choosing patches"] == pytest.approx(2 * seconds["choosing patches"])
     small = Room(need.at_once(50_000), 0, 100_000, need)
-    again = forecast._seconds(tried, small, 250, 3, 0.5)
+    again = forecast._seconds(tried, small, 250, 3, 0.5, 1)
     assert again["looking at pictures"] == seconds["looking at pictures"]
     assert again["choosing patches"] == pytest.approx(0.02 * 12.5**forecast.GROWTH)  # the last choice is from half of what is held
     assert again["scoring good pictures"] == pytest.approx(seconds["scoring good pictures"] + seconds["looking at pictures"])
@@ -136,7 +141,7 @@ def test_seconds_grow_as_the_work_does(monkeypatch: pytest.MonkeyPatch) -> None:
     space = Room(need.of_projections(100_000), 0, 100_000, need)
     assert space.in_passes
     assert space.peak == space.budget
-    thrice = forecast._seconds(tried, space, 250, 1, 0.5)
+    thrice = forecast._seconds(tried, space, 250, 1, 0.5, 1)
     assert thrice["looking at pictures"] == seconds["looking at pictures"]
     assert thrice["choosing patches"] == pytest.approx(seconds["choosing patches"] + seconds["looking at pictures"])
     assert thrice["scoring good pictures"] == pytest.approx(again["scoring good pictures"])
@@ -153,7 +158,7 @@ def test_too_little_memory_is_refused_with_what_would_do(good: Path, run: Any) -
 def test_identity_that_does_not_fit_is_refused(good: Path) -> None:
     allowed = memory.resident() + 120 * MB
     with pytest.raises(UsageError, match="of which 68,000 are kept, need at least"):
-        fit(good, Plan(size=SIDE, options={"coreset": "identity"}, memory=allowed))
+        fit(good, Plan(method="patchcore", size=SIDE, options={"coreset": "identity"}, memory=allowed))
 
 
 def test_pictures_that_cannot_be_read_are_left_to_the_fit(tmp_path: Path) -> None:

@@ -73,8 +73,11 @@ class Method(Scorer, Protocol):
 class BankMethod(Method, Protocol):
     """A method whose fit is `build` on what `reduce` leaves of the patches that `embed` gives, and can be in bounded memory.
 
+    banks: how many of as many patches each, one chosen after the other; what the functions here say is of one.
     All but `fit_within` and `build` depend on params and network alone, so pictures may be embedded and blocks reduced anywhere.
     """
+
+    banks: ClassVar[int]
 
     def embed(self, images: Float) -> tuple[Float, tuple[int, int], list[int]]:
         """Patch vectors, float32 [B,P,D], their grid (rows, columns), and how the dimensions divide into levels."""

@@ -59,6 +59,7 @@ class PatchCore:
     title: ClassVar[str] = "PatchCore (Roth et al., CVPR 2022): distance of each patch to its nearest in a bank of good ones"
     Params: ClassVar[type[PatchCoreParams]] = PatchCoreParams
     any_size: ClassVar[bool] = True
+    banks: ClassVar[int] = 1
     default_backbone: ClassVar[str] = SMALLEST
 
     @classmethod

@@ -123,6 +123,7 @@ class TwoBanks(Ensemble):
     Params: ClassVar[type[TwoBanksParams]] = TwoBanksParams
     default_backbone: ClassVar[str] = WHOLE
     part: ClassVar[str] = "bank"
+    banks: ClassVar[int] = 2
 
     def __init__(self, params: TwoBanksParams, backbone: Backbone) -> None:
         self.params: TwoBanksParams = params
