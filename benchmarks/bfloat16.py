@@ -41,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = {runtime: Path(folder) / f"{runtime}.flaw" for runtime in ("onnxruntime", OPENVINO_BF16)}
         for runtime, file in files.items():
-            fit(data.train, Plan(backbone=chosen.backbone, size=chosen.size, runtime=runtime)).save(file)
+            fit(data.train, Plan("patchcore", chosen.backbone, size=chosen.size, runtime=runtime)).save(file)
         models = {way: load(files[fitted], scored) for way, (fitted, scored) in WAYS.items()}
     reports = {way: evaluate_dataset(data, model, judging=Judging(resamples=0))[0] for way, model in models.items()}
     scores = {way: np.array([row.score for row in report.rows]) / report.threshold["value"] for way, report in reports.items()}

@@ -28,7 +28,7 @@ import json, sys, time
 import flawsight as fs
 from flawsight import fitting, memory
 folder, size, allowed, out = sys.argv[1:]
-plan = fs.Plan(size=int(size), memory=allowed or None)
+plan = fs.Plan("patchcore", size=int(size), memory=allowed or None)
 told = fitting.estimate(folder, plan)
 started = time.perf_counter()
 model = fs.fit(folder, plan)

@@ -124,7 +124,9 @@ def run(arguments: list[str]) -> tuple[float, float, float]:
 def measure(good: Path, pictures: int, size: int, folder: Path) -> Fit:
     """A fit on all pictures in `good`, and the median time the model takes for a picture."""
     model, facts = folder / "part.flaw", folder / "facts.json"
-    seconds, cpu, memory = run(["fit", str(good), "-o", str(model), "--size", str(size), "--json", str(facts)])
+    seconds, cpu, memory = run(
+        ["fit", str(good), "-o", str(model), "--method", "patchcore", "--size", str(size), "--json", str(facts)]
+    )
     told = json.loads(facts.read_text("utf-8"))
     judged = (sorted(good.iterdir()) * JUDGED)[: JUDGED + 2]
     latency = subprocess.run([sys.executable, "-c", JUDGE, str(model), *map(str, judged)], check=True, capture_output=True).stdout

@@ -1,4 +1,4 @@
-"""Whether held-out scores are like those of pictures never seen: each beside the score by a model refitted without the picture.
+"""Whether held-out scores of one bank are like those of pictures never seen: each beside the score by a model refitted without the picture.
 
     python benchmarks/held_out.py GOOD_DIR [--pictures 20] [--seed 0]
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import flawsight as fs
-from flawsight.fitting import good_pictures
+from flawsight.fitting import Plan, good_pictures
 
 
 def main() -> None:
@@ -22,12 +22,12 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    pictures = good_pictures(chosen.good_dir)
-    held_out = fs.fit(pictures).training.held_out
+    pictures, plan = good_pictures(chosen.good_dir), Plan("patchcore")
+    held_out = fs.fit(pictures, plan).training.held_out
     tried = np.random.default_rng(chosen.seed).choice(len(pictures), min(chosen.pictures, len(pictures)), replace=False)
     ratios = []
     for i in tried:
-        without = fs.fit([*pictures[:i], *pictures[i + 1 :]])
+        without = fs.fit([*pictures[:i], *pictures[i + 1 :]], plan)
         ratios.append(held_out[i] / without.predict(pictures[i]).score)
     low, middle, high = np.quantile(ratios, (0.05, 0.5, 0.95))
     print(f"{len(pictures)} good pictures, {len(tried)} refitted without: held-out score over unseen score")

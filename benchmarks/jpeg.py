@@ -47,7 +47,7 @@ def main() -> None:
         samples = good_pictures(chosen.pictures or Path(temporary))[: chosen.good]
         files = [image.encode(image.read(sample.path), "jpeg", QUALITY) for sample in samples]
     judged = files[-max(1, len(files) // 4) :]
-    model = fit(files[: -len(judged)], Plan())
+    model = fit(files[: -len(judged)], Plan("patchcore"))
     reduce = model.preprocess.reduce
     seconds = timing.in_turns(
         {

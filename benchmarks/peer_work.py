@@ -43,11 +43,11 @@ class Flawsight:
 
     def fit(self, network: str, good: str, out: str, onnx: str = "") -> dict[str, Any]:
         """Fitted with a threshold, and saved. A tenth of all patches; with wrn50, 1,310 random ones."""
-        plan = self.fitting.Plan(size=SIZE, options={"bank_limit": 0})
+        plan = self.fitting.Plan("patchcore", size=SIZE, options={"bank_limit": 0})
         if network == "wrn50":
             self._register(onnx)
             options = {"neighbourhood": 3, "coreset": "random", "bank_limit": 1310}
-            plan = self.fitting.Plan(backbone="wide_resnet50_2", size=SIZE, options=options)
+            plan = self.fitting.Plan("patchcore", "wide_resnet50_2", size=SIZE, options=options)
         model = self.fitting.fit(good, plan)
         model.save(out)
         rows = model.method.state()["bank"]

@@ -51,7 +51,7 @@ def _single(size: int, levels: Sequence[str], **options: Any) -> dict[str, Any]:
     }
 
 
-def _two(size: int = 448, **options: Any) -> dict[str, Any]:
+def _two(size: int = 512, **options: Any) -> dict[str, Any]:
     return {"method": "two_banks", "size": size, "options": options}
 
 
@@ -59,7 +59,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
     "default before": {"method": "patchcore", "backbone": "efficientnet_lite0", "size": 320},
     "paper": {"preset": "paper"},
-    "two banks 512 px": _two(512),
+    "two banks 448 px": _two(448),
     "two banks 384 px": _two(384),
     "shallow not pooled": _two(neighbourhood=1),
     "deep pooled": _two(deep_neighbourhood=3),

@@ -150,7 +150,7 @@ PRESETS: dict[str, Preset] = {
         "the whole picture, two banks; chosen on many parts for a CPU, see docs/accuracy.md",
         method="two_banks",
         backbone=WHOLE,
-        preprocess={"size": 448},
+        preprocess={"size": 512},
     ),
     "paper": Preset(
         "the settings of PatchCore-10 on an embedded network: resize to 256, centre crop 224, the rim unseen",

@@ -360,7 +360,7 @@ def test_a_method_has_a_network_of_its_own() -> None:
     assert Plan(method="ae_ssim").backbone_name == PIXELS
     assert Plan(method="padim").backbone_name == Plan(method="patchcore").backbone_name == SMALLEST
     assert Plan().backbone_name == Plan(method="two_banks").backbone_name == WHOLE
-    assert (Plan().preprocess().size, Plan(method="padim").preprocess().size) == (448, 320)  # a preset's size is its method's
+    assert (Plan().preprocess().size, Plan(method="padim").preprocess().size) == (512, 320)  # a preset's size is its method's
     with pytest.raises(UsageError, match="ae_ssim: it learns from the picture itself; the network efficientnet_lite0 came"):
         fit([pixels(i) for i in range(4)], Plan(method="ae_ssim", backbone=SMALLEST))
 
