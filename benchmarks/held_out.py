@@ -1,4 +1,5 @@
-"""Whether held-out scores of one bank are like those of pictures never seen: each beside the score by a model refitted without the picture.
+"""Whether held-out scores of one bank are like those of pictures never seen: each beside that of a model refitted without the
+picture.
 
     python benchmarks/held_out.py GOOD_DIR [--pictures 20] [--seed 0]
 

@@ -14,7 +14,7 @@ last figure is what a new part may expect, since its own pictures had no say. Be
 the draws.
 
 The network runs once for each picture and size: its maps are kept for the other settings, so times are without the network where
-another setting came first. `benchmarks/speed.py` compares times.
+another setting came first. `speed.py` compares times.
 """
 
 from __future__ import annotations
@@ -183,19 +183,14 @@ def show(lines: Sequence[dict[str, Any]], metric: str) -> str:
                 *(f"{of[one]:.1f}" for one in sets),
             )
         )
-    chosen = left_out(values, sets)
     rows.append(("each set's best", f"{statistics.mean(best.values()):.1f}", "", "", *(f"{best[one]:.1f}" for one in sets)))
-    rows.append(
-        (
-            "chosen on the others",
-            f"{statistics.mean(value for _, value in chosen.values()):.1f}",
-            "",
-            "",
-            *(f"{chosen[one][1]:.1f}" for one in sets),
-        )
-    )
-    taken = ", ".join(f"{one}: {name}" for one, (name, _) in chosen.items())
-    return f"{metric}, percent\n\n{table(('setting', 'mean', 'worst', 'regret', *sets), rows)}\n\nChosen on the others: {taken}.\n"
+    chosen = left_out(values, sets) if len(sets) > 1 else {}
+    if chosen:
+        mean = statistics.mean(value for _, value in chosen.values())
+        rows.append(("chosen on the others", f"{mean:.1f}", "", "", *(f"{chosen[one][1]:.1f}" for one in sets)))
+    heads = ("setting", "mean", "worst", "regret", *sets)
+    taken = f"Chosen on the others: {', '.join(f'{one}: {name}' for one, (name, _) in chosen.items()) or 'there are none'}."
+    return f"{metric}, percent\n\n{table(heads, rows)}\n\n{taken}\n"
 
 
 def _has(values: Mapping[str, Mapping[str, float]], name: str, sets: Sequence[str]) -> bool:

@@ -261,3 +261,43 @@ def test_alike(tmp_path: Path) -> None:
     _, row = rows(run("alike", tmp_path / "sets", "--copies", "2"))
     assert row[:3] == ["plate", "8", "8"]
     assert [cell.split(" of ")[1] for cell in row[3:-1]] == ["2"] * 7
+
+
+def test_regret(plate: Path, tmp_path: Path) -> None:
+    out = tmp_path / "lines.jsonl"
+    arguments = (plate.parent, "--sets", plate.name, "--settings", "default;paper", "--draws", "1", "--good", "6", "--out", out)
+    first = run("regret", *arguments)
+    names = [row[0] for row in rows(first)]
+    assert names.count("default") == names.count("paper") == 6  # five metrics, and verdicts
+    assert len(out.read_text("utf8").splitlines()) == 2
+    assert run("regret", *arguments) == first  # nothing is measured again
+    assert run("regret", "--show", out) == first
+
+
+def test_what_leaving_one_set_out_chooses() -> None:
+    spec = importlib.util.spec_from_file_location("regret", ROOT / "benchmarks" / "regret.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+    values = {"steady": {"a": 80.0, "b": 80.0, "c": 80.0}, "lucky": {"a": 104.0, "b": 70.0, "c": 60.0}}
+    # On b and c steady is better in the mean; on a and c, and on a and b, lucky is: 82 and 87 beside 80.
+    assert module.left_out(values, ["a", "b", "c"]) == {"a": ("steady", 80.0), "b": ("lucky", 70.0), "c": ("lucky", 60.0)}
+
+
+def test_choosing(plate: Path) -> None:
+    text = run("choosing", plate.parent, "--sets", plate.name, "--good", "6", "--held", "2")
+    table = rows(text)
+    assert table[0][0] == "set"
+    assert [row[0] for row in table[1:]] == [plate.name, "mean"]
+    assert float(table[1][6]) in (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def test_speed(plate: Path) -> None:
+    text = run("speed", plate / "train/good", "--pictures", "4", "--rounds", "1")
+    assert [row[0] for row in rows(text)] == ["way", "default", "default before"] * 2
+    assert "A fit on 4 pictures" in text
