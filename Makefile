@@ -18,11 +18,11 @@ demo: .venv/ready ## draw a small inspection set, learn from its good pictures, 
 	@echo "Report: $(CURDIR)/$(OUT)/report.html"
 
 test: .venv-test/ready ## run all tests with coverage
-	$(TEST)python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+	$(TEST)python -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
 
 test-kernels: .venv-test/ready ## run the tests whose verdict rests on what was trained under three sets of kernels, for some minutes
 	$(foreach set,$(KERNELS),$($(set)) $(TEST)python benchmarks/kernels.py --which && \
-	$($(set)) $(TEST)python -m pytest -n 2 -m kernels &&) true
+	$($(set)) $(TEST)python -m pytest -n 2 --dist loadgroup -m kernels &&) true
 
 lint: .venv-test/ready ## style and strict types
 	$(TEST)ruff format --check .

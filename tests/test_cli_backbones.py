@@ -50,11 +50,11 @@ def test_list_names_every_network_and_its_file(folder: Path, weights: Path) -> N
 
 
 def test_import_then_verify(folder: Path, weights: Path) -> None:
-    assert run("backbones", "verify").stdout.count("whole") == 3  # those in the package alone
+    assert run("backbones", "verify").stdout.count("whole, sha256") == 4  # those in the package alone
     result = run("backbones", "import", "resnet18", weights)
     kept = folder / "weights" / "resnet18-f37072fd.pth"
     assert (result.exit_code, kept.read_bytes()) == (0, b"weights")
-    assert run("backbones", "verify").stdout.count("whole") == 4
+    assert run("backbones", "verify").stdout.count("whole, sha256") == 5
     kept.write_bytes(b"Weights")
     for asked in ([], ["resnet18"]):
         result = run("backbones", "verify", *asked)
@@ -123,9 +123,11 @@ def test_weights_from_a_file_are_told(plate: Path, tmp_path: Path) -> None:
     file = tmp_path / "own.onnx"
     file.write_bytes(get_card("efficientnet_lite0").onnx())
     model = tmp_path / "own.flaw"
-    assert run("fit", plate / "train" / "good", "--size", 128, "--weights", file, "-o", model).exit_code == 0
+    assert (
+        run("fit", plate / "train" / "good", "--method", "patchcore", "--size", 128, "--weights", file, "-o", model).exit_code == 0
+    )
     assert load(model).info()["weights"].startswith("the file own.onnx (sha256 7ff85a8e67ef")
-    result = run("fit", plate / "train" / "good", "--weights", tmp_path / "none.pth")
+    result = run("fit", plate / "train" / "good", "--method", "patchcore", "--weights", tmp_path / "none.pth")
     assert result.exit_code == 2
     assert "none.pth: a file with weights of efficientnet_lite0 was needed; there is none" in result.stderr
 

@@ -37,7 +37,8 @@ HASTY = 3  # steps
 SQUARE = slice(40, 72), slice(32, 64)  # rows, columns
 SHARE = 0.25  # of a map's highest places that are to lie in the square, three times what chance would put there
 
-pytestmark = pytest.mark.parametrize("name", METHODS)
+# What a method has learned serves many of its tests, so one process runs them all.
+pytestmark = pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in METHODS])
 
 
 class Drawn:
