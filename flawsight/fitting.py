@@ -270,7 +270,8 @@ def good_pictures(folder: Path, below: bool = False) -> list[Sample]:
     if found:
         return found
     inner = next((part for part in ("train/good", "good", "train") if (folder / part).is_dir()), None)
-    hint = f"Did you mean {folder / inner}?" if inner else "Check the path; pictures in folders below it are not taken."
+    below = "Check the path; pictures in folders below it are taken only with --group-by folder."
+    hint = f"Did you mean {folder / inner}?" if inner else below
     raise DataError(f"{folder}: no pictures in it. {hint}")
 
 

@@ -318,3 +318,12 @@ def test_the_promise_holds_for_pictures_of_new_series(alike: float, share: float
         chosen = choose(held_out.astype(np.float32), share, series=series)
         kept.append(stats.norm.sf(chosen.value) <= chosen.max_false_rejects)
     assert np.mean(kept) >= 0.95 - 2.6 * np.sqrt(0.05 * 0.95 / draws)
+
+
+@pytest.mark.parametrize(("n_series", "size", "rejected"), [(40, 3, 2), (39, 2, 1), (19, 5, 0.0), (40, 1, 0)])
+def test_where_pictures_come_in_series_one_series_in_twenty_may_be_rejected(n_series: int, size: int, rejected: float) -> None:
+    scores = np.repeat(np.arange(n_series, dtype=np.float32), size)
+    chosen = choose(scores, series=np.repeat(np.arange(n_series), size))
+    assert chosen.rule == "default"
+    assert (chosen.rejected_series if size > 1 else chosen.n_rejected) == pytest.approx(rejected)
+    assert chosen.max_false_rejects == pytest.approx(upper_bound(rejected, n_series))

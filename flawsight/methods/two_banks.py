@@ -65,13 +65,17 @@ class TwoBanksParams(EnsembleParams):
 
 def shallow(maps: list[Float]) -> list[Float]:
     """The levels of the shallow bank, of all. The first sets the grid. Raises UsageError where there is one level alone."""
-    if len(maps) < 2:
-        raise UsageError("two_banks: expected two levels of the network or more, got one. Name more with --levels.")
-    return [maps[1], maps[0]]
+    return [_second_on(maps)[0], maps[0]]
 
 
 def deep(maps: list[Float]) -> list[Float]:
-    """The levels of the deep bank, of all."""
+    """The levels of the deep bank, of all. Raises UsageError where there is one level alone."""
+    return _second_on(maps)
+
+
+def _second_on(maps: list[Float]) -> list[Float]:
+    if len(maps) < 2:
+        raise UsageError("two_banks: expected two levels of the network or more, got one. Name more with --levels.")
     return maps[1:]
 
 

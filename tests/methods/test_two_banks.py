@@ -120,6 +120,8 @@ def test_a_network_of_one_level_is_refused() -> None:
         UsageError, match=r"two_banks: expected two levels of the network or more, got one\. Name more with --levels"
     ):
         two_banks(Levels((1,))).fit(draw(0, 6), GROUPS)
+    with pytest.raises(UsageError, match="two_banks: expected two levels of the network or more, got one"):
+        fit([np.zeros((64, 64, 3), np.uint8), np.ones((64, 64, 3), np.uint8)], Plan(size=64, levels=("stage5",)))
 
 
 @pytest.mark.parametrize(
