@@ -149,8 +149,8 @@ def fit(
     if isinstance(method, BankMethod):
         room = sharing.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
         room.check()
-        held_out, told = method.fit_within(images, together.groups, room.left, progress)
-        notes += told
+        held_out, more = method.fit_within(images, together.groups, room.left, progress)
+        notes += more
     elif isinstance(method, LearnedMethod):
         held_out = method.fit_kept(images, together.groups, plan.checkpoints, progress)
         notes += [_shared(int(np.count_nonzero(np.isnan(held_out))), len(held_out)), *method.notes()]
@@ -270,8 +270,9 @@ def good_pictures(folder: Path, below: bool = False) -> list[Sample]:
     if found:
         return found
     inner = next((part for part in ("train/good", "good", "train") if (folder / part).is_dir()), None)
-    below = "Check the path; pictures in folders below it are taken only with --group-by folder."
-    hint = f"Did you mean {folder / inner}?" if inner else below
+    hint = "Check the path; pictures in folders below it are taken only with --group-by folder."
+    if inner:
+        hint = f"Did you mean {folder / inner}?"
     raise DataError(f"{folder}: no pictures in it. {hint}")
 
 

@@ -84,11 +84,11 @@ def _series_notes(chosen: Threshold, held: Together) -> list[str]:
     n = len(held.of_each)
     if held.is_one:
         cure = "Add pictures of other series" + (", or name series with --group-by." if held.group_by is None else ".")
-        told = f"All {n} good pictures are of one series ({by}): no promise is possible. "
-        return [f"{told}Each was held out by itself, and the threshold is the highest of their scores. {cure}"]
+        note = f"All {n} good pictures are of one series ({by}): no promise is possible. "
+        return [f"{note}Each was held out by itself, and the threshold is the highest of their scores. {cure}"]
     support = upper_bound(0, chosen.n_series or held.n, chosen.confidence)
-    told = f"{n} pictures in {held.n} series ({by}): the promise counts series"
-    return [f"{told}; so many support a promise of at most {100 * support:.3g} %."]
+    note = f"{n} pictures in {held.n} series ({by}): the promise counts series"
+    return [f"{note}; so many support a promise of at most {100 * support:.3g} %."]
 
 
 def _looks(inspections: Sequence[Inspection]) -> NDArray[np.uint8]:
