@@ -137,7 +137,8 @@ def fit(
     left = budget - memory.resident()
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
     keeper = _Keeper(preprocess, sharing.kept_bytes(left))
-    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace, series.small)
+    look = series.small if plan.needs_threshold and plan.group_by is None else None
+    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace, look)
     names = [loader.named(*item) for item in readable]
     copies, notes = grouped(names, inspections, 2 if plan.needs_threshold else 1)
     together = _together(plan, copies, inspections, names)

@@ -124,9 +124,11 @@ def _seconds(tried: _Tried, space: sharing.Room, n: int, blocks: int, kept: floa
     looking = tried.embed + ((1 - kept) * tried.read + tried.prepare) / cores
     passed = space.patches + (0 if blocks == 1 else held // 2)  # the last choice is from survivors and a part of a block
     again = looking if blocks > 1 or space.in_passes else 0
+    maps = space.patches * space.need.spare  # what of them is kept the network need not make again for the next bank
+    passes = 1 + (banks - 1) * (1 - space.need.beside(space.patches, space.left) / maps if maps else 1)
     return {
         "checking pictures": n * (tried.read + tried.prepare) / cores,
-        "looking at pictures": n * looking,
+        "looking at pictures": n * looking * passes,
         "choosing patches": (banks * _choice(tried, passed * chosen) if space.need.measured else 0.0)
         + n * looking * space.in_passes,
         "scoring good pictures": n * (_search(tried, chosen) + again),

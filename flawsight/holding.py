@@ -12,7 +12,7 @@ from flawsight import series
 from flawsight.datasets.base import some
 from flawsight.loader import Inspection
 from flawsight.model import Training
-from flawsight.threshold import Threshold, odd, upper_bound
+from flawsight.threshold import WITHOUT, Threshold, odd, upper_bound
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def held_together(names: Sequence[str], copies: Sequence[int], inspections: Sequ
 def held_out_notes(training: Training, chosen: Threshold, held: Together) -> list[str]:
     """What a reader must know of the held-out scores: of series, and of scores far from the rest."""
     notes = _series_notes(chosen, held)
-    if chosen.rule.startswith("default, without") and chosen.n_rejected:
+    if chosen.rule.startswith(WITHOUT) and chosen.n_rejected:
         far = odd(training.held_out, training.series or held.copies)
         names = [name for name, is_far in zip(training.names, far, strict=True) if is_far]
         one = len(names) == 1

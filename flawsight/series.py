@@ -114,8 +114,8 @@ def _pattern(group_by: str) -> re.Pattern[str]:
 
 
 def _said(match: re.Match[str]) -> str | None:
-    """The first group of a match, or all of it where the pattern has none."""
-    return match.group(1) if match.re.groups else match.group(0)
+    """The first group of a match, or all of it where the pattern has none; None where that is empty."""
+    return (match.group(1) if match.re.groups else match.group(0)) or None
 
 
 def _plain(looks: NDArray[np.uint8]) -> Float:
@@ -205,11 +205,20 @@ def _neighbours(plain: Float, names: Sequence[str]) -> NDArray[np.int64]:
     order = np.array(in_order(names))
     x = (plain - plain.mean(0)).reshape(n, -1)[order]
     x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
-    a, b = np.triu_indices(n, max(APART, n // 4))
-    drawn = np.random.default_rng(0).choice(len(a), min(PAIRS, len(a)), replace=False)
-    alike = float(np.quantile(np.concatenate([(x[a[d]] * x[b[d]]).sum(1) for d in np.array_split(drawn, 20)]), 1 - RARE))
+    a, b = _far_apart(n, max(APART, n // 4))
+    blocks = zip(np.array_split(a, 20), np.array_split(b, 20), strict=True)
+    alike = float(np.quantile(np.concatenate([(x[i] * x[j]).sum(1) for i, j in blocks]), 1 - RARE))
     near = [(x[:-k] * x[k:]).sum(1) > alike for k in range(1, NEAR + 1)]
     if bdtrc(np.count_nonzero(near[0]) - 1, n - 1, RARE) >= LUCK:
         return none
     pairs = [np.stack([np.flatnonzero(linked), np.flatnonzero(linked) + k], 1) for k, linked in enumerate(near, 1)]
     return order[np.concatenate(pairs)]
+
+
+def _far_apart(n: int, least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of places among n at least so far apart, all or PAIRS drawn at random: the lower places and the higher ones."""
+    if (n - least) * (n - least + 1) // 2 <= PAIRS:
+        return np.triu_indices(n, least)
+    places = np.sort(np.random.default_rng(0).integers(0, n, (4 * PAIRS, 2)), 1)  # at least every second pair is far enough apart
+    places = places[places[:, 1] - places[:, 0] >= least][:PAIRS]
+    return places[:, 0], places[:, 1]

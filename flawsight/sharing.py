@@ -75,7 +75,8 @@ class Room:
         """The most bytes that will be held."""
         if self.in_passes:
             return self.taken + self.need.of_projections(self.patches)
-        return self.taken + self.need.at_once(min(self.patches, self.need.capacity(self.left)))
+        n = min(self.patches, self.need.capacity(self.left))
+        return self.taken + self.need.at_once(n) + self.need.beside(self.patches, self.left)
 
     @property
     def in_passes(self) -> bool:

@@ -30,6 +30,7 @@ from flawsight.types import Float
 CONFIDENCE = 0.95
 SMALLEST = 1e-6  # a finer promise needs more than three million good pictures
 LADDER = (0.01, 0.02, 0.05, 0.1)
+WITHOUT = "default, without"  # the rule where some scores, so many, did not set the threshold
 ONE_SERIES_IN = 20  # likewise of series, where they have two pictures or more each: one unlike all others would set it
 ONE_IN = 50  # by default the threshold lets one in fifty of the held-out pictures be rejected: none of fewer than fifty
 ODD_ONE_IN = 20  # that stand far from the rest may be rejected instead, one at least
@@ -101,7 +102,7 @@ def choose(
     far = odd(held_out, series)
     if scores.n_series == 1 or not far.any() or (more := scores.rejected(float(held_out[np.isfinite(held_out) & ~far].max()))) <= k:
         return scores.threshold(scores.lowest(k), confidence, "default")
-    rule = f"default, without {np.count_nonzero(far)} far from the rest"
+    rule = f"{WITHOUT} {np.count_nonzero(far)} far from the rest"
     return scores.threshold(scores.lowest(more), confidence, rule, 1 - ODD_RISK * (1 - confidence))
 
 

@@ -29,8 +29,8 @@ FIT = """
 import json, sys
 from pathlib import Path
 from flawsight import fitting, memory
-folder, allowed, out, options = sys.argv[1:]
-plan = fitting.Plan(method="patchcore", size=160, options=json.loads(options), memory=allowed or None)
+folder, allowed, out, options, method = sys.argv[1:]
+plan = fitting.Plan(method=method, size=160, options=json.loads(options), memory=allowed or None)
 told = fitting.estimate(folder, plan)
 model = fitting.fit(folder, plan)
 model.save(out)
@@ -49,9 +49,11 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fitted(good: Path, allowed: str, out: Path, options: dict[str, Any] = PLAN["options"]) -> dict[str, Any]:
+def fitted(
+    good: Path, allowed: str, out: Path, options: dict[str, Any] = PLAN["options"], method: str = "patchcore"
+) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", FIT, str(good), allowed, str(out), json.dumps(options)]
+    command = [sys.executable, "-c", FIT, str(good), allowed, str(out), json.dumps(options), method]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
@@ -67,6 +69,19 @@ def test_the_memory_told_is_the_memory_taken(good: Path, tmp_path: Path) -> None
     assert told["blocks"] == 1
     assert told["notes"] == []
     assert told["told"] * MB == pytest.approx(told["peak"], rel=0.3)
+
+
+@needs_procfs
+def test_two_banks_take_what_is_said_and_keep_to_a_small_budget(good: Path, tmp_path: Path) -> None:
+    plenty = fitted(good, "", tmp_path / "x.flaw", method="two_banks")
+    assert (plenty["blocks"], plenty["notes"]) == (1, [])
+    assert plenty["told"] * MB == pytest.approx(plenty["peak"], rel=0.3)
+    allowed = 310 * MB
+    bounded = fitted(good, str(allowed), tmp_path / "y.flaw", method="two_banks")
+    assert bounded["peak"] <= 1.1 * allowed
+    assert bounded["blocks"] >= 2
+    for note, bank in zip(bounded["notes"], ("Shallow", "Deep"), strict=True):
+        assert note.startswith(f"{bank} bank: {N * 100:,} patches did not fit into memory at once")
 
 
 @needs_procfs

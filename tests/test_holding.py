@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flawsight import bundle, image
+from flawsight import bundle, image, series
 from flawsight.cli import app
 from flawsight.errors import ModelFileError, UsageError
 from flawsight.evaluation import evaluate
@@ -225,3 +225,12 @@ def test_a_file_whose_series_lack_a_picture_is_refused(grouped: tuple[Model, Pat
     bundle.write(tmp_path / "x.flaw", manifest, arrays)
     with pytest.raises(ModelFileError, match=r"23, 24. good pictures"):
         load(tmp_path / "x.flaw")
+
+
+@pytest.mark.parametrize("plan", [dataclasses.replace(TINY, needs_threshold=False), BY_LOT])
+def test_likeness_is_looked_at_only_where_it_is_asked_for(
+    plan: Plan, tmp_path: Path, drawn: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series, "small", lambda pixels: pytest.fail("a small copy was made"))
+    model = fit(good_pictures(lots(drawn, tmp_path), below=True), plan)
+    assert bool(model.training.series) == (plan.group_by is not None)

@@ -111,8 +111,21 @@ def test_names_tell_series(pattern: str, numbers: list[int]) -> None:
         ("x", r"got 'x', which no picture's name matches: a1\.png, a2\.png, b3\.png …\. Write one"),
         ("a", r"got 'a', which 2 of 4 names do not match: b3\.png, b4\.png\. Write one"),
         ("a(1)?", r"3 of 4 names do not match: a2\.png, b3\.png, b4\.png\."),
+        ("", r"got '', which no picture's name matches: a1\.png"),
+        ("a*", r"got 'a\*', which 2 of 4 names do not match: b3\.png, b4\.png\."),  # it matches them with nothing
     ],
 )
 def test_patterns_that_do_not_say_every_series_are_refused(pattern: str, told: str) -> None:
     with pytest.raises(UsageError, match=f"fit: --group-by: .*{told}"):
         series.by_name(["a1.png", "a2.png", "b3.png", "b4.png"], pattern)
+
+
+@pytest.mark.parametrize(("n", "least", "pairs"), [(30, 10, 210), (30, 29, 1), (4000, 1000, series.PAIRS)])
+def test_pairs_far_apart_are_all_or_as_many_as_are_looked_at(n: int, least: int, pairs: int) -> None:
+    low, high = series._far_apart(n, least)
+    assert len(low) == len(high) == pairs
+    assert (high - low).min() >= least
+    assert low.min() >= 0
+    assert high.max() < n
+    if pairs < series.PAIRS:
+        assert len(set(zip(low.tolist(), high.tolist(), strict=True))) == pairs

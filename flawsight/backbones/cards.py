@@ -18,7 +18,7 @@ from flawsight.errors import ModelFileError, UnknownName, UsageError
 
 WEIGHTS = Path(__file__).parent / "weights"
 PIXELS, SMALLEST = "pixels", "efficientnet_lite0"
-WHOLE = "efficientnet_lite0_whole"  # what PatchCore's default preset looks through
+WHOLE = "efficientnet_lite0_whole"  # the default preset's network
 LITE_STRIDES = (4, 8, 16, 16, 32, 32)  # of stages 2 to 7
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 

@@ -165,7 +165,7 @@ class PatchCore:
 
     def score_maps(self, maps: list[Float], input_hw: tuple[int, int]) -> Scores:
         """The Scores of images of that size, from the network's maps of them. Raises NotFitted."""
-        patches, grid, _ = self._described(maps)
+        patches, grid, _ = self.describe(maps)
         layout, k = _Layout(grid, input_hw), self.params.neighbours
         scaled = [rows * self._scale for rows in patches]
         return stack([self._judge(rows, *self._fitted.nearest(rows, k), layout) for rows in scaled])
@@ -207,9 +207,9 @@ class PatchCore:
 
         Each level is pooled, brought to the first one's grid and appended (§3.1), or averaged as in the paper's code.
         """
-        return self._described(self.backbone.features(images))
+        return self.describe(self.backbone.features(images))
 
-    def _described(self, maps: list[Float]) -> tuple[Float, tuple[int, int], list[int]]:
+    def describe(self, maps: list[Float]) -> tuple[Float, tuple[int, int], list[int]]:
         """What `embed` gives, of the network's maps."""
         params = self.params
         grid, channels = (maps[0].shape[2], maps[0].shape[3]), [level.shape[1] for level in maps]

@@ -18,24 +18,25 @@ Where this differs from the paper: that has one bank, of both levels on the fine
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import ClassVar
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.backbones import WHOLE, Backbone
 from flawsight.errors import UsageError
-from flawsight.methods.base import Progress, check
+from flawsight.methods.base import Progress, check, picked
 from flawsight.methods.ensemble import Ensemble, EnsembleParams
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.patchcore_params import PatchCoreParams
 from flawsight.parts.streaming import Need
 from flawsight.types import Float, Scores
 
-KEPT_BYTES = 512 << 20  # of the network's maps, kept until the second bank has them
-KEPT_SHARE = 8  # but at most one such part of the memory of a fit
+PROBED = 64  # pixels on a side of the picture that the network's maps are measured on
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,15 @@ def _second_on(maps: list[Float]) -> list[Float]:
     return maps[1:]
 
 
-LEVELS_OF = (shallow, deep)
+NAMES, LEVELS_OF = ("Shallow", "Deep"), (shallow, deep)
+
+
+class _Maps(NamedTuple):
+    """What the network gives of a picture: patches of a bank for each pixel, bytes of all maps and dimensions for each patch."""
+
+    patches: float
+    bytes: int
+    dims: int
 
 
 class _Shared:
@@ -142,18 +151,21 @@ class TwoBanks(Ensemble):
         self, images: Iterable[Float], groups: list[int], room: int | None, progress: Progress | None = None
     ) -> tuple[Float, list[str]]:
         """See BankMethod.fit_within. The deep bank is chosen when the shallow one's patches are gone."""
-        kept = KEPT_BYTES if room is None else min(KEPT_BYTES, room // KEPT_SHARE)
+        images = list(images) if iter(images) is images else images
+        maps = self._maps
+        patches = sum(round(maps.patches * one.shape[1] * one.shape[2]) for one in picked(images, [0])) * len(groups)
+        kept = self.need(maps.dims).beside(patches, sys.maxsize if room is None else room)
         left = None if room is None else room - kept
         notes: list[str] = []
 
         def of_bank(bank: PatchCore, pictures: Iterable[Float], report: Progress | None) -> Float:
             held_out, said = bank.fit_within(pictures, groups, left, report)
-            notes.extend(said)
+            notes.extend(f"{NAMES[self.members.index(bank)]} bank: {note}" for note in said)
             return held_out
 
         self._look_through(_Shared(self.backbone, kept))
         try:
-            return self._fit_each(images, of_bank, progress), list(dict.fromkeys(notes))
+            return self._fit_each(images, of_bank, progress), notes
         finally:
             self._look_through(self.backbone)
 
@@ -174,6 +186,12 @@ class TwoBanks(Ensemble):
         higher: NDArray[np.intp] = joined[np.arange(len(joined)), rows, columns].argmax(0)
         return higher
 
+    @cached_property
+    def _maps(self) -> _Maps:
+        maps = self.backbone.features(np.zeros((1, 3, PROBED, PROBED), np.float32))
+        cells, channels = deep(maps)[0][0, 0].size, sum(level.shape[1] for level in deep(maps))
+        return _Maps(cells / PROBED**2, sum(level.nbytes for level in maps) // cells, min(self.params.dims or channels, channels))
+
     def _look_through(self, network: Backbone | _Shared) -> None:
         """Give both banks this network."""
         for i, bank in enumerate(self.members):
@@ -187,7 +205,7 @@ class TwoBanks(Ensemble):
 
     def need(self, dims: int) -> Need:
         """Of the deep bank; see BankMethod.need."""
-        return self.members[-1].need(dims)
+        return replace(self.members[-1].need(dims), spare=self._maps.bytes)
 
     def reduce(self, rows: Float, draws: Float, n: int, scales: Float | None = None) -> NDArray[np.int64]:
         """Of the deep bank; see BankMethod.reduce."""

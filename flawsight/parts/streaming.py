@@ -34,6 +34,7 @@ from flawsight.parts.spread import BLOCK_ROWS, Spread
 from flawsight.types import Float
 
 MIN_SHARE = 4  # times as many rows as are chosen must fit: half may be survivors, and a block halves at least
+MOST_SPARE = 512 << 20  # bytes of maps kept at most
 SPARE = 2  # times the rows expected, that memory is reserved for at first: pictures to come may be larger
 
 Index = NDArray[np.int64]
@@ -45,7 +46,8 @@ class Need:
     """What a choice of rows takes of memory. dims: of a row. measured: dims in which greedy measures, 0 if nothing is measured.
 
     ratio, limit: see coreset.n_kept. all_kept: every row is kept, so none can be left out. projected: what is measured of a row are
-    its projections to fewer dimensions, and no other row is needed to make them.
+    its projections to fewer dimensions, and no other row is needed to make them. spare: bytes of the network's maps for each row,
+    kept to save time where memory is left over.
     """
 
     dims: int
@@ -54,6 +56,7 @@ class Need:
     limit: int
     all_kept: bool = False
     projected: bool = False
+    spare: int = 0
 
     def n_kept(self, n: int) -> int:
         """Rows of the bank chosen from n."""
@@ -64,6 +67,10 @@ class Need:
         blocks = 4 * BLOCK_ROWS * (2 * self.dims + self.measured)
         choosing = blocks + coreset.working_bytes(n, self.n_kept(n), self.measured) if self.measured else 0
         return n * (4 * self.dims + 16) + max(choosing, self.bank(self.n_kept(n)))
+
+    def beside(self, n: int, room: int) -> int:
+        """Bytes of maps kept beside n rows where so many bytes may be taken in all: at most half of what the rows leave over."""
+        return max(0, min(n * self.spare, MOST_SPARE, (room - self.at_once(n)) // 2))
 
     def of_projections(self, n: int) -> int:
         """Bytes to hold the projections of n rows and choose from them, or to hold the bank, whichever is more."""

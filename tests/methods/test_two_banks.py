@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from flawsight.methods.base import BankMethod
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.two_banks import TwoBanks
 from flawsight.model import load
+from flawsight.sharing import Room
 from flawsight.types import Float
 
 GROUPS = [0, 1, 2, 3, 4, 5]
@@ -75,21 +77,35 @@ def test_it_is_the_mean_of_two_patchcores_in_units_of_their_held_out_spreads() -
 def test_the_network_runs_once_for_each_picture_of_a_fit_and_once_for_a_score() -> None:
     levels = Levels()
     method = two_banks(levels)
+    method.need(5)  # it looks once at how large the maps are
+    measuring = levels.asked
     method.fit(draw(0, 6), GROUPS)
-    assert levels.asked == 6
+    assert levels.asked == measuring + 6
     method.score(np.stack(draw(1, 2)))
-    assert levels.asked == 8
+    assert levels.asked == measuring + 8
 
 
 def test_what_is_not_kept_for_the_second_bank_is_made_again_and_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     kept, again, levels = two_banks(Levels()), Levels(), draw(0, 6)
     expected = kept.fit(levels, GROUPS)
-    monkeypatch.setattr("flawsight.methods.two_banks.KEPT_BYTES", 0)
+    monkeypatch.setattr("flawsight.parts.streaming.MOST_SPARE", 0)
     made = two_banks(again)
     np.testing.assert_array_equal(made.fit(levels, GROUPS), expected)
-    assert again.asked > 6
+    assert again.asked > 12
     for name, array in kept.state().items():
         np.testing.assert_array_equal(made.state()[name], array, err_msg=name)
+
+
+def test_maps_are_kept_in_what_patches_leave_over() -> None:
+    method = two_banks(Levels(), dims=0)
+    need = method.need(12)
+    assert need.spare == 4 * 6 * (4 + 1 + 1 / 4)  # bytes of floats, channels of each level, cells of all levels for each patch
+    enough = need.at_once(1000)
+    assert need.beside(1000, enough) == need.beside(1000, enough // 2) == 0
+    assert need.beside(1000, enough + 5000) == 2500
+    assert need.beside(1000, 10**9) == 1000 * need.spare
+    assert Room(10**9, 0, 1000, need).peak == enough + 1000 * need.spare
+    assert Room(10**9, 0, 1000, replace(need, spare=0)).peak == enough
 
 
 def test_the_evidence_is_of_the_bank_whose_worst_patch_lies_where_the_map_is_higher() -> None:
