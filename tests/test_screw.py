@@ -24,13 +24,12 @@ def test_defects_of_real_screws_are_found_and_the_promise_holds(screw: Path) -> 
     whole = open_dataset(screw)
     assert (len(whole.train), len(whole.test)) == (320, 160)
     part = replace(whole, train=whole.train[:: len(whole.train) // N_GOOD], test=whole.test[::EVERY])
-    report, model = evaluate_dataset(part)
+    report, _ = evaluate_dataset(part)
     assert report.metrics["image_auroc"] > 0.9
     assert report.metrics["pixel_auroc"] > 0.985
     assert report.metrics["pro"] > 0.93
     good = [row.score for row in report.rows if row.sample.label == 0]
     assert report.counts["false_rejects"] <= np.ceil(report.threshold["max_false_rejects"] * len(good))
-    assert np.median(model.training.held_out) > 0.97 * np.median(good)
 
 
 def test_a_bank_chosen_in_blocks_finds_as_much(screw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +37,9 @@ def test_a_bank_chosen_in_blocks_finds_as_much(screw: Path, monkeypatch: pytest.
     whole = open_dataset(screw)
     part = replace(whole, train=whole.train[:: len(whole.train) // N_GOOD], test=whole.test[::EVERY])
     plan = Plan(method="patchcore", size=256, options={"bank_limit": 4000})
-    at_once, _ = evaluate_dataset(part, plan=plan)
+    at_once, fitted = evaluate_dataset(part, plan=plan)
+    good = [row.score for row in at_once.rows if row.sample.label == 0]
+    assert np.median(fitted.training.held_out) > np.median(good)  # whose bank held more pictures
     original = sharing.room
 
     def small(*arguments: Any) -> sharing.Room:

@@ -18,7 +18,6 @@ from flawsight.errors import LearningFailed, MissingExtra, UsageError  # noqa: E
 from flawsight.methods import make  # noqa: E402
 from flawsight.methods.ae_ssim import AESSIM  # noqa: E402
 from flawsight.methods.base import Method  # noqa: E402
-from flawsight.metrics import auroc  # noqa: E402
 from flawsight.types import Float  # noqa: E402
 
 SMALL = {"crop": 64, "stride": 64, "width": 8, "latent": 8, "steps": 150, "batch": 4, "lr": 4e-3, "held_out": 0.0}
@@ -45,10 +44,9 @@ def test_a_stroke_across_the_part_stands_out_where_it_is() -> None:
     fitted.fit(discs(20), list(range(20)))
     clean = np.stack(discs(5, 1))
     scratched = clean.copy()
-    scratched[:, :, 30:33, 22:42] = 0.2
+    scratched[:, :, 29:34, 18:46] = 0.2
     good, bad = fitted.score(clean), fitted.score(scratched)
-    assert (bad.image > good.image + 0.05).all()  # by 0.08 or more, in four trainings
-    assert auroc(np.append(good.image, bad.image), [0] * 5 + [1] * 5) > 0.9  # 0.96 or more
+    assert bad.image.min() > good.image.max()  # 0.976 or more, and 0.926 or less, in three trainings
     assert bad.map is not None
     inside = bad.map[:, 28:35, 24:40].mean((1, 2))
     assert (inside > 3 * np.median(bad.map, (1, 2))).all()

@@ -100,8 +100,11 @@ def test_the_map_is_the_attention_enlarged(shown_light: CAVGA) -> None:
 
 
 @pytest.mark.kernels
+@pytest.mark.parametrize("rectified", [True, False])
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18"])
-def test_what_is_scored_without_torch_is_grad_cam_of_what_was_trained(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_scored_without_torch_is_grad_cam_of_what_was_trained(
+    name: str, rectified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from flawsight.parts import export
     from flawsight.parts.guided import DEFECTIVE, Judge
 
@@ -117,7 +120,8 @@ def test_what_is_scored_without_torch_is_grad_cam_of_what_was_trained(name: str,
 
     monkeypatch.setattr(export, "graph", noted)
     levels = ("stage5",) if name.startswith("eff") else ("layer4",)
-    method = make("cavga_rw", {**SMALL, "steps": 3, "lr": 1e-4, "rectified": False}, open_backbone(name, levels, weights="random"))
+    options = {**SMALL, "steps": 3, "lr": 1e-4, "rectified": rectified}
+    method = make("cavga_rw", options, open_backbone(name, levels, weights="random"))
     assert isinstance(method, CAVGA)
     pictures = [np.tile(one, (1, 2, 2)) for one in drawn(0, 4)]  # brought to 64 pixels
     method.with_defects(drawn(1, 2, "light")).fit(pictures, list(range(4)))
@@ -126,11 +130,12 @@ def test_what_is_scored_without_torch_is_grad_cam_of_what_was_trained(name: str,
     feature = network.trunk(torch.from_numpy(np.stack(picture)))[-1].detach().requires_grad_()
     classes = network.classifier(network.means(feature).flatten(1))
     (gradient,) = torch.autograd.grad(classes[0, DEFECTIVE], feature)
-    expected = torch.sigmoid((gradient.mean((2, 3), keepdim=True) * feature).sum(1, keepdim=True))
+    places = (gradient.mean((2, 3), keepdim=True) * feature).sum(1, keepdim=True)
+    expected = torch.sigmoid(places.relu() if rectified else places)
     large = torch.nn.functional.interpolate(expected, (64, 64), mode="bilinear")[0, 0].detach().numpy()
     assert scores.map is not None
     np.testing.assert_allclose(scores.map[0], large, rtol=1e-4)
-    assert np.ptp(large) > 1e-5
+    assert rectified or np.ptp(large) > 1e-5
     assert scores.image[0] == pytest.approx(float(classes.softmax(1)[0, DEFECTIVE].detach()), rel=1e-3)
 
 

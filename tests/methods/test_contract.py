@@ -35,7 +35,7 @@ EXPECTED = json.loads((Path(__file__).parents[1] / "expected.json").read_text(en
 N_GOOD, FITTED_HW = 6, (96, 128)
 HASTY = 3  # steps
 SQUARE = slice(40, 72), slice(32, 64)  # rows, columns
-SHARE = 0.25  # of a map's highest places that are to lie in the square, three times what chance would put there
+SHARE = 0.5  # of a map's highest places that are to lie in the square; chance would put a twelfth there
 
 # What a method has learned serves many of its tests, so one process runs them all.
 pytestmark = pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in METHODS])
@@ -288,8 +288,7 @@ def test_held_out_scores(name: str, good: Drawn) -> None:
     known = held_out[np.isfinite(held_out)]
     assert len(known) == (method.n_held_out(N_GOOD) if isinstance(method, LearnedMethod) else N_GOOD) >= 2
     unseen = method.score(np.stack(good(2))).image
-    within = EXPECTED[name].get("held_out_within", 2)  # a product of distances has a wider range
-    assert 1 / within < np.median(known) / np.median(unseen) < within  # like pictures that were really never seen
+    assert 0.5 < np.median(known) / np.median(unseen) < 2  # like pictures that were really never seen
 
 
 @pytest.mark.kernels

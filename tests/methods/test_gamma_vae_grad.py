@@ -19,7 +19,17 @@ from flawsight.parts.ssim import similarity  # noqa: E402
 from flawsight.parts.variational import GammaVariational, from_arrays  # noqa: E402
 from flawsight.types import Float  # noqa: E402
 
-SMALL = {"crop": 64, "stride": 64, "width": 8, "latent": 8, "steps": 300, "batch": 4, "lr": 2e-3, "held_out": 0.0, "iterations": 20}
+SMALL = {
+    "crop": 64,
+    "stride": 64,
+    "width": 8,
+    "latent": 16,
+    "steps": 600,
+    "batch": 4,
+    "lr": 2e-3,
+    "held_out": 0.0,
+    "iterations": 20,
+}
 
 
 def discs(n: int, seed: int = 0) -> list[Float]:
@@ -42,19 +52,19 @@ def fitted() -> Method:
 def test_a_spot_is_what_moves(fitted: Method, share_within: Callable[[Float, slice, slice], float]) -> None:
     clean = np.stack(discs(5, 1))
     spotted = clean.copy()
-    spotted[:, :, 4:10, 4:10] = 0.9
+    spotted[:, :, 4:12, 4:12] = 0.9
     good, bad = fitted.score(clean), fitted.score(spotted)
-    assert bad.image.min() > 1.1 * good.image.max()  # 1.24 to 1.55, by the seed
+    assert bad.image.min() > 1.3 * good.image.max()  # 1.7 or more in three trainings
     assert bad.map is not None
     for heat in bad.map:
-        assert heat[4:10, 4:10].mean() > 10 * np.median(heat)
-        assert share_within(heat, slice(4, 10), slice(4, 10)) > 0.5  # 0.01 by chance
+        assert heat[4:12, 4:12].mean() > 10 * np.median(heat)
+        assert share_within(heat, slice(4, 12), slice(4, 12)) > 0.5  # 0.02 by chance
 
 
 @pytest.mark.kernels
 def test_the_map_may_be_blurred(fitted: Method) -> None:
     spotted = np.stack(discs(1, 1))
-    spotted[:, :, 4:10, 4:10] = 0.9
+    spotted[:, :, 4:12, 4:12] = 0.9
     blurred = make("gamma_vae_grad", {**SMALL, "blur_sigma": 2.0}, open_backbone(PIXELS)).with_state(fitted.state())
     plain, soft = fitted.score(spotted).map, blurred.score(spotted).map
     assert plain is not None
@@ -67,17 +77,17 @@ def test_the_map_may_be_blurred(fitted: Method) -> None:
 @pytest.mark.parametrize("normalised", [False, True])
 def test_the_map_is_the_difference_that_is_asked_for(fitted: Method, difference: str, normalised: bool) -> None:
     spotted = np.stack(discs(1, 1))
-    spotted[:, :, 4:10, 4:10] = 0.9
+    spotted[:, :, 4:12, 4:12] = 0.9
     state = fitted.state()
     options = {**SMALL, "difference": difference, "normalised": normalised}
     found = make("gamma_vae_grad", options, open_backbone(PIXELS)).with_state(state).score(spotted).map
-    network, start = from_arrays(GammaVariational(64, 8, 8), state, "cpu"), torch.from_numpy(spotted)
+    network, start = from_arrays(GammaVariational(64, 8, 16), state, "cpu"), torch.from_numpy(spotted)
     end, _ = project(network.repeated, start, Descent(0.5, 0.05, 20, float(state["stop"][0]), normalised))
     away = start - end
     expected = {"absolute": away.abs(), "squared": away**2, "similarity": 1 - similarity(start, end)}[difference].mean(1)
     assert found is not None
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-7)
-    assert found[0, 4:10, 4:10].mean() > 3 * np.median(found)
+    assert found[0, 4:12, 4:12].mean() > 3 * np.median(found)
 
 
 def test_another_difference_is_refused() -> None:

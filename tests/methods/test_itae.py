@@ -40,7 +40,7 @@ def letters(n: int, seed: int = 0) -> list[Float]:
 def in_light(pictures: list[Float], seed: int) -> list[Float]:
     """The same in redder or bluer light; what they are in grey stays."""
     found = []
-    for picture, redder in zip(pictures, np.random.default_rng(seed).uniform(-0.4, 0.4, len(pictures)), strict=True):
+    for picture, redder in zip(pictures, np.random.default_rng(seed).uniform(-0.8, 0.8, len(pictures)), strict=True):
         lit = picture * np.array([1 + redder, 1, 1 - redder], np.float32)[:, None, None]
         found.append(lit * (picture.mean(0) / lit.mean(0)))
     return found
@@ -78,7 +78,7 @@ def test_a_part_the_wrong_way_round_stands_out(grey: bool) -> None:
 def test_the_lights_colour_moves_the_score_unless_pictures_are_grey() -> None:
     seen, other = (np.stack(in_light(letters(10, 1), seed)) for seed in (1, 2))
     np.testing.assert_allclose(fitted(grey=True).score(other).image, fitted(grey=True).score(seen).image, rtol=1e-3)
-    assert np.abs(fitted().score(other).image / fitted().score(seen).image - 1).mean() > 0.05  # grey: see above
+    assert np.abs(fitted().score(other).image / fitted().score(seen).image - 1).mean() > 0.1  # 0.28 or more
 
 
 def test_the_score_is_of_each_turn_the_error_beside_that_of_good_pictures() -> None:

@@ -95,13 +95,13 @@ def test_stripes_that_lie_across_are_found_where_they_are(share_within: Callable
 
 @pytest.mark.kernels
 def test_it_learns_to_tell_directions() -> None:
-    """From slopes, which look the same in no two directions: better than guessing, which costs 2 log 8."""
+    """From slopes, which look the same in no two directions: far better than guessing, which costs 2 log 8."""
     slope = ndimage.zoom(np.array([[0.0, 0.4], [0.3, 1.0]]), 48, order=1)
     pictures = [np.stack([slope, slope.T, slope[::-1]]).astype(np.float32), np.zeros((3, 96, 96), np.float32)]
     guessing = 2 * np.log(8)
-    fitted = method(steps=150, lr=3e-3)
+    fitted = method(steps=250, lr=3e-3)
     fitted.fit(pictures, [0, 1])
-    assert float(fitted.state()["loss"][0]) < 0.9 * guessing
+    assert float(fitted.state()["loss"][0]) < 0.8 * guessing
 
 
 def test_no_more_descriptors_are_kept_than_asked_for() -> None:
