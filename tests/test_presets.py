@@ -148,6 +148,10 @@ def test_presets_are_the_published_configurations(name: str) -> None:
     assert get_card(preset.backbone).licence
     get_card(preset.backbone).check_levels(preset.levels)
     assert preset.weights == ""
+    assert Plan(preset=name).primed_at == crop
+    assert Plan(preset=name, size=crop - 16).primed_at == crop - 16
+    assert Plan(preset=name, primed=False).primed_at == 0
+    assert Plan(preset=name, backbone="efficientnet_lite0+efficientnet_lite2").primed_at == 0
     assert preset.preprocess == {"resize": resize, "size": crop, "filter": "bilinear"}
     assert preset.options == {
         "neighbourhood": p,
@@ -213,6 +217,12 @@ def test_they_learn_from_maps_of_the_published_shapes(name: str) -> None:
     assert np.isfinite(method.fit(pictures, list(range(n)))).all()
     assert method.state()[kept].shape == shape
     assert np.isfinite(method.score(pictures[0][None]).image).all()
+
+
+def test_only_patchcores_published_rows_prime_the_network() -> None:
+    assert {name for name, preset in PRESETS.items() if preset.primed} == PUBLISHED.keys()
+    assert Plan(backbone="resnet18").primed_at == 0
+    assert Plan(preset="spade", primed=True).primed_at == 224
 
 
 def test_the_crops_see_the_same_share_of_the_picture() -> None:
