@@ -11,7 +11,7 @@ import pytest
 from scipy import ndimage
 
 from flawsight.backbones import PIXELS, get_card
-from flawsight.errors import UnknownName
+from flawsight.errors import UnknownName, UsageError
 from flawsight.fitting import Plan
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import make_params
@@ -223,6 +223,12 @@ def test_only_patchcores_published_rows_prime_the_network() -> None:
     assert {name for name, preset in PRESETS.items() if preset.primed} == PUBLISHED.keys()
     assert Plan(backbone="resnet18").primed_at == 0
     assert Plan(preset="spade", primed=True).primed_at == 224
+
+
+@pytest.mark.parametrize("plan", [Plan(primed=True), Plan(preset="patchcore_1", weights="w.onnx", primed=True)])
+def test_what_cannot_be_primed_is_refused_where_it_is_asked_for(plan: Plan) -> None:
+    with pytest.raises(UsageError, match=r"primed: a network whose weights torch reads was needed; .* Leave primed out\."):
+        plan.network()
 
 
 def test_the_crops_see_the_same_share_of_the_picture() -> None:

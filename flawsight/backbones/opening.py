@@ -32,7 +32,9 @@ def network_file(card: BackboneCard, levels: Sequence[str], weights: str | None 
         data = proto.randomised(card.onnx(), SEED) if card.embedded else _torch(card).random(card, levels, SEED, primed)
         if card.embedded and data == card.onnx():
             return data, Origin(card.sha256, card.licence, card.source)
-        return data, Origin(hashlib.sha256(data).hexdigest(), "", f"drawn at random, seed {SEED}", RANDOM)
+        return data, Origin(
+            hashlib.sha256(data).hexdigest(), "", f"drawn at random, seed {SEED}{_told(0 if card.embedded else primed)}", RANDOM
+        )
     if weights is not None:
         return _from_file(card, levels, Path(weights), primed)
     if card.embedded:
