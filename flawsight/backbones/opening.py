@@ -15,6 +15,7 @@ from flawsight.files import atomic_write
 
 RANDOM = "random"
 SEED = 0
+LEAST = 64  # pixels a side of a picture that primes: of one smaller a level may be a single place, which has no variance
 
 
 def network_file(card: BackboneCard, levels: Sequence[str], weights: str | None = None, primed: int = 0) -> tuple[bytes, Origin]:
@@ -28,6 +29,8 @@ def network_file(card: BackboneCard, levels: Sequence[str], weights: str | None 
     networks, whose normalisation is merged into their weights.
     Raises ModelFileError for weights that are missing or damaged, UsageError, MissingExtra.
     """
+    if 0 < primed < LEAST:
+        raise UsageError(f"backbones: primed must be 0, or {LEAST} pixels or more; got {primed}.")
     if weights == RANDOM:
         data = proto.randomised(card.onnx(), SEED) if card.embedded else _torch(card).random(card, levels, SEED, primed)
         if card.embedded and data == card.onnx():

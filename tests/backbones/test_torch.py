@@ -233,6 +233,11 @@ def test_embedded_networks_cannot_be_primed(tmp_path: Path) -> None:
         opening.export("efficientnet_lite0", (), tmp_path / "x.onnx", primed=224)
 
 
+def test_a_picture_too_small_to_prime_with_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"primed must be 0, or 64 pixels or more; got 63\."):
+        open_backbone("resnet18", weights="random", primed=63)
+
+
 def test_safetensors_are_weights_too(published: Path) -> None:
     from safetensors.torch import save_file
 
