@@ -79,6 +79,12 @@ def export(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The file to write; NAME.onnx if not said.")
     ] = None,
     weights: opt.Weights = None,
+    primed: Annotated[
+        int,
+        typer.Option(
+            metavar="SIDE", min=0, help="Prime it with a picture of ones of so many pixels a side, as PatchCore's code does."
+        ),
+    ] = 0,
 ) -> None:
     """Write a network as an ONNX file that gives these levels, for --weights elsewhere or for other programs."""
     from flawsight.backbones.opening import export as write
@@ -86,7 +92,7 @@ def export(
 
     path = out or Path(f"{name}.onnx")
     check_writable(path)
-    written, origin = write(name, opt.names(levels), path, weights)
+    written, origin = write(name, opt.names(levels), path, weights, primed)
     typer.echo(f"Wrote {path}: levels {', '.join(written)}; {origin.told}.")
 
 

@@ -261,6 +261,7 @@ def _settings(model: Model, judging: Judging) -> dict[str, Any]:
         "backbone": model.backbone_name,
         "levels": list(model.backbone.levels),
         "weights": model.backbone.origin.weights,
+        "weights_source": model.backbone.origin.source,
         "weights_sha256": model.backbone.origin.sha256,
         "runtime": model.backbone.runtime,
         **{f"preprocess.{name}": value for name, value in asdict(model.preprocess).items()},

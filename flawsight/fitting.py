@@ -49,6 +49,8 @@ class Plan:
     defects: pictures labelled defective, or a folder of them, for a method that learns from some too.
     group_by: what tells the series of a picture, all of which is held out together: "folder", with pictures in folders below taken
     too, or a regular expression, whose first group in a picture's name is its series; the pictures themselves if None.
+    primed: whether a picture of ones as large as the input first moves the network's normalisation, as PatchCore's code does, see
+    opening.network_file; the preset's if None.
     """
 
     method: str | None = None
@@ -68,6 +70,7 @@ class Plan:
     checkpoints: Path | None = None
     defects: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image] | None = None
     group_by: str | None = None
+    primed: bool | None = None
 
     @property
     def method_name(self) -> str:
@@ -90,10 +93,19 @@ class Plan:
         card.check_levels(levels)
         return levels
 
+    @property
+    def primed_at(self) -> int:
+        """Pixels a side of the picture that the network is primed with; 0 if it is not, as embedded networks never are."""
+        primed = get_preset(self.preset).primed if self.primed is None else self.primed
+        return self.preprocess().size if primed and not get_card(self.backbone_name).embedded else 0
+
     def network(self) -> OnnxBackbone | JoinedBackbone:
-        """The backbone, opened with the levels to take of it. Raises as open_backbone."""
+        """The backbone, opened with the levels to take of it. Raises as open_backbone, and UsageError if it cannot be primed."""
         weights = self.weights or get_preset(self.preset).weights or None
-        return open_backbone(self.backbone_name, self.backbone_levels(), self.runtime, weights, self.device)
+        if self.primed and (get_card(self.backbone_name).embedded or str(weights).endswith(".onnx")):
+            what = self.backbone_name if weights is None else f"{self.backbone_name} from {weights}"
+            raise UsageError(f"fit: primed: a network whose weights torch reads was needed; {what} came. Leave primed out.")
+        return open_backbone(self.backbone_name, self.backbone_levels(), self.runtime, weights, self.device, self.primed_at)
 
     def preprocess(self) -> Preprocess:
         """The preset's preprocessing with the backbone's mean and std."""

@@ -31,6 +31,14 @@ Weights = Annotated[
     str | None,
     typer.Option(metavar="FILE|random", help="Of the network, in place of the published ones: a file of them, or drawn at random."),
 ]
+Primed = Annotated[
+    bool | None,
+    typer.Option(
+        "--primed/--not-primed",
+        help="Whether one pass of a picture of ones first moves the network's normalisation, as PatchCore's code does; the "
+        "preset's choice if not said.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="Where networks and searches run: cpu, or cuda where the extra torch is installed.")]
 PresetName = Annotated[str, typer.Option("--preset", help="A named way to fit; see `flawsight list presets`.")]
 Size = Annotated[
@@ -96,6 +104,7 @@ OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default
     "skip_bad": (SkipBad, False),
     "runtime": (Runtime, "onnxruntime"),
     "weights": (Weights, None),
+    "primed": (Primed, None),
     "device": (Device, "cpu"),
     "memory": (Memory, None),
     "checkpoints": (Checkpoints, None),

@@ -15,7 +15,7 @@ class Preset:
     """What to fit, and what differs from the defaults of Preprocess and of the method's params.
 
     levels: of the backbone, finest first; the method's own choice if there are none. weights: of the backbone, see Plan; the
-    published ones if empty.
+    published ones if empty. primed: whether the network is, see Plan.
     """
 
     description: str
@@ -23,6 +23,7 @@ class Preset:
     backbone: str = SMALLEST
     levels: tuple[str, ...] = ()
     weights: str = ""
+    primed: bool = False
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -79,6 +80,7 @@ def _published(
         method="ensemble" if ensemble else "patchcore",
         backbone=backbone,
         levels=levels,
+        primed=True,
         preprocess={"size": size, "resize": resize, "filter": "bilinear"},
         options={**_CODE, **own},
     )

@@ -96,6 +96,8 @@ def test_export_writes_what_weights_reads(tmp_path: Path, monkeypatch: pytest.Mo
     result = run("backbones", "export", "efficientnet_lite0", "--weights", "random", "-o", tmp_path / "r.onnx")
     assert NOTE in result.stdout
     assert run("backbones", "export", "efficientnet_lite0", "--levels", "stage9").exit_code == 2
+    result = run("backbones", "export", "efficientnet_lite0", "--primed", "224")
+    assert (result.exit_code, "cannot be primed" in result.stderr) == (2, True)
     assert run("backbones", "export", "efficientnet_lite0", "-o", tmp_path / "none" / "r.onnx").exit_code == 2
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import ndimage
 
 from flawsight.backbones import PIXELS, get_card
-from flawsight.errors import UnknownName
+from flawsight.errors import UnknownName, UsageError
 from flawsight.fitting import Plan
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import make_params
@@ -148,6 +148,10 @@ def test_presets_are_the_published_configurations(name: str) -> None:
     assert get_card(preset.backbone).licence
     get_card(preset.backbone).check_levels(preset.levels)
     assert preset.weights == ""
+    assert Plan(preset=name).primed_at == crop
+    assert Plan(preset=name, size=crop - 16).primed_at == crop - 16
+    assert Plan(preset=name, primed=False).primed_at == 0
+    assert Plan(preset=name, backbone="efficientnet_lite0+efficientnet_lite2").primed_at == 0
     assert preset.preprocess == {"resize": resize, "size": crop, "filter": "bilinear"}
     assert preset.options == {
         "neighbourhood": p,
@@ -213,6 +217,18 @@ def test_they_learn_from_maps_of_the_published_shapes(name: str) -> None:
     assert np.isfinite(method.fit(pictures, list(range(n)))).all()
     assert method.state()[kept].shape == shape
     assert np.isfinite(method.score(pictures[0][None]).image).all()
+
+
+def test_only_patchcores_published_rows_prime_the_network() -> None:
+    assert {name for name, preset in PRESETS.items() if preset.primed} == PUBLISHED.keys()
+    assert Plan(backbone="resnet18").primed_at == 0
+    assert Plan(preset="spade", primed=True).primed_at == 224
+
+
+@pytest.mark.parametrize("plan", [Plan(primed=True), Plan(preset="patchcore_1", weights="w.onnx", primed=True)])
+def test_what_cannot_be_primed_is_refused_where_it_is_asked_for(plan: Plan) -> None:
+    with pytest.raises(UsageError, match=r"primed: a network whose weights torch reads was needed; .* Leave primed out\."):
+        plan.network()
 
 
 def test_the_crops_see_the_same_share_of_the_picture() -> None:

@@ -179,7 +179,8 @@ def printed_in(method: str) -> list[str]:
 
 
 def network(preset: Preset) -> str:
-    return f"`{preset.backbone}`" + (f": {listed(preset.levels)}" if preset.levels else "")
+    primed = ", primed" if preset.primed else ""
+    return f"`{preset.backbone}`{primed}" + (f": {listed(preset.levels)}" if preset.levels else "")
 
 
 def other(options: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:

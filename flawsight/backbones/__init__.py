@@ -37,27 +37,31 @@ def open_backbone(
     runtime: str = "onnxruntime",
     weights: str | None = None,
     device: str = "cpu",
+    primed: int = 0,
 ) -> OnnxBackbone | JoinedBackbone:
     """The network of that name, or several "a+b" as one, ready to give these levels, finest first; if none, its default ones.
 
-    weights: None for the published ones, "random", or a file; see opening.network_file. device: "cpu", or "cuda" through torch.
+    weights: None for the published ones, "random", or a file; primed: pixels a side, 0 for not; see opening.network_file. device:
+    "cpu", or "cuda" through torch.
     Raises UnknownName or UsageError for what there is not, ModelFileError for weights that are missing or damaged, MissingExtra.
     """
     card = get_card(name)
     levels = levels or card.default_levels
     card.check_levels(levels)
     if JOINT in name:
-        return _open_joined(name.split(JOINT), levels, runtime, weights, device)
-    data, origin = network_file(card, levels, weights)
+        return _open_joined(name.split(JOINT), levels, runtime, weights, device, primed)
+    data, origin = network_file(card, levels, weights, primed)
     return OnnxBackbone(data, levels, runtime, origin, device)
 
 
-def _open_joined(names: list[str], levels: tuple[str, ...], runtime: str, weights: str | None, device: str) -> JoinedBackbone:
+def _open_joined(
+    names: list[str], levels: tuple[str, ...], runtime: str, weights: str | None, device: str, primed: int
+) -> JoinedBackbone:
     if weights not in (None, RANDOM):
         raise UsageError(f"backbones: one file of weights cannot serve {len(names)} networks; got {weights}. Leave --weights out.")
     networks = {}
     for name in names:
-        network = open_backbone(name, own_levels(name, levels), runtime, weights, device)
+        network = open_backbone(name, own_levels(name, levels), runtime, weights, device, primed)
         assert isinstance(network, OnnxBackbone)  # a part of a name joins nothing
         networks[name] = network
     return JoinedBackbone(networks, levels)

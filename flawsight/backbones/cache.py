@@ -1,7 +1,8 @@
 """The folder that keeps published weights, and the ONNX files made of them, for all users of this account.
 
     weights/<file as published>             pulled or imported, checked against the table's hash
-    trunks/<name>-<hash of weights>-<levels>.onnx   made from them by the extra `torch`; runs without it
+    trunks/<name>-<hash of weights>-<levels>.onnx   made from them by the extra `torch`; runs without it; primed with a picture of
+                                                    224 pixels a side, see opening.network_file, it ends in -primed224.onnx
 
 Beside each file lies `<file>.sha256`, which `sha256sum -c` reads too: the table may know no more than the first digits of a
 hash, so the whole one is kept from the day the file came, and checked whenever it is used.
@@ -112,19 +113,19 @@ def state(card: BackboneCard) -> str:
     return "ONNX files alone are here" if _trunks(card) else "not here"
 
 
-def find_trunk(card: BackboneCard, levels: Sequence[str], sha256: str = "") -> tuple[bytes, str] | None:
+def find_trunk(card: BackboneCard, levels: Sequence[str], sha256: str = "", primed: int = 0) -> tuple[bytes, str] | None:
     """The ONNX file kept of a network with these levels, and the sha256 of its weights; None if there is none.
 
     sha256: of the weights; without it, of the published ones. Raises ModelFileError if it is damaged.
     """
-    for path in sorted(folder().glob(f"{TRUNKS}/{_trunk_name(card, levels, (sha256 or card.sha256) + '*')}")):
+    for path in sorted(folder().glob(f"{TRUNKS}/{_trunk_name(card, levels, (sha256 or card.sha256) + '*', primed)}")):
         return _checked(path), path.name.removeprefix(f"{card.name}-")[:64]
     return None
 
 
-def keep_trunk(card: BackboneCard, levels: Sequence[str], sha256: str, data: bytes) -> Path:
+def keep_trunk(card: BackboneCard, levels: Sequence[str], sha256: str, data: bytes, primed: int = 0) -> Path:
     """Keep the ONNX file made from weights of this sha256; returns where."""
-    path = _made(folder() / TRUNKS / _trunk_name(card, levels, sha256))
+    path = _made(folder() / TRUNKS / _trunk_name(card, levels, sha256, primed))
     _record(path, hashlib.sha256(data).hexdigest())
     atomic_write(path, data)
     return path
@@ -193,8 +194,8 @@ def _checked(path: Path) -> bytes:
     return data
 
 
-def _trunk_name(card: BackboneCard, levels: Sequence[str], sha256: str) -> str:
-    return f"{card.name}-{sha256}-{'+'.join(levels)}.onnx"
+def _trunk_name(card: BackboneCard, levels: Sequence[str], sha256: str, primed: int) -> str:
+    return f"{card.name}-{sha256}-{'+'.join(levels)}{f'-primed{primed}' if primed else ''}.onnx"
 
 
 def _record(path: Path, sha256: str) -> None:

@@ -30,10 +30,10 @@ ENDS = {  # of plain stacks of layers: the last one of each level
 Steps = list[tuple[tuple[str, ...], list[nn.Module]]]  # parts of a network in their order, and what levels each ends
 
 
-def published(card: BackboneCard, levels: Sequence[str], path: Path) -> bytes:
+def published(card: BackboneCard, levels: Sequence[str], path: Path, primed: int = 0) -> bytes:
     """The ONNX file of a network with the weights in a file: a torch state dict or safetensors, under the library's own names.
 
-    Raises ModelFileError if it holds no such weights.
+    primed: see opening.network_file. Raises ModelFileError if the file holds no such weights.
     """
     network, state = empty(card), _read(path)
     if card.name.startswith("densenet"):
@@ -47,17 +47,19 @@ def published(card: BackboneCard, levels: Sequence[str], path: Path) -> bytes:
         )
     with torch.no_grad():
         network.load_state_dict({name: one for name, one in state.items() if name in wanted}, strict=False, assign=True)
-    return _export(trunk(card, network, levels))
+    return _export(_primed(trunk(card, network, levels), primed))
 
 
-def random(card: BackboneCard, levels: Sequence[str], seed: int) -> bytes:
+def random(card: BackboneCard, levels: Sequence[str], seed: int, primed: int = 0) -> bytes:
     """The ONNX file of a network with random weights: He's for every layer, and normalisation settled on noise.
 
-    What is drawn does not depend on the levels, and torch's own random state stays as it is.
+    primed: see opening.network_file; it comes after the settling. What is drawn does not depend on the levels, and torch's own
+    random state stays as it is.
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         network = _network(card)
+        momenta = {module: module.momentum for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
         for module in network.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -67,7 +69,9 @@ def random(card: BackboneCard, levels: Sequence[str], seed: int) -> bytes:
                 module.reset_parameters()
                 module.momentum = None  # the statistics become those of the one batch that is seen
         trunk(card, network, list(card.levels)).train()(_noise(*SETTLING))
-    return _export(trunk(card, network, levels))
+        for module, momentum in momenta.items():
+            module.momentum = momentum
+    return _export(_primed(trunk(card, network, levels), primed))
 
 
 def empty(card: BackboneCard) -> Any:
@@ -79,6 +83,19 @@ def empty(card: BackboneCard) -> Any:
 def trunk(card: BackboneCard, network: Any, levels: Sequence[str]) -> _Trunk:
     """The network's first parts, as far as these levels need them; its weights are shared."""
     return _Trunk(_steps(card, network), levels)
+
+
+def _primed(trunk: _Trunk, side: int) -> _Trunk:
+    """The trunk after a picture of ones, so many pixels a side, went through it in training mode; nothing is done for 0.
+
+    PatchCore's code does so while it works out the dimensions of its levels: every normalisation's running mean and variance move
+    by their momentum, a tenth, towards those of that picture.
+    """
+    if side:
+        with torch.no_grad():
+            trunk.train()(torch.ones(1, 3, side, side))
+        trunk.eval()
+    return trunk
 
 
 def _noise(n: int, side: int) -> torch.Tensor:

@@ -12,7 +12,9 @@ Symbols: D averages; the flow of `blocks` couplings, see parts/flows.py.
 Where this differs: what a frozen network says never changes, so each good picture is turned `kept_turns` times once and for all,
 of which a step draws `turns`; the paper turns anew in each step. The turns judged are spread evenly, so that a picture always
 scores the same; the paper draws them. The corners that turning uncovers are black in the paper; here they have one value in all
-channels, `dark`, which is nearly black. The last weights count; the paper's code also prints the best epoch on the test pictures.
+channels, `dark`, which is nearly black. Pictures are turned bilinearly, in the paper's code by nearest neighbour, and the flow's
+permutations are drawn by another generator. The last weights count; the paper's code also prints the best epoch on the test
+pictures.
 
 Expected: 94.7 mean image AUROC on MVTec AD with AlexNet.
 """

@@ -19,7 +19,9 @@ pictures; WR50-Rd550 N × 6.9 MB in both, 2.7 GB for 391.
 A held-out score is exact: what a fit without the picture's group would give at every place, by a formula in `parts/gaussian.py`.
 
 Where this differs from the paper: nothing known; the authors published no code. The maximum is taken after the blur, and the map
-is enlarged bilinearly, not bicubically (the map is smooth: it makes no difference to speak of).
+is enlarged bilinearly, not bicubically (the map is smooth: it makes no difference to speak of). The widely used code of others
+(xiahaifeng1995) gives the same scores and maps of the same dimensions, but draws others, reduces pictures with Lanczos' filter
+where the preset does so bicubically, and masks by nearest neighbour; `flawsight tables` reduces all rows' masks by one rule.
 
 Expected: on MVTec AD 95.3 mean image AUROC, 97.5 pixel AUROC and 92.1 PRO with Wide ResNet-50 and 550 dimensions; pixel AUROC 96.7
 and PRO 90.1 with ResNet-18 and 100. PaDiM*, with EfficientNet-B5 and its blocks 7, 20 and 26 whole, 97.9 image AUROC, which the

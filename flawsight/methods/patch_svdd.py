@@ -14,7 +14,9 @@ patches are worked out at once, by convolutions over the whole picture, and equa
 exact. At 256 pixels a good picture has 3,249 small patches and 169 large ones, which take 0.9 MB in the model file, and in memory
 three to four times that; `kept` bounds it.
 
-Where this differs from the paper's code: pictures are drawn with replacement rather than each so often an epoch, and on a GPU too
+Where this differs from the paper's code: that reduces pictures, and masks, by Pillow's default, nearest neighbour before
+Pillow 7 and bicubic since; the preset does so bilinearly. The nearest small patches are found approximately there (NGT), exactly
+here. Pictures are drawn with replacement rather than each so often an epoch, and on a GPU too
 it learns in float32, since descriptors of nearly the same patch differ by less than bfloat16 holds. λ and the learning rate are
 the same for all categories, where the authors chose them for each, and the last weights count, where the best epoch as judged on
 the test pictures was kept.

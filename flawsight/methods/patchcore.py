@@ -17,6 +17,9 @@ Where this differs from the paper, each a param:
   patches count for less, larger defects for more (`image_score`, `top_share`).
 - The bank has a size limit, so that the time a picture takes does not grow with the training set (`bank_limit`).
 - The greedy selection starts from the row farthest from the mean; the paper's code from ten random rows (`random_starts`).
+
+The paper's code also moves the network's normalisation before use, which the paper does not say. The presets of its published
+figures do so too (`primed`, an option of the network; docs/tables.md says what it changes).
 """
 
 from __future__ import annotations

@@ -16,6 +16,10 @@ Wide ResNet-50 at 224, and a picture takes K × P² products of vectors, whateve
 
 A held-out score is exact: the picture's own group takes no part in its gallery.
 
+Where this differs from the widely used code (byungjae89): that takes K = 5 unless told otherwise, leaves out the last vectors of
+a gallery whose number is no multiple of 100, takes distances unsquared (`distance="euclidean"`), reduces pictures with Lanczos'
+filter where the preset does so bilinearly, and masks by nearest neighbour; `flawsight tables` reduces all rows' masks by one rule.
+
 Where this differs from the paper: the map is multiplied by one number, found when fitting so that the maps of good pictures that
 were left out peak at their scores; it has no unit otherwise in common with the score. It changes no metric.
 

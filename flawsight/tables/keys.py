@@ -43,6 +43,8 @@ def of_cell(row: TableRow, recipe: str, plan: Plan, judging: Judging, named: dic
         "recipe": recipe,
         "rest": rest,
     }
+    if plan.primed_at:
+        facts["primed"] = plan.primed_at
     if row.by_fold:
         facts["by_fold"] = True
     if row.defects:

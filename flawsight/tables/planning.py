@@ -153,7 +153,7 @@ def make_work(request: Request) -> Work:
         content = keys.of_dataset(dataset)
         for row, named in runnable:
             plan = _plan(request, row, category)
-            shared = (category, plan.backbone_name, plan.backbone_levels(), plan.preprocess())
+            shared = (category, plan.backbone_name, plan.backbone_levels(), plan.preprocess(), plan.primed_at)
             groups.setdefault(shared, []).extend(_cells(request, row, plan, category, dataset, (content, named), not_run))
     made = [Group(request.data, key[0], tuple(cells)) for key, cells in groups.items() if cells]
     return Work(made, not_run)

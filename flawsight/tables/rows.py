@@ -233,8 +233,8 @@ _ALL = (
         "MahalanobisAD",
         "mahalanobis_ad",
         Recipe("mahalanobis_ad"),
-        "From its own paper, at 380 px a side, here 384; the mean over five models that each saw four fifths of the good pictures, "
-        "as here.",
+        "From its own paper, at 380 px a side and resized without antialiasing, here 384 and with it; the mean over five models "
+        "that each saw four fifths of the good pictures, as here.",
         None,
         "full256",
         {"image_auroc": 1.0},

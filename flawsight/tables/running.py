@@ -278,6 +278,7 @@ def _result(request: Request, cell: Cell, model: Model, report: Report, fitted_s
             "runtime": network.runtime,
             "sha256": network.origin.sha256,
             "weights": network.origin.weights,
+            "source": network.origin.source,
         },
         preset=cell.plan.preset,
         method=model.method.name,

@@ -175,12 +175,79 @@ def test_weights_in_a_file_are_told_from_published_ones(published: Path) -> None
     assert origin.sha256 == hashlib.sha256(own.read_bytes()).hexdigest()
 
 
+def primed(name: str, side: int) -> Any:
+    """The library's own network after a picture of ones went through it in training mode."""
+    network = untrained(name).train()
+    with torch.no_grad():
+        network(torch.ones(1, 3, side, side))
+    return network.eval()
+
+
+@pytest.mark.parametrize("side", [64, 96])
+def test_a_primed_network_is_the_librarys_after_a_picture_of_ones(side: int, published: Path) -> None:
+    images, levels = draw(64, 96), ("layer2", "layer3")
+    backbone = open_backbone("resnet18", levels, weights=str(published), primed=side)
+    unprimed = open_backbone("resnet18", levels, weights=str(published))
+    network = primed("resnet18", side)
+    expected = hooked(network, {level: getattr(network, level) for level in levels}, images)
+    for found, there, before in zip(backbone.features(images), expected, unprimed.features(images), strict=True):
+        np.testing.assert_allclose(found, there, rtol=1e-4, atol=1e-4 * np.abs(there).max())
+        assert np.linalg.norm(found - before) > 0.03 * np.linalg.norm(before)
+    assert backbone.origin.source == f"{get_card('resnet18').source}, primed with {side} × {side} ones"
+
+
+def test_primed_networks_are_kept_by_the_side_of_their_picture(
+    published: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.take_in(get_card("resnet18"), published)
+    made = {side: open_backbone("resnet18", ("layer1",), primed=side) for side in (0, 64, 96)}
+    assert len({one.data for one in made.values()}) == 3
+    sha256 = made[0].origin.sha256
+    names = {path.name for path in folder.glob("trunks-*/*.onnx")}
+    assert names == {f"resnet18-{sha256}-layer1{end}.onnx" for end in ("", "-primed64", "-primed96")}
+    monkeypatch.setattr(opening, "_torch", lambda card: pytest.fail("torch was asked for"))
+    for side, one in made.items():
+        again = open_backbone("resnet18", ("layer1",), primed=side)
+        assert (again.data, again.origin) == (one.data, one.origin)
+
+
+def test_random_weights_are_primed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "SETTLING", (2, 64))
+    images = draw(64, 64)
+    before, found = (open_backbone("resnet18", ("layer1",), weights="random", primed=side).features(images)[0] for side in (0, 64))
+    assert 0.01 < np.linalg.norm(found - before) / np.linalg.norm(before) < 0.5  # by a tenth: by all it would be another network
+
+
+def test_an_onnx_file_is_not_primed_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "SETTLING", (2, 64))
+    file = tmp_path / "trunk.onnx"
+    opening.export("resnet18", ("layer1",), file, "random", primed=64)
+    taken = open_backbone("resnet18", ("layer1",), weights=str(file), primed=96)
+    assert taken.data == file.read_bytes() == open_backbone("resnet18", ("layer1",), weights="random", primed=64).data
+    assert taken.origin.source == "the file trunk.onnx, its normalisation as it is there"
+
+
+def test_embedded_networks_cannot_be_primed(tmp_path: Path) -> None:
+    assert open_backbone("efficientnet_lite0", primed=224).data == open_backbone("efficientnet_lite0").data
+    with pytest.raises(UsageError, match=r"efficientnet_lite0 has its normalisation merged .* Leave --primed out\."):
+        opening.export("efficientnet_lite0", (), tmp_path / "x.onnx", primed=224)
+
+
+def test_a_picture_too_small_to_prime_with_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"primed must be 0, or 64 pixels or more; got 63\."):
+        open_backbone("resnet18", weights="random", primed=63)
+
+
 def test_safetensors_are_weights_too(published: Path) -> None:
     from safetensors.torch import save_file
 
     file = published.with_suffix(".safetensors")
     save_file(untrained("resnet18").state_dict(), file)
-    assert open_backbone("resnet18", weights=str(file)).data == open_backbone("resnet18", weights=str(published)).data
+    before = file.read_bytes()
+    for side in (0, 64):
+        there, here = (open_backbone("resnet18", weights=str(one), primed=side) for one in (file, published))
+        assert there.data == here.data
+    assert file.read_bytes() == before
 
 
 def test_an_exported_file_serves_as_weights(published: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from flawsight import image
 from flawsight.datasets import open_dataset
 from flawsight.errors import DataError, UnknownName, UsageError
 from flawsight.methods import METHODS
+from flawsight.presets import PRESETS
 from flawsight.tables import keys, planning
 from flawsight.tables.planning import Cell, Request, categories_of, make_work, why_no_reproduction
 
@@ -112,6 +114,15 @@ def test_whatever_determines_a_result_is_in_its_key(make_request: MakeRequest, c
     before, after = (make_work(make_request(methods=("patchcore_1",), **part)).cells[0] for part in ({}, change))
     assert before.key != after.key
     assert before.file_name != after.file_name
+
+
+def test_a_primed_network_is_another_one(make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = make_work(make_request(recipe="row"))
+    assert [len(group.cells) for group in before.groups] == [2]  # rows that are alike in that share feature maps
+    monkeypatch.setitem(PRESETS, "patchcore_1", dataclasses.replace(PRESETS["patchcore_1"], primed=False))
+    after = make_work(make_request(recipe="row"))
+    assert [len(group.cells) for group in after.groups] == [1, 1]
+    assert [one.key == other.key for one, other in zip(before.cells, after.cells, strict=True)] == [True, False]
 
 
 def test_the_key_knows_the_version_and_the_pictures_but_not_what_else_is_asked(
