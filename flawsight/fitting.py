@@ -103,8 +103,10 @@ class Plan:
         """The backbone, opened with the levels to take of it. Raises as open_backbone, and UsageError if it cannot be primed."""
         weights = self.weights or get_preset(self.preset).weights or None
         if self.primed and (get_card(self.backbone_name).embedded or str(weights).endswith(".onnx")):
-            what = self.backbone_name if weights is None else f"{self.backbone_name} from {weights}"
-            raise UsageError(f"fit: primed: a network whose weights torch reads was needed; {what} came. Leave primed out.")
+            network = f"the network {self.backbone_name}" if weights is None else str(weights)
+            raise UsageError(
+                f"fit: {network} has its normalisation merged into its weights and cannot be primed. Leave primed out."
+            )
         return open_backbone(self.backbone_name, self.backbone_levels(), self.runtime, weights, self.device, self.primed_at)
 
     def preprocess(self) -> Preprocess:

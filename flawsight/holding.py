@@ -88,7 +88,7 @@ def _series_notes(chosen: Threshold, held: Together) -> list[str]:
         return [f"{note}Each was held out by itself, and the threshold is the highest of their scores. {cure}"]
     support = upper_bound(0, chosen.n_series or held.n, chosen.confidence)
     note = f"{n} pictures in {held.n} series ({by}): the promise counts series"
-    return [f"{note}; so many support a promise of at most {100 * support:.3g} %."]
+    return [f"{note}, and {held.n} of them cannot support one below {100 * support:.3g} %."]
 
 
 def _looks(inspections: Sequence[Inspection]) -> NDArray[np.uint8]:

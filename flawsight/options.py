@@ -36,7 +36,7 @@ Primed = Annotated[
     typer.Option(
         "--primed/--not-primed",
         help="Whether one pass of a picture of ones first moves the network's normalisation, as PatchCore's code does; the "
-        "preset's choice if not said.",
+        "preset's choice by default.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where networks and searches run: cpu, or cuda where the extra torch is installed.")]
@@ -79,8 +79,8 @@ GroupBy = Annotated[
     str | None,
     typer.Option(
         metavar="folder|REGEX",
-        help="What tells the series of a picture, all of which is held out together: its folder, or the first group of a regular "
-        "expression in its name; found by likeness if not named.",
+        help="Hold out pictures of one series together. A series is a folder, or what the first group of a regular expression "
+        "matches in a picture's name; without this option series are found by likeness.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what this will need of time and memory.")]

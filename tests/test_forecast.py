@@ -31,10 +31,10 @@ from pathlib import Path
 from flawsight import fitting, memory
 folder, allowed, out, options, method = sys.argv[1:]
 plan = fitting.Plan(method=method, size=160, options=json.loads(options), memory=allowed or None)
-told = fitting.estimate(folder, plan)
+estimate = fitting.estimate(folder, plan)
 model = fitting.fit(folder, plan)
 model.save(out)
-facts = {"peak": memory.peak(), "told": told.peak_mb, "blocks": told.blocks, "notes": model.training.notes}
+facts = {"peak": memory.peak(), "estimated": estimate.peak_mb, "blocks": estimate.blocks, "notes": model.training.notes}
 print(json.dumps(facts))
 """
 
@@ -68,14 +68,14 @@ def test_the_memory_told_is_the_memory_taken(good: Path, tmp_path: Path) -> None
     told = fitted(good, "", tmp_path / "x.flaw")
     assert told["blocks"] == 1
     assert told["notes"] == []
-    assert told["told"] * MB == pytest.approx(told["peak"], rel=0.3)
+    assert told["estimated"] * MB == pytest.approx(told["peak"], rel=0.3)
 
 
 @needs_procfs
 def test_two_banks_take_what_is_said_and_keep_to_a_small_budget(good: Path, tmp_path: Path) -> None:
     plenty = fitted(good, "", tmp_path / "x.flaw", method="two_banks")
     assert (plenty["blocks"], plenty["notes"]) == (1, [])
-    assert plenty["told"] * MB == pytest.approx(plenty["peak"], rel=0.3)
+    assert plenty["estimated"] * MB == pytest.approx(plenty["peak"], rel=0.3)
     allowed = 310 * MB
     bounded = fitted(good, str(allowed), tmp_path / "y.flaw", method="two_banks")
     assert bounded["peak"] <= 1.1 * allowed
@@ -89,7 +89,7 @@ def test_a_small_budget_is_kept_in_several_blocks(good: Path, tmp_path: Path) ->
     allowed = 290 * MB
     told = fitted(good, str(allowed), tmp_path / "x.flaw")
     assert told["peak"] <= 1.1 * allowed
-    assert told["told"] * MB == pytest.approx(told["peak"], rel=0.3)
+    assert told["estimated"] * MB == pytest.approx(told["peak"], rel=0.3)
     assert told["blocks"] >= 2
     (note,) = told["notes"]
     assert f"{N * 400:,} patches did not fit into memory at once" in note
@@ -107,7 +107,7 @@ def test_where_projections_fit_into_a_small_budget_nothing_is_left_out(good: Pat
     allowed = 470 * MB
     told = fitted(good, str(allowed), tmp_path / "x.flaw", options)
     assert told["peak"] <= 1.1 * allowed
-    assert told["told"] * MB == pytest.approx(told["peak"], rel=0.3)
+    assert told["estimated"] * MB == pytest.approx(told["peak"], rel=0.3)
     assert (told["blocks"], told["notes"]) == (1, [])
     at_once = fitted(good, "", tmp_path / "y.flaw", options)
     assert at_once["peak"] > told["peak"] + 60 * MB

@@ -227,7 +227,7 @@ def test_only_patchcores_published_rows_prime_the_network() -> None:
 
 @pytest.mark.parametrize("plan", [Plan(primed=True), Plan(preset="patchcore_1", weights="w.onnx", primed=True)])
 def test_what_cannot_be_primed_is_refused_where_it_is_asked_for(plan: Plan) -> None:
-    with pytest.raises(UsageError, match=r"primed: a network whose weights torch reads was needed; .* Leave primed out\."):
+    with pytest.raises(UsageError, match=r"has its normalisation merged into its weights and cannot be primed. Leave primed out\."):
         plan.network()
 
 

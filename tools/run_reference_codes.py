@@ -5,8 +5,8 @@
     python tools/run_reference_codes.py CODES [OUT.npz]
 
 Nothing of these codes is in flawsight; what is kept is numbers that they computed. Each gets the weights and pictures of
-tests/references/alike.py, ResNet-18 or AlexNet in the place of larger networks, pictures that are read and cut to size already, and
-nothing else that would change what it computes, but for what their age asks for:
+tests/references/reference_inputs.py, ResNet-18 or AlexNet in the place of larger networks, pictures that are read and cut to
+size already, and nothing else that would change what it computes, but for what their age asks for:
 
     SPADE           its map has a side of 224 pixels, whatever the picture's: that of the pictures is put in its place. With the
                     torch of its day pairwise_distance went along the channels; today's goes along the last axis.
@@ -38,7 +38,7 @@ from flawsight import demo
 from flawsight.backbones import torch as room
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "references"))
-import alike
+import reference_inputs
 
 COMMITS = {  # folder → owner, commit, folder of its modules
     "patchcore-inspection": ("amazon-science", "fcaa92f124fb1ad74a7acf56726decd4b27cbcad", "src"),
@@ -58,7 +58,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 def main() -> None:
     room._torchvision()  # before the codes ask for it
     codes = Path(sys.argv[1])
-    out = Path(sys.argv[2]) if len(sys.argv) > 2 else alike.ARRAYS
+    out = Path(sys.argv[2]) if len(sys.argv) > 2 else reference_inputs.ARRAYS
     pictures = drawn()
     found: Arrays = {"pictures": pictures}
     good, new = pictures[:N_GOOD], pictures[N_GOOD:]
@@ -98,11 +98,11 @@ def imported_from(folder: Path) -> Iterator[None]:
 
 
 def network(name: str) -> Any:
-    """One of torchvision's, with the weights of alike.fill, in training mode as it always is when made."""
+    """One of torchvision's, with the weights of reference_inputs.fill, in training mode as it always is when made."""
     made = room._torchvision().models.get_model(name, weights=None)
     made.load_state_dict(
         {
-            key: one if one.ndim == 0 else torch.from_numpy(alike.fill(key, tuple(one.shape)))
+            key: one if one.ndim == 0 else torch.from_numpy(reference_inputs.fill(key, tuple(one.shape)))
             for key, one in made.state_dict().items()
         }
     )
@@ -113,11 +113,11 @@ def fill_in_order(module: torch.nn.Module, kind: str) -> None:
     """The module's floating arrays filled by kind, number and what they are, such as generator.3.running_var."""
     floating = {name: one for name, one in module.state_dict().items() if one.is_floating_point()}
     for at, (name, one) in enumerate(floating.items()):
-        one.copy_(torch.from_numpy(alike.fill(f"{kind}.{at}.{name.rpartition('.')[2]}", tuple(one.shape))))
+        one.copy_(torch.from_numpy(reference_inputs.fill(f"{kind}.{at}.{name.rpartition('.')[2]}", tuple(one.shape))))
 
 
 def tensors(pictures: Any) -> torch.Tensor:
-    return torch.from_numpy(alike.normalised(pictures))
+    return torch.from_numpy(reference_inputs.normalised(pictures))
 
 
 def sparse(maps: Any) -> np.ndarray[Any, Any]:
@@ -137,8 +137,8 @@ def patchcore(good: Any, new: Any) -> Arrays:
             layers_to_extract_from=["layer2", "layer3"],
             device=torch.device("cpu"),
             input_shape=(3, SIDE, SIDE),
-            pretrain_embed_dimension=alike.LEVEL_DIMS,
-            target_embed_dimension=alike.TARGET_DIMS,
+            pretrain_embed_dimension=reference_inputs.LEVEL_DIMS,
+            target_embed_dimension=reference_inputs.TARGET_DIMS,
             patchsize=3,
             anomaly_score_num_nn=1,
             featuresampler=sampler.IdentitySampler(),
@@ -209,14 +209,14 @@ def padim(good: Any, new: Any) -> Arrays:
 
 
 def spade(good: Any, new: Any) -> Arrays:
-    sys.argv += ["--top_k", str(alike.GALLERY)]
+    sys.argv += ["--top_k", str(reference_inputs.GALLERY)]
 
     def interpolate(maps: torch.Tensor, size: int, **how: Any) -> torch.Tensor:
         return functional.interpolate(maps, size=SIDE, **how)
 
     with mock.patch.object(torch, "pairwise_distance", lambda one, other: torch.linalg.vector_norm(one - other + 1e-6, dim=1)):
         asked, blurred = script(
-            alike.variants(good),
+            reference_inputs.variants(good),
             new,
             {"wide_resnet50_2": lambda **_: network("resnet18")},
             F=SimpleNamespace(interpolate=interpolate),
@@ -246,24 +246,28 @@ def mahalanobis_ad(good: Any, new: Any) -> Arrays:
 
     main = importlib.import_module("main")
     with mock.patch.object(main, "range", lambda n: range(4 if n == 9 else n), create=True):
-        asked, _ = script(alike.variants(good), new, {"EfficientNetModified": Averages})
+        asked, _ = script(reference_inputs.variants(good), new, {"EfficientNetModified": Averages})
     return {"mahalanobis_ad.scores": asked[0]}
 
 
 def differnet(good: Any, new: Any) -> Arrays:
     with mock.patch.object(torch.cuda, "set_device"):
         config: Any = importlib.import_module("config")
-    config.device, config.img_size = "cpu", (alike.FLOW_SIDE, alike.FLOW_SIDE)
-    config.fc_internal, config.n_coupling_blocks = alike.FLOW_WIDTH, alike.FLOW_BLOCKS
+    config.device, config.img_size = "cpu", (reference_inputs.FLOW_SIDE, reference_inputs.FLOW_SIDE)
+    config.fc_internal, config.n_coupling_blocks = reference_inputs.FLOW_WIDTH, reference_inputs.FLOW_BLOCKS
     code, utils = importlib.import_module("model"), importlib.import_module("utils")
     with mock.patch.object(code, "alexnet", return_value=network("alexnet")):
         method = code.DifferNet().eval()
     state = method.nf.state_dict()
     for name, one in state.items():
         if one.is_floating_point():
-            one.copy_(torch.from_numpy(alike.fill(name, tuple(one.shape)) * (alike.FLOW_LAST if ".fc3." in name else 1)))
+            one.copy_(
+                torch.from_numpy(
+                    reference_inputs.fill(name, tuple(one.shape)) * (reference_inputs.FLOW_LAST if ".fc3." in name else 1)
+                )
+            )
     with torch.no_grad():
-        z = method(tensors(alike.tiled(new, alike.FLOW_SIDE)))
+        z = method(tensors(reference_inputs.tiled(new, reference_inputs.FLOW_SIDE)))
         loss = utils.get_loss(z, method.nf.jacobian(run_forward=False))
         scores = torch.mean(z**2, dim=-1)
     return {"differnet.scores": scores.numpy(), "differnet.z": z.numpy()[:, ::8], "differnet.loss": np.array([float(loss)])}
@@ -271,7 +275,9 @@ def differnet(good: Any, new: Any) -> Arrays:
 
 def ganomaly(_: Any, new: Any) -> Arrays:
     code = importlib.import_module("lib.networks")
-    options = SimpleNamespace(isize=SIDE, nz=alike.GAN_LATENT, nc=3, ngf=alike.GAN_WIDTH, ngpu=1, extralayers=0)
+    options = SimpleNamespace(
+        isize=SIDE, nz=reference_inputs.GAN_LATENT, nc=3, ngf=reference_inputs.GAN_WIDTH, ngpu=1, extralayers=0
+    )
     generator, judge = code.NetG(options).eval(), code.NetD(options).eval()
     fill_in_order(generator, "generator")
     fill_in_order(judge, "discriminator")
@@ -293,7 +299,7 @@ def patch_svdd(good: Any, new: Any) -> Arrays:
     inspection, utils = importlib.import_module("codes.inspection"), importlib.import_module("codes.utils")
     encoder = code.EncoderHier(64).eval()
     fill_in_order(encoder, "patch_svdd")
-    seen, judged = (alike.tiled(one, alike.SVDD_SIDE).astype(np.float32) for one in (good, new))
+    seen, judged = (reference_inputs.tiled(one, reference_inputs.SVDD_SIDE).astype(np.float32) for one in (good, new))
     mean = seen.mean(axis=0)
     found: Arrays = {}
     maps = []
@@ -301,7 +307,7 @@ def patch_svdd(good: Any, new: Any) -> Arrays:
         for which, side, step in ((encoder, 64, 16), (encoder.enc, 32, 4)):
             of_good, of_new = (inspection.infer((one - mean) / 255, which, K=side, S=step) for one in (seen, judged))
             nearest = inspection.measure_emb_NN(of_new, of_good, method="kdt", NN=1)
-            maps.append(utils.distribute_scores(nearest, (alike.SVDD_SIDE, alike.SVDD_SIDE), K=side, S=step))
+            maps.append(utils.distribute_scores(nearest, (reference_inputs.SVDD_SIDE, reference_inputs.SVDD_SIDE), K=side, S=step))
             found[f"patch_svdd.{side}"] = of_new[:, 1, 1]
     product = maps[0] * maps[1]
     return {**found, "patch_svdd.scores": product.max(axis=-1).max(axis=-1), "patch_svdd.maps": sparse(product)}

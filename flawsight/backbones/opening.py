@@ -29,15 +29,14 @@ def network_file(card: BackboneCard, levels: Sequence[str], weights: str | None 
     networks, whose normalisation is merged into their weights.
     Raises ModelFileError for weights that are missing or damaged, UsageError, MissingExtra.
     """
-    if 0 < primed < LEAST:
+    if primed and primed < LEAST:
         raise UsageError(f"backbones: primed must be 0, or {LEAST} pixels or more; got {primed}.")
     if weights == RANDOM:
         data = proto.randomised(card.onnx(), SEED) if card.embedded else _torch(card).random(card, levels, SEED, primed)
         if card.embedded and data == card.onnx():
             return data, Origin(card.sha256, card.licence, card.source)
-        return data, Origin(
-            hashlib.sha256(data).hexdigest(), "", f"drawn at random, seed {SEED}{_told(0 if card.embedded else primed)}", RANDOM
-        )
+        source = f"drawn at random, seed {SEED}{_how_primed(0 if card.embedded else primed)}"
+        return data, Origin(hashlib.sha256(data).hexdigest(), "", source, RANDOM)
     if weights is not None:
         return _from_file(card, levels, Path(weights), primed)
     if card.embedded:
@@ -46,7 +45,7 @@ def network_file(card: BackboneCard, levels: Sequence[str], weights: str | None 
     if kept is None:
         path, sha256 = cache.weights(card)
         kept = _made(card, levels, path, sha256, primed), sha256
-    return kept[0], Origin(kept[1], card.licence, card.source + _told(primed))
+    return kept[0], Origin(kept[1], card.licence, card.source + _how_primed(primed))
 
 
 def export(name: str, levels: tuple[str, ...], path: Path, weights: str | None = None, primed: int = 0) -> tuple[list[str], Origin]:
@@ -80,14 +79,14 @@ def _from_file(card: BackboneCard, levels: Sequence[str], path: Path, primed: in
         return data, Origin(sha256, "", f"the file {path.name}{as_it_is}", "file")
     if card.embedded:
         raise UsageError(f"{path}: for {card.name} weights are taken from an ONNX file alone. Leave --weights out for its own.")
-    origin = Origin(sha256, "", f"the file {path.name}{_told(primed)}", "file")
+    origin = Origin(sha256, "", f"the file {path.name}{_how_primed(primed)}", "file")
     if sha256.startswith(card.sha256):
-        origin = Origin(sha256, card.licence, card.source + _told(primed))
+        origin = Origin(sha256, card.licence, card.source + _how_primed(primed))
     kept = cache.find_trunk(card, levels, sha256, primed)
     return (kept[0] if kept else _made(card, levels, path, sha256, primed)), origin
 
 
-def _told(primed: int) -> str:
+def _how_primed(primed: int) -> str:
     return f", primed with {primed} × {primed} ones" if primed else ""
 
 

@@ -16,7 +16,7 @@ Wide ResNet-50 at 224, and a picture takes K × P² products of vectors, whateve
 
 A held-out score is exact: the picture's own group takes no part in its gallery.
 
-Where this differs from the widely used code (byungjae89): that takes K = 5 unless told otherwise, leaves out the last vectors of
+Where this differs from the widely used code (byungjae89): that has K = 5 by default, leaves out the last vectors of
 a gallery whose number is no multiple of 100, takes distances unsquared (`distance="euclidean"`), reduces pictures with Lanczos'
 filter where the preset does so bilinearly, and masks by nearest neighbour; `flawsight tables` reduces all rows' masks by one rule.
 

@@ -9,9 +9,9 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-import alike
 import numpy as np
 import pytest
+import reference_inputs
 
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.onnx import OnnxBackbone
@@ -39,7 +39,7 @@ Arrays = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def theirs() -> Arrays:
-    with np.load(alike.ARRAYS) as arrays:
+    with np.load(reference_inputs.ARRAYS) as arrays:
         return dict(arrays)
 
 
@@ -54,12 +54,14 @@ def new(theirs: Arrays) -> Any:
 
 
 def weights(name: str, folder: Path) -> str:
-    """A file of the network's weights as alike.fill draws them; those behind its levels are 0."""
+    """A file of the network's weights as reference_inputs.fill draws them; those behind its levels are 0."""
     file = folder / f"{name}.pth"
     network = room.empty(get_card(name))
     torch.save(
         {
-            key: torch.zeros(one.shape) if key.startswith("classifier") else torch.from_numpy(alike.fill(key, tuple(one.shape)))
+            key: torch.zeros(one.shape)
+            if key.startswith("classifier")
+            else torch.from_numpy(reference_inputs.fill(key, tuple(one.shape)))
             for key, one in network.state_dict().items()
             if one.ndim
         },
@@ -93,8 +95,8 @@ def network(resnet18: str, tmp_path_factory: pytest.TempPathFactory) -> OnnxBack
 
 def ours(preset: str, options: dict[str, Any], backbone: OnnxBackbone, good: Any, new: Any) -> Scores:
     method = make(get_preset(preset).method, {**get_preset(preset).options, **options}, backbone)
-    method.fit(list(alike.normalised(good)), list(range(len(good))))
-    return method.score(alike.normalised(new))
+    method.fit(list(reference_inputs.normalised(good)), list(range(len(good))))
+    return method.score(reference_inputs.normalised(new))
 
 
 def heats(scores: Scores) -> Float:
@@ -109,7 +111,12 @@ def check(found: Float, expected: Any, close: float = CLOSE) -> None:
 @pytest.mark.parametrize(("name", "primed"), [("as_run", SIDE), ("eval", 0)])
 @pytest.mark.usefixtures("cache")
 def test_patchcore(name: str, primed: int, resnet18: str, theirs: Arrays, good: Any, new: Any) -> None:
-    own = {"level_dims": alike.LEVEL_DIMS, "target_dims": alike.TARGET_DIMS, "coreset": "identity", "coreset_ratio": 1.0}
+    own = {
+        "level_dims": reference_inputs.LEVEL_DIMS,
+        "target_dims": reference_inputs.TARGET_DIMS,
+        "coreset": "identity",
+        "coreset_ratio": 1.0,
+    }
     backbone = open_backbone("resnet18", ("layer2", "layer3"), weights=resnet18, primed=primed)
     assert isinstance(backbone, OnnxBackbone)
     scores = ours("patchcore_10", own, backbone, good, new)
@@ -141,15 +148,15 @@ def test_padim(network: OnnxBackbone, theirs: Arrays, good: Any, new: Any) -> No
 
 
 def test_spade(network: OnnxBackbone, theirs: Arrays, good: Any, new: Any) -> None:
-    own = {"neighbours": alike.GALLERY, "distance": "euclidean"}
-    scores = ours("spade_per_level", own, network, alike.variants(good), new)
+    own = {"neighbours": reference_inputs.GALLERY, "distance": "euclidean"}
+    scores = ours("spade_per_level", own, network, reference_inputs.variants(good), new)
     check(scores.image, theirs["spade.scores"])
     maps, expected = heats(scores), theirs["spade.maps"]
     check(maps / maps.mean(), expected / expected.mean())  # ours is brought to the scores' unit
 
 
 def test_mahalanobis_ad(network: OnnxBackbone, theirs: Arrays, good: Any, new: Any) -> None:
-    scores = ours("mahalanobis_ad", {"folds": 1}, network, alike.variants(good), new)
+    scores = ours("mahalanobis_ad", {"folds": 1}, network, reference_inputs.variants(good), new)
     check(scores.image, theirs["mahalanobis_ad.scores"])
 
 
@@ -157,7 +164,7 @@ def fill_in_order(module: Any, kind: str) -> None:
     """Fill the module's floating arrays by kind, number and what they are, such as generator.3.running_var."""
     floating = {name: one for name, one in module.state_dict().items() if one.is_floating_point()}
     for at, (name, one) in enumerate(floating.items()):
-        one.copy_(torch.from_numpy(alike.fill(f"{kind}.{at}.{name.rpartition('.')[2]}", tuple(one.shape))))
+        one.copy_(torch.from_numpy(reference_inputs.fill(f"{kind}.{at}.{name.rpartition('.')[2]}", tuple(one.shape))))
     module.eval()
 
 
@@ -165,7 +172,7 @@ def fill_in_order(module: Any, kind: str) -> None:
 def test_differnet(tmp_path: Path, theirs: Arrays, new: Any) -> None:
     backbone = open_backbone("alexnet", ("features",), weights=weights("alexnet", tmp_path))
     dims = theirs["differnet.z"].shape[1] * 8
-    flow = flows.Flow(dims, alike.FLOW_BLOCKS, alike.FLOW_WIDTH)
+    flow = flows.Flow(dims, reference_inputs.FLOW_BLOCKS, reference_inputs.FLOW_WIDTH)
     with torch.no_grad():
         for number, coupling in enumerate(flow.couplings):
             flow.orders[number] = torch.from_numpy(np.random.RandomState(number).permutation(dims))
@@ -174,13 +181,13 @@ def test_differnet(tmp_path: Path, theirs: Arrays, new: Any) -> None:
                 for layer, name in zip(linear, ("fc1", "fc2", "fc2b", "fc3"), strict=True):
                     for kind, one in layer.named_parameters():
                         key = f"module_list.{2 * number + 2}.{half}.{name}.{kind}"
-                        damped = alike.FLOW_LAST if name == "fc3" else 1
-                        one.copy_(torch.from_numpy(alike.fill(key, tuple(one.shape)) * damped))
+                        damped = reference_inputs.FLOW_LAST if name == "fc3" else 1
+                        one.copy_(torch.from_numpy(reference_inputs.fill(key, tuple(one.shape)) * damped))
     unlikeness = flows.Unlikeness(flow, torch.zeros(dims), torch.ones(dims))
-    options = {"blocks": alike.FLOW_BLOCKS, "width": alike.FLOW_WIDTH, "judged_turns": 1, "angle": 0.0}
+    options = {"blocks": reference_inputs.FLOW_BLOCKS, "width": reference_inputs.FLOW_WIDTH, "judged_turns": 1, "angle": 0.0}
     method = make("differnet", {**get_preset("differnet").options, **options}, backbone)
     method = method.with_state({"network": export.graph(unlikeness, torch.zeros(1, dims), takes="vectors")})
-    pictures = alike.normalised(alike.tiled(new, alike.FLOW_SIDE))
+    pictures = reference_inputs.normalised(reference_inputs.tiled(new, reference_inputs.FLOW_SIDE))
     check(method.score(pictures).image, theirs["differnet.scores"])
     vectors = torch.from_numpy(np.stack([method._averages(one, 0.0) for one in pictures]))
     with torch.no_grad():
@@ -191,12 +198,12 @@ def test_differnet(tmp_path: Path, theirs: Arrays, new: Any) -> None:
 
 
 def test_ganomaly(theirs: Arrays, new: Any) -> None:
-    generator = gan.Generator(SIDE, alike.GAN_WIDTH, alike.GAN_LATENT)
-    judge = gan.Discriminator(SIDE, alike.GAN_WIDTH)
+    generator = gan.Generator(SIDE, reference_inputs.GAN_WIDTH, reference_inputs.GAN_LATENT)
+    judge = gan.Discriminator(SIDE, reference_inputs.GAN_WIDTH)
     with torch.no_grad():
         fill_in_order(generator, "generator")
         fill_in_order(torch.nn.ModuleList([judge.features, judge.last]), "discriminator")  # as the code orders them
-    options = {"side": SIDE, "width": alike.GAN_WIDTH, "latent": alike.GAN_LATENT}
+    options = {"side": SIDE, "width": reference_inputs.GAN_WIDTH, "latent": reference_inputs.GAN_LATENT}
     method = make("ganomaly", options, open_backbone("pixels"))
     method = method.with_state({"network": export.graph(gan.CodeDistance(generator, True), torch.zeros(1, 3, SIDE, SIDE))})
     pictures = np.asarray(new.transpose(0, 3, 1, 2) / 255, np.float32)
@@ -214,7 +221,10 @@ def test_patch_svdd(theirs: Arrays, good: Any, new: Any) -> None:
     with torch.no_grad():
         fill_in_order(torch.nn.ModuleList([encoders.small, encoders.join]), "patch_svdd")
     graph = export.graph(patch_encoders.Everywhere(encoders), torch.zeros(1, 3, SIDE, SIDE), ("small", "large"), free=(0, 2, 3))
-    seen, judged = (np.asarray(alike.tiled(one, alike.SVDD_SIDE).transpose(0, 3, 1, 2) / 255, np.float32) for one in (good, new))
+    seen, judged = (
+        np.asarray(reference_inputs.tiled(one, reference_inputs.SVDD_SIDE).transpose(0, 3, 1, 2) / 255, np.float32)
+        for one in (good, new)
+    )
     mean = seen.mean(0)
     method = make("patch_svdd", {"width": 32}, open_backbone("pixels"))
     network = OnnxBackbone(graph.tobytes(), ("small", "large"))

@@ -1,4 +1,4 @@
-"""What reference codes and flawsight are given alike: weights that follow from their names, and pictures.
+"""The same inputs for reference codes and for flawsight: weights drawn by their names, and pictures.
 
 tools/run_reference_codes.py gives them to the codes and keeps what these make of them; test_references.py gives them to flawsight.
 """
