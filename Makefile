@@ -17,10 +17,6 @@ demo: .venv/ready ## draw a small inspection set, learn from its good pictures, 
 	$(RUN)flawsight evaluate $(OUT)/demo/plate --model $(OUT)/plate.flaw --json $(OUT)/metrics.json --report $(OUT)/report.html
 	@echo "Report: $(CURDIR)/$(OUT)/report.html"
 
-# Two processes test side by side: threads that wait by spinning would each take the other's core.
-test test-kernels: export OPENBLAS_NUM_THREADS = 1
-test test-kernels: export OMP_NUM_THREADS = 1
-
 test: .venv-test/ready ## run all tests with coverage
 	$(TEST)python -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
 

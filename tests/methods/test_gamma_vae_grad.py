@@ -19,6 +19,8 @@ from flawsight.parts.ssim import similarity  # noqa: E402
 from flawsight.parts.variational import GammaVariational, from_arrays  # noqa: E402
 from flawsight.types import Float  # noqa: E402
 
+pytestmark = pytest.mark.xdist_group("gamma_vae_grad")  # one training serves most of these tests
+
 SMALL = {
     "crop": 64,
     "stride": 64,
