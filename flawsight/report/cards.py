@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,16 +53,41 @@ class Card:
     problem: str = ""
 
 
-def choose(rows: list[Row], threshold: float, at_most: int) -> tuple[list[Row], list[Row]]:
-    """The mistakes, worst first, and the other pictures, highest score first: together no more than `at_most`.
+@dataclass(frozen=True)
+class Chosen:
+    """The rows to draw: mistakes, worst first; the other rejected ones and the other passed ones, highest score first.
 
-    Mistakes come before all else; of the others those nearest to the threshold are kept, where the verdict was least clear.
+    left: rejected rows that are not among them, highest score first.
     """
-    far = [(abs(row.score - threshold), row) for row in rows]
-    wrong = [row for _, row in sorted((p for p in far if mistake(p[1])), key=lambda p: -p[0])]
-    near = [row for _, row in sorted((p for p in far if not mistake(p[1])), key=lambda p: p[0])]
-    wrong = wrong[:at_most]
-    return wrong, sorted(near[: at_most - len(wrong)], key=lambda row: -row.score)
+
+    mistakes: list[Row]
+    rejected: list[Row]
+    passed: list[Row]
+    left: list[Row]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All of them in the order of the page."""
+        return [*self.mistakes, *self.rejected, *self.passed]
+
+
+def choose(rows: list[Row], threshold: float, at_most: int) -> Chosen:
+    """The rows to draw, no more than `at_most`: mistakes before all else, then rejected pictures, highest score first.
+
+    If there is room for some of the passed pictures only, it is for those nearest to the threshold, where the verdict was least
+    clear.
+    """
+    wrong = sorted((row for row in rows if mistake(row)), key=lambda row: -_worst(abs(row.score - threshold)))
+    right = sorted((row for row in rows if not mistake(row)), key=lambda row: -_worst(row.score))
+    rejected, passed = ([row for row in right if bool(row.is_defective) == verdict] for verdict in (True, False))
+    room = max(0, at_most - len(wrong))
+    left = [row for row in wrong[at_most:] if row.is_defective] + rejected[room:]
+    return Chosen(wrong[:at_most], rejected[:room], passed[: max(0, room - len(rejected))], left)
+
+
+def _worst(score: float) -> float:
+    """The score for sorting: one that is no number is the worst of all."""
+    return math.inf if math.isnan(score) else score
 
 
 def mistake(row: Row) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,15 +135,64 @@ def test_mistakes_come_first_and_the_worst_of_them_leads(make_report: MakeReport
 
 def test_too_many_pictures_are_thinned_and_counted(make_report: MakeReport) -> None:
     page = Page(html.render(make_report(), max_pictures=5))
-    assert names(page)[3:] == ["test/dent/größe/000.png", "test/good/002.png"]
-    assert "5 pictures of 10 not shown" in page.text
+    assert names(page)[3:] == ["test/dent/größe/001.png", "test/scratch/003.png"]
+    assert "5 pictures of 10 not drawn" in page.text
     assert "1 of 4 good pictures rejected" in page.text
 
 
-@pytest.mark.parametrize(("at_most", "n_wrong", "n_rest"), [(0, 0, 0), (2, 2, 0), (3, 3, 0), (99, 3, 7)])
-def test_choice_keeps_to_its_number(make_report: MakeReport, at_most: int, n_wrong: int, n_rest: int) -> None:
-    wrong, rest = cards.choose(make_report().rows, 1.0, at_most)
-    assert (len(wrong), len(rest)) == (n_wrong, n_rest)
+@pytest.mark.parametrize(
+    ("at_most", "drawn", "n_left"), [(0, (0, 0, 0), 5), (2, (2, 0, 0), 4), (5, (3, 2, 0), 2), (8, (3, 4, 1), 0), (99, (3, 4, 3), 0)]
+)
+def test_choice_keeps_to_its_number(make_report: MakeReport, at_most: int, drawn: tuple[int, int, int], n_left: int) -> None:
+    chosen = cards.choose(make_report().rows, 1.0, at_most)
+    assert (len(chosen.mistakes), len(chosen.rejected), len(chosen.passed)) == drawn
+    assert len(chosen.left) == n_left
+
+
+def without_labels(report: Report, **changes: Any) -> Report:
+    rows = [replace(row, sample=replace(row.sample, label=None, kind="", mask=None)) for row in report.rows]
+    return replace(report, rows=rows, metrics={}, curves={}, counts={}, **changes)
+
+
+@pytest.fixture
+def crowded(make_report: MakeReport, make_row: Callable[..., Row]) -> Report:
+    """Ten pictures without labels of which five are far above the threshold, twenty just below it, and two unreadable ones."""
+    report = without_labels(make_report())
+    near = [make_row(f"near/{number:02}.png", None, 0.99 - number / 1000) for number in range(20)]
+    return replace(report, rows=[*near, *report.rows], unreadable={"a.png": "is empty. Copy it.", "<b>.png": "is gone."})
+
+
+def test_rejected_pictures_are_drawn_before_those_near_the_threshold(crowded: Report) -> None:
+    page = Page(html.render(crowded, max_pictures=7))
+    found = names(page)
+    assert found[:5] == [
+        f"test/{name}.png" for name in ("dent/größe/001", "scratch/003", "scratch/002", "good/003", "dent/größe/000")
+    ]
+    assert found[5:] == ["near/00.png", "near/01.png"]
+    assert "All rejected pictures 5 " in page.text
+    assert "All passed pictures 25 Highest score first. 2 of 25 are drawn." in page.text
+
+
+def test_filters_and_headline_count_pictures_that_are_not_drawn(crowded: Report) -> None:
+    for at_most in (2, 7, 99):
+        page = Page(html.render(crowded, max_pictures=at_most))
+        assert re.search(r"All 32 \s*Rejected 5 \s*Passed 25 \s*Unreadable 2 ", page.text)
+        assert "5 of 30 pictures rejected; 2 more could not be read" in page.text
+        assert f"Showing {min(at_most, 30) + 2} of 32 pictures" in page.text
+
+
+def test_rejected_pictures_without_room_are_named(crowded: Report) -> None:
+    page = Page(html.render(crowded, max_pictures=2))
+    assert "Rejected pictures that are not drawn 3 " in page.text
+    assert "test/scratch/002.png score 1.800 test/good/003.png score 1.300 test/dent/größe/000.png score 1.100" in page.text
+
+
+def test_unreadable_pictures_are_listed_once_with_the_reason(crowded: Report) -> None:
+    told = [f"Left out, unreadable: {name}: {reason}" for name, reason in crowded.unreadable.items()]
+    page = Page(html.render(replace(crowded, notes=[*told, "Another note."])))
+    assert "Unreadable pictures 2 a.png is empty. Copy it. <b>.png is gone." in page.text
+    assert page.text.count("is empty.") == page.text.count("Another note.") == 1
+    assert sum(item.get("data-verdict") == "unreadable" for item in page.all("li")) == 2
 
 
 def test_foreign_text_is_escaped_and_kept(make_report: MakeReport, make_row: Callable[..., Row]) -> None:
@@ -185,9 +235,7 @@ def test_masks_left_out_by_choice_are_told(make_report: MakeReport) -> None:
 
 
 def test_pictures_without_labels(make_report: MakeReport) -> None:
-    report = make_report(metrics={}, curves={}, counts={}, held_out=np.zeros(0, np.float32), notes=[])
-    rows = [replace(row, sample=replace(row.sample, label=None, kind="", mask=None)) for row in report.rows]
-    page = Page(html.render(replace(report, rows=rows)))
+    page = Page(html.render(without_labels(make_report(), held_out=np.zeros(0, np.float32), notes=[])))
     assert "5 of 10 pictures rejected" in page.text
     assert "AUROC" not in page.text
     assert "Mistakes" not in page.text
