@@ -64,6 +64,8 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
         "colour_bar": pictures.colour_bar(scale),
         "heat_stops": pictures.css_stops(),
         "unseen": any(row.heat is not None and np.isnan(row.heat).any() for row in chosen.rows),
+        "folder": cards.shared_folder([*(row.sample.name for row in report.rows), *report.unreadable]),
+        "masked": any(card.view and card.view.truth for card in drawn),
         "maps": not report.rows or any(row.heat is not None for row in report.rows),
         "sections": _sections(drawn, chosen, report),
         "lists": [listed for listed in (_left(chosen.left, scale), _unreadable(report)) if listed.lines],

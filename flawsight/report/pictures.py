@@ -117,7 +117,7 @@ def framed(image: Pixels, box_xyxy: tuple[int, int, int, int]) -> Pixels:
 
     line = _thickness(image)
     x0, y0, x1, y1 = box_xyxy
-    away = max(2 * line, (max(image.shape[:2]) // LEAST_FRAME - max(x1 - x0, y1 - y0)) // 2)
+    away = max(4 * line, (max(image.shape[:2]) // LEAST_FRAME - max(x1 - x0, y1 - y0)) // 2)
     drawn = Image.fromarray(image)
     pen = ImageDraw.Draw(drawn)
     for inset, colour, wide in ((0, _DARK, 4 * line), (line, (255, 255, 255), 2 * line)):

@@ -112,7 +112,7 @@ def test_what_was_drawn_comes_off_as_a_layer() -> None:
     assert 0 < lit.sum() < lit.size
 
 
-@pytest.mark.parametrize("box", [(100, 100, 108, 108), (0, 0, 1, 1), (990, 590, 1000, 600)])
+@pytest.mark.parametrize("box", [(100, 100, 108, 108), (0, 0, 1, 1), (990, 590, 1000, 600), (100, 100, 300, 300)])
 def test_a_frame_is_found_at_a_glance_and_leaves_its_inside_as_it_is(box: tuple[int, int, int, int]) -> None:
     image = np.full((600, 1000, 3), 90, np.uint8)
     drawn = pictures.framed(image, box)
