@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from typing import Literal
 
 from flawsight import image
 from flawsight.report import overlays, pictures
@@ -73,15 +74,15 @@ def close_up(row: Row, pixels: Pixels, scale: Scale, truth: Mask | None, alt: st
     )
 
 
-def encoded(pixels: Pixels, alt: str) -> Thumbnail:
-    """uint8 [H,W,3], or [H,W,4] with opacity, as a thumbnail."""
-    data = base64.b64encode(image.encode(pixels, "webp", quality=80)).decode("ascii")
-    return Thumbnail(f"data:image/webp;base64,{data}", alt, pixels.shape[1], pixels.shape[0])
+def encoded(pixels: Pixels, alt: str, format: Literal["webp", "png"] = "webp") -> Thumbnail:  # noqa: A002
+    """uint8 [H,W,3], or [H,W,4] with opacity, as a thumbnail; PNG keeps thin lines as they are."""
+    data = base64.b64encode(image.encode(pixels, format, quality=80)).decode("ascii")
+    return Thumbnail(f"data:image/{format};base64,{data}", alt, pixels.shape[1], pixels.shape[0])
 
 
 def _layer(drawn: Pixels, plain: Pixels) -> Thumbnail | None:
     """What was drawn over the plain picture; None where nothing was."""
-    return encoded(pictures.line_layer(drawn, plain), "") if (drawn != plain).any() else None
+    return encoded(pictures.line_layer(drawn, plain), "", "png") if (drawn != plain).any() else None
 
 
 def _half(size_hw: tuple[int, int]) -> tuple[int, int]:
