@@ -6,7 +6,7 @@ Also what of a long picture is shown first, and how a thumbnail is written.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from flawsight import image
@@ -61,17 +61,7 @@ def close_up(row: Row, pixels: Pixels, scale: Scale, truth: Mask | None, alt: st
     if max(high, wide) < LONG * min(high, wide):
         return None
     window = _window(row)
-    found = overlays.marked(pixels, row)[window] if row.is_defective else pixels[window]
-    small = pictures.fit(pixels[window], SIDES[True])
-    size_hw = (small.shape[0], small.shape[1])
-    shown = None if truth is None else pictures.outline(small, pictures.fit_mask(truth[window], size_hw))
-    heat = None if row.heat is None else row.heat[_of_heat(window, row)]
-    return View(
-        picture=encoded(small, alt),
-        heat=None if heat is None else encoded(pictures.heat_layer(heat, scale, _half(size_hw)), ""),
-        found=_layer(pictures.fit(found, SIDES[True]), small),
-        truth=None if shown is None else _layer(shown, small),
-    )
+    return view(_part(row, window), pixels[window], scale, None if truth is None else truth[window], alt)
 
 
 def encoded(pixels: Pixels, alt: str, format: Literal["webp", "png"] = "webp") -> Thumbnail:  # noqa: A002
@@ -100,6 +90,21 @@ def _window(row: Row) -> Window:
         starts.append(round(start * n / length) * length // n)
     down, across = starts
     return slice(down, down + side), slice(across, across + side)
+
+
+def _part(row: Row, window: Window) -> Row:
+    """The row as if its picture were only that part of it."""
+    top, left = window[0].start, window[1].start
+    evidence, regions = row.evidence, row.regions
+    if evidence is not None:
+        x0, y0, x1, y1 = evidence.box_xyxy
+        evidence = replace(evidence, box_xyxy=(x0 - left, y0 - top, x1 - left, y1 - top))
+    if regions:  # of which only the highest place is marked
+        x, y = regions[0].peak_xy
+        regions = (replace(regions[0], peak_xy=(x - left, y - top)),)
+    heat = None if row.heat is None else row.heat[_of_heat(window, row)]
+    size_hw = window[0].stop - top, window[1].stop - left
+    return replace(row, size_hw=size_hw, heat=heat, evidence=evidence, regions=regions)
 
 
 def _of_heat(window: Window, row: Row) -> Window:

@@ -370,5 +370,5 @@ def test_without_maps_the_page_shows_the_pictures_and_says_so(make_report: MakeR
     assert page.text.count("Not measurable: this method gives no map.") == 2  # pixel AUROC and PRO
     assert "heat map" not in page.text
     assert (len(page.all("img")), len(mapped.all("img"))) == (16, 51)  # outlines of six true defects among them
-    assert sum("the true defect outlined" in str(picture["alt"]) for picture in page.all("img")) == 6
-    assert all("with score" in str(picture["alt"]) for picture in page.all("img"))
+    assert sum(picture.get("class") == "layer truth" for picture in page.all("img")) == 6
+    assert sum("with score" in str(picture["alt"]) for picture in page.all("img")) == 10
