@@ -48,6 +48,7 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
     threshold = float(report.threshold.get("value", scale.middle))
     chosen = cards.choose(report.rows, threshold, max_pictures)
     drawn = cards.make(chosen.rows, report, threshold, progress)
+    lists = [listed for listed in (_left(chosen.left, scale), _unreadable(report)) if listed.lines]
     labelled = any(row.sample.label is not None for row in report.rows)
     return {
         "title": report.title,
@@ -68,8 +69,8 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
         "masked": any(card.view and card.view.truth for card in drawn),
         "maps": not report.rows or any(row.heat is not None for row in report.rows),
         "sections": _sections(drawn, chosen, report),
-        "lists": [listed for listed in (_left(chosen.left, scale), _unreadable(report)) if listed.lines],
-        "n_shown": len(drawn) + min(len(report.unreadable), MOST_LISTED),
+        "lists": lists,
+        "n_shown": len(drawn) + sum(len(listed.lines) for listed in lists),
         "n_pictures": len(report.rows) + len(report.unreadable),
         "filters": _filters(report),
         "tally": _tally(report),
