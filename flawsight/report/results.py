@@ -21,7 +21,7 @@ from flawsight import image, outputs
 from flawsight.errors import FlawsightError, UnknownName, UsageError
 from flawsight.files import atomic_write, check_writable
 from flawsight.methods.base import Progress
-from flawsight.report import html, overlays, tables
+from flawsight.report import html, marks, tables
 from flawsight.report.pictures import Scale
 from flawsight.types import Prediction, Report, Row, Sample
 
@@ -104,7 +104,7 @@ class ResultsFolder:
         if "overlay" not in row.files:
             return ""
         try:
-            data = overlays.jpeg(row, scale)
+            data = marks.jpeg(row, scale)
         except (FlawsightError, OSError, ValueError) as error:
             return str(error).removeprefix(f"{row.sample.name}: ")
         self._put(row.files["overlay"], data)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from flawsight import image
-from flawsight.report import overlays, pictures
+from flawsight.report import marks, pictures
 from flawsight.report.pictures import Scale
 from flawsight.types import Mask, Pixels, Row
 
@@ -45,7 +45,7 @@ def view(row: Row, pixels: Pixels, scale: Scale, truth: Mask | None, alt: str) -
     """The whole picture [H,W,3] of a row. truth: bool [H,W] of the true defect, if known."""
     small = pictures.fit(pixels, SIDES[bool(row.is_defective)])
     size_hw = (small.shape[0], small.shape[1])
-    marked = overlays.marked(small, row) if row.is_defective else small
+    marked = marks.marked(small, row) if row.is_defective else small
     true = None if truth is None else pictures.outline(small, pictures.fit_mask(truth, size_hw))
     return View(
         picture=encoded(small, alt),
@@ -83,7 +83,7 @@ def _half(size_hw: tuple[int, int]) -> tuple[int, int]:
 def _window(row: Row) -> Window:
     """As high and wide as the picture is narrow, around its most anomalous place, or in its middle; in whole pixels of the map."""
     side = min(row.size_hw)
-    x0, y0, x1, y1 = overlays.worst_box(row, row.size_hw) or (0, 0, row.size_hw[1], row.size_hw[0])
+    x0, y0, x1, y1 = marks.worst_box(row, row.size_hw) or (0, 0, row.size_hw[1], row.size_hw[0])
     starts = []
     for middle, length, n in zip(((y0 + y1) // 2, (x0 + x1) // 2), row.size_hw, _cells(row), strict=True):
         start = min(max(middle - side // 2, 0), length - side)

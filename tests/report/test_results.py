@@ -20,7 +20,7 @@ from flawsight import files, image
 from flawsight.errors import DataError, UnknownName, UsageError
 from flawsight.methods.base import Progress
 from flawsight.preprocess import Preprocess
-from flawsight.report import overlays, results, tables
+from flawsight.report import marks, results, tables
 from flawsight.types import Prediction, Report, Row
 
 MakeReport = Callable[..., Report]
@@ -70,7 +70,7 @@ def test_each_picture_has_its_heat_map_over_a_caption(make_report: MakeReport, t
     for row, name in zip(report.rows, names, strict=True):
         drawn = image.read(tmp_path / "out" / "overlays" / name)
         assert drawn.shape[0] > 48
-        assert drawn.shape[1] == overlays.LEAST_WIDTH
+        assert drawn.shape[1] == marks.LEAST_WIDTH
         change = np.abs(drawn[:48, :64].astype(int) - 90).mean(2)
         if row.is_defective:  # heat [4, 5] of every fourth pixel
             assert change[16:20, 20:24].mean() > 10 * change[32:, 40:].mean()
@@ -210,7 +210,7 @@ def test_a_picture_that_cannot_be_drawn_costs_its_overlay_alone(
     report = make_report()
     report.rows[3].sample.path.unlink()
     image.write(report.rows[4].sample.path, np.zeros((1, 70, 3), np.uint8))
-    monkeypatch.setattr(overlays, "LONGEST_SIDE", 64)
+    monkeypatch.setattr(marks, "LONGEST_SIDE", 64)
     written = write(tmp_path / "out", report)
     assert len(overlays_in(tmp_path / "out")) == 8
     lost = [
@@ -228,7 +228,7 @@ def test_a_picture_that_cannot_be_drawn_costs_its_overlay_alone(
 def test_tables_are_there_before_anything_is_drawn(
     make_report: MakeReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overlays, "jpeg", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(marks, "jpeg", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "out", make_report())
     assert len((tmp_path / "out/scores.csv").read_text("utf-8-sig").splitlines()) == 11
@@ -249,13 +249,13 @@ def test_a_second_run_leaves_no_stale_drawing_and_nothing_else_is_touched(make_r
 def test_what_an_interrupted_run_drew_is_removed_by_the_next(
     make_report: MakeReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report, out, whole = make_report(), tmp_path / "out", overlays.jpeg
+    report, out, whole = make_report(), tmp_path / "out", marks.jpeg
     drawn = iter(range(5))
-    monkeypatch.setattr(overlays, "jpeg", lambda *args: whole(*args) if next(drawn) < 4 else pytest.fail("the power went"))
+    monkeypatch.setattr(marks, "jpeg", lambda *args: whole(*args) if next(drawn) < 4 else pytest.fail("the power went"))
     with pytest.raises(pytest.fail.Exception):
         write(out, report)
     assert len(overlays_in(out)) == 4
-    monkeypatch.setattr(overlays, "jpeg", whole)
+    monkeypatch.setattr(marks, "jpeg", whole)
     write(out, replace(report, rows=report.rows[9:]))
     assert overlays_in(out) == [f"{tmp_path.name}/{report.rows[9].sample.path.stem}.jpg"]
 
