@@ -64,6 +64,8 @@ def score(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write scores.csv, scores.json, report.html and heat maps.")
     ] = None,
+    maps: opt.Maps = None,
+    masks: opt.Masks = False,
     json: opt.Json = None,
     runtime: opt.Runtime = "onnxruntime",
     device: opt.Device = "cpu",
@@ -76,15 +78,17 @@ def score(
     from flawsight.report import results
     from flawsight.report.console import meter, tell_report
 
+    if (maps or masks) and not out:
+        raise UsageError("score: --maps and --masks are written into the folder of results. Name one with --out.")
     _check_writable(json)
     loaded, samples = load(model, runtime, device), loose_samples(pictures)
-    if out:
-        results.make_folder(out)
+    folder = results.ResultsFolder(out, samples, maps, masks) if out else None
     judging = Judging(use_masks=False, skip_bad=True)
     with meter() as progress:
-        report = evaluate(loaded, samples, f"{len(samples)} pictures scored by {model.name}", judging, progress=progress)
-        if out:
-            results.write(out, report, progress)
+        title = f"{len(samples)} pictures scored by {model.name}"
+        report = evaluate(loaded, samples, title, judging, progress=progress, each=folder.keep if folder else None)
+        if folder:
+            report = folder.write(report, progress)
     tell_report(report, json, True, out and out / "report.html")
     if report.unreadable:
         stop(f"error: {len(report.unreadable)} of {len(samples)} pictures could not be read.", 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,12 @@ def evaluate(
     judging: Judging | None = None,
     train: dict[str, Path] | None = None,
     progress: Progress | None = None,
+    each: Callable[[Sample, Prediction], None] | None = None,
 ) -> Report:
     """The Report on these pictures; without labels, one without metrics.
 
-    train: name → path of the pictures the model was fitted on, to be shown beside what it found. Raises DataError naming every
+    train: name → path of the pictures the model was fitted on, to be shown beside what it found. each: called with every picture
+    that was judged, in order, while its map at full size is at hand. Raises DataError naming every
     unreadable picture unless they may be skipped.
     """
     judging = judging or Judging()
@@ -85,6 +87,8 @@ def evaluate(
     started = time.perf_counter()
     for done, (sample, result) in enumerate(zip(samples, model.predict_each(samples), strict=True), 1):
         judged.add(sample, result)
+        if each and isinstance(result, Prediction):
+            each(sample, result)
         if progress:
             progress("judging pictures", done, len(samples))
     judged.stop_if_bad()
@@ -136,7 +140,19 @@ class _Judged:
         if result.map is not None:
             stride = max(1, round(max(size_hw) * HEAT_STRIDE / max(self.model.preprocess.input_hw(size_hw))))
             heat = result.map[stride // 2 :: stride, stride // 2 :: stride].astype(np.float16)
-        self.rows.append(Row(sample, result.score, result.is_defective, size_hw, result.seen_xyxy, heat, result.evidence))
+        self.rows.append(
+            Row(
+                sample=sample,
+                score=result.score,
+                is_defective=result.is_defective,
+                size_hw=size_hw,
+                seen_xyxy=result.seen_xyxy,
+                heat=heat,
+                evidence=result.evidence,
+                regions=result.regions,
+                pixel_threshold=result.pixel_threshold,
+            )
+        )
         self.sizes.add(size_hw)
         if self.judging.use_masks and sample.label is not None:
             self.compared.add(sample, result)

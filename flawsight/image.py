@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from flawsight import png
 from flawsight.errors import FlawsightError, PictureError, UsageError
-from flawsight.types import Mask, MaskFiles, Pixels, mask_files, name_of
+from flawsight.types import Float, Mask, MaskFiles, Pixels, mask_files, name_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -138,12 +138,24 @@ def write(path: Path, pixels: Pixels) -> None:
 
 
 def encode(pixels: Pixels, format: Literal["png", "jpeg", "webp"] = "png", quality: int = 85) -> bytes:  # noqa: A002
-    """The bytes of a picture file holding uint8 [H,W,3] or [H,W]."""
+    """The bytes of a picture file holding uint8 [H,W,3] or [H,W]; of PNG and WebP also [H,W,4] with opacity."""
     from PIL import Image
 
     out = io.BytesIO()
     options = {"compress_level": 3} if format == "png" else {"quality": quality}
     Image.fromarray(np.ascontiguousarray(pixels)).save(out, format, **options)
+    return out.getvalue()
+
+
+def encode_map(values: Float, format: str) -> bytes:  # noqa: A002
+    """The bytes of a file that holds float32 [H,W] as they are: "tiff", of one channel without compression, or "npy"."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    if format == "npy":
+        np.save(out, values, allow_pickle=False)
+    else:
+        Image.fromarray(np.ascontiguousarray(values)).save(out, "tiff")
     return out.getvalue()
 
 

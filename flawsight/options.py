@@ -39,6 +39,13 @@ Primed = Annotated[
         "preset's choice by default.",
     ),
 ]
+Maps = Annotated[
+    str | None,
+    typer.Option(metavar="tiff|npy", help="Also write each picture's map into DIR/maps: float32, at the picture's own pixels."),
+]
+Masks = Annotated[
+    bool, typer.Option("--masks", help="Also write into DIR/predicted_masks where each picture is above the threshold.")
+]
 Device = Annotated[str, typer.Option(help="Where networks and searches run: cpu, or cuda where the extra torch is installed.")]
 PresetName = Annotated[str, typer.Option("--preset", help="A named way to fit; see `flawsight list presets`.")]
 Size = Annotated[

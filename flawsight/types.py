@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from flawsight import regions
+from flawsight.regions import Region
 
 if TYPE_CHECKING:
     from flawsight.preprocess import Preprocess
@@ -123,6 +128,21 @@ class Prediction:
         """
         return None if self.input_map is None else self.preprocess.restore(self.input_map, self.size_hw)
 
+    @cached_property
+    def pixel_threshold(self) -> float:
+        """The value that the map exceeds in `regions` and `mask`, see flawsight.regions; infinite where there are none."""
+        return math.inf if self.map is None else regions.pixel_threshold(self.map, self.score, self.threshold)
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """Where a rejected picture is above the threshold, highest peak first, see flawsight.regions; none of a passed one."""
+        return () if self.map is None or not self.is_defective else regions.find(self.map, self.pixel_threshold)
+
+    @property
+    def mask(self) -> Mask | None:
+        """Bool [H,W] at the picture's own pixels, True in its regions; None where the method gives no map."""
+        return None if self.map is None else self.map > self.pixel_threshold
+
     @property
     def is_defective(self) -> bool:
         """Whether the picture is rejected."""
@@ -134,7 +154,8 @@ class Row:
     """One picture in a report.
 
     heat: float16 [h/4,w/4], the prediction's map thinned out, for drawing only; None where the method gives no map. size_hw: the
-    picture's own pixels.
+    picture's own pixels. regions, pixel_threshold: the prediction's. files: what was written about it, "overlay", "map" or "mask" →
+    file, below the folder of results.
     """
 
     sample: Sample
@@ -144,6 +165,9 @@ class Row:
     seen_xyxy: tuple[int, int, int, int]
     heat: NDArray[np.float16] | None
     evidence: Evidence | None = None
+    regions: tuple[Region, ...] = ()
+    pixel_threshold: float = math.inf
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,21 @@ LAYERS = [
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
-    {"errors", "files", "frames", "image", "memory", "png", "preprocess", "record", "threads", "threshold", "types"},
+    {
+        "errors",
+        "files",
+        "frames",
+        "image",
+        "memory",
+        "outputs",
+        "png",
+        "preprocess",
+        "record",
+        "regions",
+        "threads",
+        "threshold",
+        "types",
+    },
 ]
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 FRONT = "flawsight"  # the front door fetches names when they are first used, so it may name anything; all may ask it its version

@@ -299,7 +299,7 @@ def test_score_writes_a_folder(model_file: Path, plate: Path, noise: Path, tmp_p
     result = run("score", model_file, plate / "test", noise, "--out", out)
     assert result.exit_code == 3
     assert f"Wrote {out / 'report.html'}." in result.stdout
-    assert len(files_in(out)) == 3 + 11
+    assert len(files_in(out)) == 4 + 11
     content = json.loads((out / "scores.json").read_text("utf-8"))
     lines = list(csv.DictReader(io.StringIO((out / "scores.csv").read_text("utf-8-sig"))))
     found = {line["name"]: float(line["score"]) for line in lines}
@@ -317,7 +317,7 @@ def test_score_as_json_on_standard_output_and_nothing_else(model_file: Path, pla
     written = run("score", model_file, plate / "test/good", "--json", tmp_path / "x.json")
     assert written.stdout.endswith(f"Wrote {tmp_path / 'x.json'}.\n")
     again = json.loads((tmp_path / "x.json").read_text("utf-8"))
-    assert again["pictures"] == content["pictures"]
+    assert again["pictures"] == [{**one, "overlay": None} for one in content["pictures"]]
 
 
 def test_score_judges_the_others_where_one_cannot_be_read(model_file: Path, plate: Path, noise: Path, tmp_path: Path) -> None:
@@ -333,6 +333,35 @@ def test_score_judges_the_others_where_one_cannot_be_read(model_file: Path, plat
     content = json.loads((tmp_path / "o/scores.json").read_text("utf-8"))
     assert list(content["unreadable"]) == [str(tmp_path / "bad.png"), str(tmp_path / "gone.png")]
     assert len(content["pictures"]) == 5
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "o/scores.csv").read_text("utf-8-sig"))))
+    assert [line["name"] for line in lines if line["verdict"] == "unreadable"] == list(content["unreadable"])
+
+
+def test_score_leaves_its_own_drawings_out(model_file: Path, plate: Path, tmp_path: Path) -> None:
+    """Results among the pictures are never judged, however often they are written there; asked for by themselves they are none."""
+    shutil.copytree(plate / "test/good", tmp_path / "new")
+    call = ("score", model_file, tmp_path / "new", "--out", tmp_path / "new/results", "--maps", "tiff", "--masks")
+    for _ in range(2):
+        assert "0 of 4 pictures rejected" in run(*call).stdout
+    assert len(files_in(tmp_path / "new/results")) == 4 + 3 * 4
+    (tmp_path / "new/results/scores.csv").unlink()
+    assert "0 of 4 pictures rejected" in run(*call[:3]).stdout
+    each = sorted((tmp_path / "new").iterdir())  # as a shell expands new/*
+    assert "0 of 4 pictures rejected" in run("score", model_file, *each).stdout
+    assert "no pictures in this folder" in run("score", model_file, tmp_path / "new/results").stderr
+
+
+def test_score_writes_results_beside_the_pictures(model_file: Path, plate: Path, tmp_path: Path) -> None:
+    shutil.copytree(plate / "test/good", tmp_path / "new")
+    for _ in range(2):
+        assert "0 of 4 pictures rejected" in run("score", model_file, tmp_path / "new", "--out", tmp_path / "new").stdout
+
+
+def test_maps_and_masks_need_a_place(model_file: Path, plate: Path) -> None:
+    for option in (["--maps", "npy"], ["--masks"]):
+        result = run("score", model_file, plate / "test", *option)
+        assert result.exit_code == 2
+        assert "Name one with --out." in result.stderr
 
 
 def test_score_where_nothing_can_be_read(model_file: Path, tmp_path: Path) -> None:
@@ -381,9 +410,9 @@ def test_odd_names(model_file: Path, plate: Path, tmp_path: Path) -> None:
     found = sorted(line["name"].removeprefix(f"{tmp_path}/in/") for line in lines)
     expected = [name.decode("utf-8", "backslashreplace").replace(r"\xff\xfe", r"\udcff\udcfe") for name in names]
     assert found == sorted([*expected, "a/same.png", "b/same.png"])
-    overlays = [path.name for path in (tmp_path / "out/overlays").iterdir()]
+    overlays = [path.removeprefix("overlays/") for path in files_in(tmp_path / "out") if path.startswith("overlays/")]
     assert len(overlays) == 9
-    assert {f"{NONASCII}.jpg", "=1+1.png.jpg", "a_same.png.jpg", "b_same.png.jpg"} <= set(overlays)
+    assert {f"in/{NONASCII.removesuffix('.png')}.jpg", "in/=1+1.jpg", "a/same.jpg", "b/same.jpg"} <= set(overlays)
     assert [one["name"] for one in json.loads((tmp_path / "x.json").read_bytes())["pictures"]] == [line["name"] for line in lines]
 
 
@@ -713,7 +742,7 @@ def test_a_method_without_a_map_from_fit_to_page(plate: Path, tmp_path: Path) ->
     )
     assert "This method gives no map" in page.read_text("utf-8")
     assert run("score", path, plate / "train" / "good", "--out", out).exit_code in (0, 3)
-    assert files_in(out) == ["report.html", "scores.csv", "scores.json"]
+    assert files_in(out) == [".flawsight-files.json", "report.html", "scores.csv", "scores.json"]
     measured = json.loads(run("bench", path, "--seconds", "0.2", "--json", "-").stdout)
     assert measured["bank_rows"] == 0
     assert measured["bank_bytes"] > 0

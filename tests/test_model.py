@@ -208,6 +208,20 @@ def test_a_picture_is_rejected_above_the_threshold_and_only_there(model: Model, 
     assert found.is_defective == (shift < 0)
 
 
+def test_regions_and_mask_of_a_prediction_agree_and_a_passed_picture_has_none(model: Model, pictures: list[Path]) -> None:
+    score = model.predict(pictures[0]).score
+    rejected = model.with_threshold(fixed(model.training.independent, score * 0.9)).predict(pictures[0])
+    assert rejected.regions
+    assert rejected.mask.shape == rejected.size_hw
+    assert rejected.mask.sum() == sum(region.area for region in rejected.regions) > 0
+    assert rejected.regions[0].peak == rejected.map.max()
+    x, y = rejected.regions[0].peak_xy
+    assert rejected.map[y, x] == rejected.map.max()
+    passed = model.with_threshold(fixed(model.training.independent, score)).predict(pictures[0])
+    assert passed.regions == ()
+    assert not passed.mask.any()
+
+
 def test_threads_share_a_model(model: Model, pictures: list[Path]) -> None:
     alone = [model.predict(path) for path in pictures]
     with ThreadPoolExecutor(8) as pool:

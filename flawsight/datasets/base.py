@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flawsight import image, threads
+from flawsight import image, outputs, threads
 from flawsight.errors import DataError
 from flawsight.types import MaskFiles, Sample, name_of
 
@@ -90,11 +90,14 @@ def unreadable(folder: Path, error: OSError) -> DataError:
 
 
 def loose_samples(paths: list[Path]) -> list[Sample]:
-    """Unlabelled Samples of picture files, and of all pictures in folders and below, named by their paths. Raises DataError."""
+    """Unlabelled Samples of picture files, and of all pictures in folders and below, named by their paths. Raises DataError.
+
+    What `score --out` drew into these folders is left out.
+    """
     found: list[Path] = []
     for path in paths:
         inside = find_pictures(path, recursive=True) if path.is_dir() else [path]
-        if not inside:
+        if not inside and not (len(paths) > 1 and outputs.is_results(path)):
             raise DataError(f"{path}: no pictures in this folder or below it. Check the path.")
         found += inside
     return [Sample(path, name_of(path)) for path in dict.fromkeys(found)]
@@ -207,7 +210,8 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
         if _hidden(path):
             continue
         if recursive and path.is_dir() and not path.is_symlink():
-            yield from _walk(path, recursive)
+            if not outputs.is_drawn(path):
+                yield from _walk(path, recursive)
         elif path.suffix.lower() in image.EXTENSIONS and (path.is_file() or (path.is_symlink() and not path.exists())):
             yield path
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import base64
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +12,12 @@ import numpy as np
 
 from flawsight.errors import FlawsightError
 from flawsight.methods.base import Progress
-from flawsight.report import pictures
+from flawsight.report import pictures, views
 from flawsight.report.pictures import Scale
+from flawsight.report.views import Thumbnail, View
 from flawsight.types import Evidence, Pixels, Report, Row
 
-
-@dataclass(frozen=True)
-class Thumbnail:
-    """A picture in the page. uri: the picture itself. alt: for those who do not see it. wide, high: its pixels."""
-
-    uri: str
-    alt: str
-    wide: int
-    high: int
+PATCH_SIDE = 240  # pixels
 
 
 @dataclass(frozen=True)
@@ -31,8 +25,8 @@ class Card:
     """One picture on the page.
 
     truth: "good", "defective" or "" where unknown. mistake: "missed defect", "false reject" or "". place: percent along
-    the colour scale. relation: the score beside the threshold, in words. masked: whether `plain` shows the true outline.
-    problem: why pictures are missing.
+    the colour scale. relation: the score beside the threshold, in words. view: the whole picture; close_up: of a long one, what is
+    shown first. problem: why pictures are missing.
     """
 
     name: str
@@ -44,24 +38,48 @@ class Card:
     relation: str
     place: float
     good_name: str = ""
-    heat: Thumbnail | None = None
-    plain: Thumbnail | None = None
-    masked: bool = False
+    view: View | None = None
+    close_up: View | None = None
     patch: Thumbnail | None = None
     good_patch: Thumbnail | None = None
     problem: str = ""
 
 
-def choose(rows: list[Row], threshold: float, at_most: int) -> tuple[list[Row], list[Row]]:
-    """The mistakes, worst first, and the other pictures, highest score first: together no more than `at_most`.
+@dataclass(frozen=True)
+class Chosen:
+    """The rows to draw: mistakes, worst first; the other rejected ones and the other passed ones, highest score first.
 
-    Mistakes come before all else; of the others those nearest to the threshold are kept, where the verdict was least clear.
+    left: rejected rows that are not among them, highest score first.
     """
-    far = [(abs(row.score - threshold), row) for row in rows]
-    wrong = [row for _, row in sorted((p for p in far if mistake(p[1])), key=lambda p: -p[0])]
-    near = [row for _, row in sorted((p for p in far if not mistake(p[1])), key=lambda p: p[0])]
-    wrong = wrong[:at_most]
-    return wrong, sorted(near[: at_most - len(wrong)], key=lambda row: -row.score)
+
+    mistakes: list[Row]
+    rejected: list[Row]
+    passed: list[Row]
+    left: list[Row]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All of them in the order of the page."""
+        return [*self.mistakes, *self.rejected, *self.passed]
+
+
+def choose(rows: list[Row], threshold: float, at_most: int) -> Chosen:
+    """The rows to draw, no more than `at_most`: mistakes before all else, then rejected pictures, highest score first.
+
+    If there is room for some of the passed pictures only, it is for those nearest to the threshold, where the verdict was least
+    clear.
+    """
+    wrong = sorted((row for row in rows if mistake(row)), key=lambda row: -_worst(abs(row.score - threshold)))
+    right = sorted((row for row in rows if not mistake(row)), key=lambda row: -_worst(row.score))
+    rejected, passed = ([row for row in right if bool(row.is_defective) == verdict] for verdict in (True, False))
+    room = max(0, at_most - len(wrong))
+    left = [row for row in wrong[at_most:] if row.is_defective] + rejected[room:]
+    return Chosen(wrong[:at_most], rejected[:room], passed[: max(0, room - len(rejected))], left)
+
+
+def _worst(score: float) -> float:
+    """The score for sorting: one that is no number is the worst of all."""
+    return math.inf if math.isnan(score) else score
 
 
 def mistake(row: Row) -> str:
@@ -85,9 +103,9 @@ def make(rows: list[Row], report: Report, threshold: float, progress: Progress |
 def _card(row: Row, scale: Scale, threshold: float, train: Mapping[str, Path]) -> Card:
     sample = row.sample
     images: dict[str, Thumbnail] = {}
-    masked, problem = False, ""
+    whole, close, problem = None, None, ""
     try:
-        images, masked = _thumbnails(row, scale, train)
+        whole, close, images = _images(row, scale, train)
     except (FlawsightError, OSError) as error:
         problem = f"Not shown: {error}"
     return Card(
@@ -100,9 +118,8 @@ def _card(row: Row, scale: Scale, threshold: float, train: Mapping[str, Path]) -
         relation=_relation(row.score, threshold, scale),
         place=round(100 * float(np.nan_to_num(scale.position(row.score))), 1),
         good_name=row.evidence.good_name if row.evidence else "",
-        heat=images.get("heat"),
-        plain=images.get("plain"),
-        masked=masked,
+        view=whole,
+        close_up=close,
         patch=images.get("patch"),
         good_patch=images.get("good_patch"),
         problem=problem,
@@ -120,51 +137,37 @@ def _relation(score: float, threshold: float, scale: Scale) -> str:
     return f"{scale.text(abs(distance))} {side} the threshold"
 
 
-def _thumbnails(row: Row, scale: Scale, train: Mapping[str, Path]) -> tuple[dict[str, Thumbnail], bool]:
-    """Name of the thumbnail → thumbnail, and whether the true outline is in "plain"."""
+def _images(row: Row, scale: Scale, train: Mapping[str, Path]) -> tuple[View, View | None, dict[str, Thumbnail]]:
+    """The whole picture, of a long one what is shown first, and the patches by name."""
     from flawsight import image
 
     pixels = image.read(row.sample.path)
-    small = pictures.fit(pixels)
+    truth = None if row.sample.mask is None else image.read_mask(row.sample.mask)
     verdict = f"{'rejected' if row.is_defective else 'passed'} with score {scale.text(row.score)}"
-    made = {}
-    if row.heat is not None:
-        heat = pictures.overlay(small, row.heat, scale)
-        made["heat"] = _encoded(heat, f"{row.sample.name} under its heat map: {verdict}")
-    plain, masked = small, row.sample.mask is not None
-    if row.sample.mask is not None:
-        plain = pictures.outline(small, pictures.fit_mask(image.read_mask(row.sample.mask), _size(small)))
-    told = f": {verdict}" if row.heat is None else ""
-    made["plain"] = _encoded(plain, f"{row.sample.name}{', the true defect outlined' * masked}{told}")
-    if row.evidence is not None:
-        made |= _evidence(row.evidence, pixels, row.sample.name, train)
-    return made, masked
+    whole = views.view(row, pixels, scale, truth, f"{row.sample.name}: {verdict}")
+    close = views.close_up(row, pixels, scale, truth, f"{row.sample.name}, close to its most anomalous place: {verdict}")
+    return whole, close, _evidence(row.evidence, pixels, row.sample.name, train) if row.evidence else {}
 
 
 def _evidence(found: Evidence, pixels: Pixels, name: str, train: Mapping[str, Path]) -> dict[str, Thumbnail]:
     from flawsight import image
 
-    pair = {"patch": _encoded(_patch(pixels, found.box_xyxy), f"Most anomalous patch of {name}")}
+    pair = {"patch": views.encoded(_patch(pixels, found.box_xyxy), f"Most anomalous patch of {name}")}
     path = train.get(found.good_name)
     if path is not None and path.is_file():
         good = _patch(image.read(path), found.good_box_xyxy)
-        pair["good_patch"] = _encoded(good, f"Nearest good patch, in {found.good_name}")
+        pair["good_patch"] = views.encoded(good, f"Nearest good patch, in {found.good_name}")
     return pair
 
 
 def _patch(pixels: Pixels, box_xyxy: tuple[int, int, int, int]) -> Pixels:
     """The patch with its own width around it on every side: enough to know the place again on the part."""
     longest = max(box_xyxy[2] - box_xyxy[0], box_xyxy[3] - box_xyxy[1], 8)
-    return pictures.crop_square(pixels, box_xyxy, margin=longest)
+    return pictures.crop_square(pixels, box_xyxy, margin=longest, side=PATCH_SIDE)
 
 
-def _encoded(pixels: Pixels, alt: str) -> Thumbnail:
-    from flawsight import image
-
-    data = base64.b64encode(image.encode(pixels, "webp", quality=80)).decode("ascii")
-    high, wide = _size(pixels)
-    return Thumbnail(f"data:image/webp;base64,{data}", alt, wide, high)
-
-
-def _size(pixels: Pixels) -> tuple[int, int]:
-    return pixels.shape[0], pixels.shape[1]
+def shared_folder(names: list[str]) -> str:
+    """The folder in which all these pictures lie, with a slash at its end; nothing where they share none."""
+    folders = [name.rpartition("/")[0].split("/") if "/" in name else [] for name in names]
+    shared = list(itertools.takewhile(lambda level: len(set(level)) == 1, zip(*folders, strict=False)))
+    return "".join(f"{level[0]}/" for level in shared)

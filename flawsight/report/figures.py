@@ -42,10 +42,11 @@ def headline(report: Report) -> str:
     """The result in one line, in counts."""
     counts = report.counts
     good, bad = counts.get("good", 0), counts.get("defective", 0)
-    if not good and not bad:
-        return f"{sum(bool(row.is_defective) for row in report.rows)} of {pictures(len(report.rows))} rejected"
     told = [f"{counts.get('false_rejects', 0)} of {pictures(good, 'good ')} rejected"] if good else []
     told += [f"{counts.get('misses', 0)} of {pictures(bad, 'defective ')} missed"] if bad else []
+    if not told:
+        told = [f"{sum(bool(row.is_defective) for row in report.rows)} of {pictures(len(report.rows))} rejected"]
+    told += [f"{len(report.unreadable)} more could not be read"] if report.unreadable else []
     return "; ".join(told)
 
 

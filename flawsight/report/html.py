@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from flawsight.report import cards, charts, figures, pictures, tables
 from flawsight.report.pictures import Scale
 from flawsight.types import Float, Report, Row
 
+UNREADABLE = "unreadable"
+MOST_LISTED = 2000  # names of pictures that are not drawn
+
 
 def write(path: Path, report: Report, max_pictures: int = 200, progress: Progress | None = None) -> None:
     """Writes the page to `path`, wholly or not at all. Arguments as `render`; raises UsageError where it cannot be written."""
@@ -23,8 +28,9 @@ def write(path: Path, report: Report, max_pictures: int = 200, progress: Progres
 
 
 def render(report: Report, max_pictures: int = 200, progress: Progress | None = None) -> str:
-    """The page. At most `max_pictures` are shown: mistakes first, then those nearest to the threshold.
+    """The page. At most `max_pictures` are drawn: mistakes first, then rejected ones, then passed ones near the threshold.
 
+    Headline, filters and charts count every picture, drawn or not; unreadable ones are listed.
     progress: called after each picture drawn.
     """
     from jinja2 import Environment, StrictUndefined
@@ -40,8 +46,9 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
     """What the template shows, by name."""
     scale = Scale(*report.scale)
     threshold = float(report.threshold.get("value", scale.middle))
-    wrong, rest = cards.choose(report.rows, threshold, max_pictures)
-    drawn = cards.make([*wrong, *rest], report, threshold, progress)
+    chosen = cards.choose(report.rows, threshold, max_pictures)
+    drawn = cards.make(chosen.rows, report, threshold, progress)
+    lists = [listed for listed in (_left(chosen.left, scale), _unreadable(report)) if listed.lines]
     labelled = any(row.sample.label is not None for row in report.rows)
     return {
         "title": report.title,
@@ -57,13 +64,17 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
         "charts": _charts(report, scale),
         "colour_bar": pictures.colour_bar(scale),
         "heat_stops": pictures.css_stops(),
-        "unseen": any(row.heat is not None and np.isnan(row.heat).any() for row in [*wrong, *rest]),
+        "unseen": any(row.heat is not None and np.isnan(row.heat).any() for row in chosen.rows),
+        "folder": cards.shared_folder([*(row.sample.name for row in report.rows), *report.unreadable]),
+        "masked": any(card.view and card.view.truth for card in drawn),
         "maps": not report.rows or any(row.heat is not None for row in report.rows),
-        "sections": _sections(drawn, len(wrong), labelled and not any(map(cards.mistake, report.rows))),
-        "n_shown": len(drawn),
-        "n_pictures": len(report.rows),
-        "filters": _filters(drawn),
-        "notes": [*report.notes, *_own_notes(report, drawn)],
+        "sections": _sections(drawn, chosen, report),
+        "lists": lists,
+        "n_shown": len(drawn) + sum(len(listed.lines) for listed in lists),
+        "n_pictures": len(report.rows) + len(report.unreadable),
+        "filters": _filters(report),
+        "tally": _tally(report),
+        "notes": [*_told_notes(report), *_own_notes(report, drawn)],
         "record": _record(report),
     }
 
@@ -74,13 +85,67 @@ def _kinds(report: Report) -> list[dict[str, str | float]]:
     return [{**one, "auroc": "–" if np.isnan(one["image_auroc"]) else figures.percent(float(one["image_auroc"]))} for one in told]
 
 
-def _sections(drawn: list[cards.Card], n_wrong: int, perfect: bool) -> list[tuple[str, str, list[cards.Card]]]:
-    """Heading, words under it, and cards."""
-    wrong, rest = drawn[:n_wrong], drawn[n_wrong:]
-    sections = [("Mistakes", "The worst first: farthest on the wrong side of the threshold.", wrong)] if wrong else []
-    heading = "All other pictures" if wrong else "All pictures"
-    told = "Highest score first." + (" There are no mistakes." if perfect else "")
-    return [*sections, (heading, told, rest)] if rest or not wrong else sections
+@dataclass(frozen=True)
+class Section:
+    """A heading, words under it, cards, and how many pictures it stands for, drawn or not."""
+
+    heading: str
+    message: str
+    cards: list[cards.Card]
+    n_pictures: int
+
+
+def _sections(drawn: list[cards.Card], chosen: cards.Chosen, report: Report) -> list[Section]:
+    """The sections that hold any picture, in the order of the page."""
+    rows, n_wrong, n_rejected = report.rows, len(chosen.mistakes), len(chosen.rejected)
+    wrong = sum(bool(cards.mistake(row)) for row in rows)
+    rejected = sum(bool(row.is_defective) and not cards.mistake(row) for row in rows)
+    other = "other " if wrong else ""
+    sections = [
+        Section("Mistakes", "The worst first: farthest on the wrong side of the threshold.", drawn[:n_wrong], wrong),
+        Section(f"All {other}rejected pictures", "Highest score first.", drawn[n_wrong:][:n_rejected], rejected),
+        Section(f"All {other}passed pictures", "Highest score first.", drawn[n_wrong + n_rejected :], len(rows) - wrong - rejected),
+    ]
+    return [section for section in sections if section.n_pictures]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A picture that is named only. text: its score, or why there is none. verdict, mistake, kind: what the filters go by."""
+
+    name: str
+    text: str
+    verdict: str
+    mistake: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Pictures that are named only, at most MOST_LISTED lines of them; n_pictures: all."""
+
+    heading: str
+    lines: list[Line]
+    n_pictures: int
+
+
+def _left(rows: list[Row], scale: Scale) -> Listed:
+    """Rejected pictures for which there is no room."""
+    lines = [
+        Line(row.sample.name, f"score {scale.text(row.score)}", "rejected", _of_mistakes(row), row.sample.kind)
+        for row in rows[:MOST_LISTED]
+    ]
+    return Listed("Rejected pictures that are not drawn", lines, len(rows))
+
+
+def _unreadable(report: Report) -> Listed:
+    """Pictures that could not be read, each with the reason."""
+    lines = [Line(name, reason, UNREADABLE) for name, reason in list(report.unreadable.items())[:MOST_LISTED]]
+    return Listed("Unreadable pictures", lines, len(report.unreadable))
+
+
+def _of_mistakes(row: Row) -> str:
+    return "mistake" if cards.mistake(row) else ""
 
 
 def _trade_off(report: Report, scale: Scale) -> list[dict[str, Any]]:
@@ -136,15 +201,32 @@ def _working_point(report: Report) -> tuple[float, float] | None:
     return report.counts.get("false_rejects", 0) / good, 1 - report.counts.get("misses", 0) / bad
 
 
-def _filters(drawn: list[cards.Card]) -> dict[str, list[tuple[str, str, int]]]:
-    """Buttons in two groups: (value that a card carries, text, number of cards)."""
-    verdicts = [("", "All", len(drawn))]
-    verdicts += [("mistake", "Mistakes", sum(bool(c.mistake) for c in drawn))] if any(c.truth for c in drawn) else []
-    verdicts += [("rejected", "Rejected", sum(c.rejected for c in drawn))]
-    verdicts += [("passed", "Passed", sum(not c.rejected for c in drawn))]
-    names = sorted({card.kind for card in drawn if card.kind}, key=lambda kind: (kind != "good", kind))
-    kinds = [(name, name, sum(card.kind == name for card in drawn)) for name in names]
-    return {"verdicts": verdicts, "kinds": [("", "All kinds", len(drawn)), *kinds] if len(kinds) > 1 else []}
+def _tally(report: Report) -> list[tuple[str, str, str, int]]:
+    """How many pictures share a verdict, "mistake" or nothing, and a kind, drawn or not: what the filters count by."""
+    counted = Counter(("rejected" if row.is_defective else "passed", _of_mistakes(row), row.sample.kind) for row in report.rows)
+    counted[UNREADABLE, "", ""] = len(report.unreadable)
+    return [(*key, n) for key, n in counted.items() if n]
+
+
+def _filters(report: Report) -> dict[str, list[tuple[str, str, int]]]:
+    """Buttons in two groups: (value that a card carries, text, number of pictures, drawn or not)."""
+    tally = _tally(report)
+    n_all = sum(n for *_, n in tally)
+    verdicts = [("", "All", n_all)]
+    if any(row.sample.label is not None for row in report.rows):
+        verdicts.append(("mistake", "Mistakes", sum(n for _, mistake, _, n in tally if mistake)))
+    for value in ("rejected", "passed", UNREADABLE):
+        n = sum(n for verdict, _, _, n in tally if verdict == value)
+        verdicts += [(value, value.capitalize(), n)] if n or value != UNREADABLE else []
+    names = sorted({row.sample.kind for row in report.rows if row.sample.kind}, key=lambda kind: (kind != "good", kind))
+    kinds = [(name, name, sum(row.sample.kind == name for row in report.rows)) for name in names]
+    return {"verdicts": verdicts, "kinds": [("", "All kinds", n_all), *kinds] if len(kinds) > 1 else []}
+
+
+def _told_notes(report: Report) -> list[str]:
+    """The report's notes but those on unreadable pictures, which the page lists."""
+    listed = {f"Left out, unreadable: {name}: {reason}" for name, reason in report.unreadable.items()}
+    return [note for note in report.notes if note not in listed]
 
 
 def _own_notes(report: Report, drawn: list[cards.Card]) -> list[str]:
@@ -152,8 +234,8 @@ def _own_notes(report: Report, drawn: list[cards.Card]) -> list[str]:
     notes = []
     if hidden := len(report.rows) - len(drawn):
         notes.append(
-            f"{figures.pictures(hidden)} of {len(report.rows)} not shown, to keep the page small: mistakes come first, then the "
-            "pictures nearest to the threshold. All figures and charts count every picture."
+            f"{figures.pictures(hidden)} of {len(report.rows)} not drawn, to keep the page small: mistakes come first, then "
+            "rejected pictures, then passed ones near the threshold. All figures, filters and charts count every picture."
         )
     if lost := sum(bool(card.problem) for card in drawn):
         notes.append(f"{figures.pictures(lost)} could not be read when this page was made; the reason stands in their place.")

@@ -29,6 +29,10 @@ HOT = 4.0  # the hot end lies this many times as far above the threshold as typi
 _STEPS = np.linspace(0, 1, 256)
 _PALETTE = np.stack([np.interp(_STEPS, *np.array(COLOURS, np.float32)[:, [0, i]].T) for i in range(1, 5)], 1).astype(np.float32)
 _DARK = (24, 24, 24)
+_UNSEEN, _UNSEEN_LINE = (200, 200, 200, 0.7), (120, 120, 120, 1.0)
+_STRIP = 512  # rows
+TRUTH, REGION = (0, 225, 255), (255, 214, 40)  # of the outlines of true defects and of what was found
+LEAST_FRAME = 16  # a frame is at least this share of a picture's longer side
 
 
 @dataclass(frozen=True)
@@ -66,22 +70,67 @@ class Scale:
 
 def overlay(image: Pixels, heat: NDArray[np.floating], scale: Scale) -> Pixels:
     """uint8 [H,W,3]: the picture with heat [h,w] laid over it, hatched where the heat is NaN: nobody looked there."""
-    place = scale.position(_resized(heat, image.shape[:2]))
-    seen = np.isfinite(place)
-    paint = _PALETTE[(np.where(seen, place, 0) * 255).astype(np.uint8)]
-    mixed = image + paint[..., 3:] * (paint[..., :3] - image)
-    if not seen.all():
-        mixed[~seen] = _hatched(image)[~seen]
-    return np.rint(mixed).astype(np.uint8)
-
-
-def outline(image: Pixels, mask: Mask, colour: tuple[int, int, int] = (0, 225, 255)) -> Pixels:
-    """A copy of image [H,W,3] with the contour of mask bool [H,W]: two pixels of colour, a dark one around them."""
-    grown = _grown(mask)
     drawn = image.copy()
-    drawn[_grown(grown) & ~grown] = _DARK
-    drawn[grown & _grown(~mask)] = colour
+    values = _resized(heat, image.shape[:2])
+    for first in range(0, len(image), _STRIP):  # so that a large picture does not take many times its memory
+        rows = slice(first, first + _STRIP)
+        paint = _paint(values[rows], scale, first)
+        drawn[rows] = np.rint(image[rows] + paint[..., 3:] * (paint[..., :3] - image[rows]))
     return drawn
+
+
+def heat_layer(heat: NDArray[np.floating], scale: Scale, size_hw: tuple[int, int]) -> Pixels:
+    """What `overlay` lays over a picture of that size, by itself: uint8 [H,W,4], with opacity."""
+    return _with_opacity(_paint(_resized(heat, size_hw), scale))
+
+
+def line_layer(drawn: Pixels, plain: Pixels) -> Pixels:
+    """What was drawn over a picture, by itself: uint8 [H,W,4], clear where both [H,W,3] are the same."""
+    changed = (drawn != plain).any(2)
+    return np.dstack([np.where(changed[..., None], drawn, 0), changed.astype(np.uint8) * 255]).astype(np.uint8)
+
+
+def above(heat: NDArray[np.floating], value: float, size_hw: tuple[int, int]) -> Mask:
+    """Bool of that size, True where the heat [h,w] exceeds the value."""
+    found: Mask = _resized(heat, size_hw) > value
+    return found
+
+
+def outline(image: Pixels, mask: Mask, colour: tuple[int, int, int] = TRUTH) -> Pixels:
+    """A copy of image [H,W,3] with the contour of mask bool [H,W]: a line of colour, dark on its outer side.
+
+    Up to 600 pixels the line is two wide; in larger pictures wider, so that it is seen when the whole picture is.
+    """
+    drawn = image.copy()
+    if not mask.any():
+        return drawn
+    reach = _thickness(image)
+    grown, wider, inside = _grown(mask, reach), _grown(mask, 2 * reach), ~_grown(~mask, reach)
+    drawn[wider & ~grown] = _DARK
+    drawn[grown & ~inside] = colour
+    return drawn
+
+
+def framed(image: Pixels, box_xyxy: tuple[int, int, int, int]) -> Pixels:
+    """A copy of image [H,W,3] with a white frame, between dark lines, around a box, wide enough to be found at a glance."""
+    from PIL import Image, ImageDraw
+
+    line = _thickness(image)
+    x0, y0, x1, y1 = box_xyxy
+    away = max(4 * line, (max(image.shape[:2]) // LEAST_FRAME - max(x1 - x0, y1 - y0)) // 2)
+    drawn = Image.fromarray(image)
+    pen = ImageDraw.Draw(drawn)
+    for inset, colour, wide in ((0, _DARK, 4 * line), (line, (255, 255, 255), 2 * line)):
+        corners = (x0 - away + inset, y0 - away + inset, x1 - 1 + away - inset, y1 - 1 + away - inset)
+        pen.rectangle(corners, outline=colour, width=wide)
+    return np.array(drawn)
+
+
+def colour_ramp(wide: int, high: int, ground: tuple[int, int, int]) -> Pixels:
+    """uint8 [high,wide,3]: the colours of the scale over a ground."""
+    paint = _PALETTE[np.linspace(0, 255, wide).astype(np.uint8)]
+    line = np.rint(paint[:, :3] * paint[:, 3:] + np.array(ground) * (1 - paint[:, 3:])).astype(np.uint8)
+    return np.broadcast_to(line, (high, wide, 3))
 
 
 def crop_square(image: Pixels, box_xyxy: tuple[int, int, int, int], margin: int, side: int = 144) -> Pixels:
@@ -177,19 +226,36 @@ def _bilinear(values: Float, size_hw: tuple[int, int]) -> Float:
     return np.asarray(Image.fromarray(values).resize(size_hw[::-1], Image.Resampling.BILINEAR))
 
 
-def _hatched(image: Pixels) -> Float:
-    """float32 [H,W,3]: the picture in pale grey under diagonal lines."""
-    pale = 0.45 * image.mean(2, dtype=np.float32) + 0.55 * 200
-    rows, columns = np.indices(pale.shape, sparse=True)
-    pale[(rows + columns) % 8 < 2] = 120
-    return np.repeat(pale[..., None], 3, 2)
+def _paint(values: Float, scale: Scale, first_row: int = 0) -> Float:
+    """float32 [H,W,4], colour and an opacity of 0 to 1, of map values [H,W]; of NaN pale grey under diagonal lines.
+
+    first_row: of these values in the whole picture, so that the lines go on.
+    """
+    place = scale.position(values)
+    unseen = np.isnan(place)
+    paint: Float = _PALETTE[(np.where(unseen, 0, place) * 255).astype(np.uint8)]
+    if unseen.any():
+        rows, columns = np.ogrid[: place.shape[0], : place.shape[1]]
+        paint[unseen] = _UNSEEN
+        paint[unseen & ((rows + first_row + columns) % 8 < 2)] = _UNSEEN_LINE
+    return paint
 
 
-def _grown(mask: Mask) -> Mask:
-    """The mask with one pixel more on every side and corner."""
-    wide = np.pad(mask, 1)
-    tall = wide[:-2] | wide[1:-1] | wide[2:]
-    return tall[:, :-2] | tall[:, 1:-1] | tall[:, 2:]
+def _with_opacity(paint: Float) -> Pixels:
+    return np.rint(paint * [1, 1, 1, 255]).astype(np.uint8)
+
+
+def _thickness(image: Pixels) -> int:
+    longest = int(max(image.shape[:2]))
+    return max(1, round(longest / 600))
+
+
+def _grown(mask: Mask, reach: int) -> Mask:
+    """The mask with so many pixels more on every side and corner."""
+    from scipy import ndimage
+
+    grown: Mask = ndimage.maximum_filter(mask, 2 * reach + 1, mode="constant")
+    return grown
 
 
 def _frame(image: Pixels, box_xyxy: NDArray[np.int_], colour: tuple[int, int, int]) -> None:

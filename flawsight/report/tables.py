@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,18 @@ import numpy as np
 from flawsight.report.figures import kinds, trade_off
 from flawsight.types import Report, Row
 
-_COLUMNS = ("name", "label", "kind", "score", "is_defective", "box_x0", "box_y0", "box_x1", "box_y1", "nearest_good")
+_BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
+_COLUMNS = ("name", "label", "kind", "score", "is_defective", *_BOX, "nearest_good")
+_LATER = (
+    "verdict",
+    "threshold",
+    "reason",
+    "overlay",
+    "map",
+    "mask",
+    "n_regions",
+    "regions",
+)  # after these: others count on the order
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -44,7 +56,11 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def row_to_json(row: Row) -> dict[str, Any]:
-    """One picture: label 0 good, 1 defective, None unknown; box_xyxy of its most anomalous patch, in its own pixels."""
+    """One picture: label 0 good, 1 defective, None unknown; box_xyxy of its most anomalous patch, in its own pixels.
+
+    regions: where it is above the threshold, see flawsight.regions. overlay, map, mask: files below the folder of results, None
+    where none was written.
+    """
     found = row.evidence
     return {
         "name": row.sample.name,
@@ -54,28 +70,35 @@ def row_to_json(row: Row) -> dict[str, Any]:
         "is_defective": bool(row.is_defective),
         "box_xyxy": None if found is None else plain(found.box_xyxy),
         "nearest_good": None if found is None else found.good_name,
+        "verdict": "rejected" if row.is_defective else "passed",
+        "regions": [plain(asdict(region)) for region in row.regions],
+        **{kind: row.files.get(kind) for kind in ("overlay", "map", "mask")},
     }
 
 
-def to_csv(rows: Iterable[Row]) -> str:
-    """A line per picture under a line of names. Text that a spreadsheet would run as a formula is led by an apostrophe."""
+def to_csv(report: Report) -> str:
+    """A line per picture under a line of names, then one per picture that could not be read, with the reason.
+
+    regions: of each its box as x0 y0 x1 y1, its area in pixels and its peak, separated by spaces; a semicolon between two.
+    Text that a spreadsheet would run as a formula is led by an apostrophe.
+    """
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(_COLUMNS)
-    for row in rows:
-        entry = row_to_json(row)
-        box = entry["box_xyxy"] or (None,) * 4
-        cells = [
-            entry["name"],
-            entry["label"],
-            entry["kind"],
-            entry["score"],
-            entry["is_defective"],
-            *box,
-            entry["nearest_good"],
-        ]
-        writer.writerow(_guarded(cell) for cell in cells)
+    writer = csv.DictWriter(out, (*_COLUMNS, *_LATER), extrasaction="ignore", lineterminator="\r\n")
+    writer.writeheader()
+    threshold = plain(report.threshold.get("value"))
+    for line in (*map(_csv_line, report.rows), *_unreadable_lines(report)):
+        writer.writerow({name: _guarded(cell) for name, cell in {**line, "threshold": threshold}.items()})
     return out.getvalue()
+
+
+def _csv_line(row: Row) -> dict[str, Any]:
+    entry = row_to_json(row)
+    regions = "; ".join(f"{' '.join(map(str, one.box_xyxy))} {one.area} {one.peak:.6g}" for one in row.regions)
+    return {**entry, **dict(zip(_BOX, entry["box_xyxy"] or (), strict=False)), "n_regions": len(row.regions), "regions": regions}
+
+
+def _unreadable_lines(report: Report) -> list[dict[str, Any]]:
+    return [{"name": name, "verdict": "unreadable", "reason": reason} for name, reason in report.unreadable.items()]
 
 
 def plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """A small invented report: pictures on disk, heat with one warm spot, a threshold at 1."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,16 @@ def make_row(tmp_path: Path) -> Callable[..., Row]:
         heat = np.full((12, 16), 0.1, np.float16)
         heat[4, 5] = score
         evidence = Evidence((16, 16, 24, 24), "train/good/000.png", (8, 8, 16, 16))
-        row = Row(Sample(path, name, label, kind, mask), score, score > 1, (48, 64), (0, 0, 64, 48), heat, evidence)
+        row = Row(
+            sample=Sample(path, name, label, kind, mask),
+            score=score,
+            is_defective=score > 1,
+            size_hw=(48, 64),
+            seen_xyxy=(0, 0, 64, 48),
+            heat=heat,
+            evidence=evidence,
+            pixel_threshold=1.0 if score > 1 else math.inf,
+        )
         return replace(row, **changes)
 
     return make

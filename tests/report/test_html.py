@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,8 +61,7 @@ class Page(HTMLParser):
 
 def names(page: Page) -> list[str]:
     """Names of the pictures in the order of the page."""
-    alts = [attributes["alt"] or "" for attributes in page.all("img")]
-    return [alt.split(" under its heat map")[0] for alt in alts if " under its heat map" in alt]
+    return [button["data-name"] or "" for button in page.all("button") if button.get("class") == "enlarge"]
 
 
 def test_page_is_balanced_and_asks_nothing_of_a_network(make_report: MakeReport) -> None:
@@ -85,10 +85,12 @@ def test_page_is_for_everyone(make_report: MakeReport) -> None:
     page = Page(html.render(make_report()))
     assert page.all("html")[0]["lang"] == "en"
     assert any(attributes.get("name") == "viewport" for attributes in page.all("meta"))
-    assert all(attributes.get("alt") for attributes in page.all("img"))
+    assert all(attributes.get("alt") for attributes in page.all("img") if not (attributes.get("class") or "").startswith("layer"))
     assert all(attributes.get("aria-label") for attributes in page.all("svg"))
     assert len(page.all("h1")) == 1
-    assert all(attributes["type"] == "button" and "aria-pressed" in attributes for attributes in page.all("button"))
+    assert all(attributes["type"] == "button" for attributes in page.all("button"))
+    assert all("aria-pressed" in attributes for attributes in page.all("button") if "data-key" in attributes)
+    assert all(attributes.get("aria-label") for attributes in page.all("button") if attributes.get("class") == "enlarge")
     filters = next(attributes for _, attributes in page.tags if attributes.get("id") == "filters")
     assert "hidden" in filters, "without a script there is nothing that a filter could do"
 
@@ -134,15 +136,87 @@ def test_mistakes_come_first_and_the_worst_of_them_leads(make_report: MakeReport
 
 def test_too_many_pictures_are_thinned_and_counted(make_report: MakeReport) -> None:
     page = Page(html.render(make_report(), max_pictures=5))
-    assert names(page)[3:] == ["test/dent/größe/000.png", "test/good/002.png"]
-    assert "5 pictures of 10 not shown" in page.text
+    assert names(page)[3:] == ["test/dent/größe/001.png", "test/scratch/003.png"]
+    assert "5 pictures of 10 not drawn" in page.text
     assert "1 of 4 good pictures rejected" in page.text
 
 
-@pytest.mark.parametrize(("at_most", "n_wrong", "n_rest"), [(0, 0, 0), (2, 2, 0), (3, 3, 0), (99, 3, 7)])
-def test_choice_keeps_to_its_number(make_report: MakeReport, at_most: int, n_wrong: int, n_rest: int) -> None:
-    wrong, rest = cards.choose(make_report().rows, 1.0, at_most)
-    assert (len(wrong), len(rest)) == (n_wrong, n_rest)
+@pytest.mark.parametrize(
+    ("at_most", "drawn", "n_left"), [(0, (0, 0, 0), 5), (2, (2, 0, 0), 4), (5, (3, 2, 0), 2), (8, (3, 4, 1), 0), (99, (3, 4, 3), 0)]
+)
+def test_choice_keeps_to_its_number(make_report: MakeReport, at_most: int, drawn: tuple[int, int, int], n_left: int) -> None:
+    chosen = cards.choose(make_report().rows, 1.0, at_most)
+    assert (len(chosen.mistakes), len(chosen.rejected), len(chosen.passed)) == drawn
+    assert len(chosen.left) == n_left
+
+
+def without_labels(report: Report, **changes: Any) -> Report:
+    rows = [replace(row, sample=replace(row.sample, label=None, kind="", mask=None)) for row in report.rows]
+    return replace(report, rows=rows, metrics={}, curves={}, counts={}, **changes)
+
+
+@pytest.fixture
+def crowded(make_report: MakeReport, make_row: Callable[..., Row]) -> Report:
+    """Ten pictures without labels of which five are far above the threshold, twenty just below it, and two unreadable ones."""
+    report = without_labels(make_report())
+    near = [make_row(f"near/{number:02}.png", None, 0.99 - number / 1000) for number in range(20)]
+    return replace(report, rows=[*near, *report.rows], unreadable={"a.png": "is empty. Copy it.", "<b>.png": "is gone."})
+
+
+def test_rejected_pictures_are_drawn_before_those_near_the_threshold(crowded: Report) -> None:
+    page = Page(html.render(crowded, max_pictures=7))
+    found = names(page)
+    assert found[:5] == [
+        f"test/{name}.png" for name in ("dent/größe/001", "scratch/003", "scratch/002", "good/003", "dent/größe/000")
+    ]
+    assert found[5:] == ["near/00.png", "near/01.png"]
+    assert "All rejected pictures 5 " in page.text
+    assert "All passed pictures 25 Highest score first. 2 of 25 are drawn." in page.text
+
+
+def test_filters_and_headline_count_pictures_that_are_not_drawn(crowded: Report) -> None:
+    for at_most, n_shown in ((2, 2 + 3 + 2), (7, 7 + 2), (99, 32)):  # drawn, rejected and only named, unreadable
+        page = Page(html.render(crowded, max_pictures=at_most))
+        assert re.search(r"All 32 \s*Rejected 5 \s*Passed 25 \s*Unreadable 2 ", page.text)
+        assert "5 of 30 pictures rejected; 2 more could not be read" in page.text
+        assert f"Showing {n_shown} of 32 pictures" in page.text
+
+
+def test_rejected_pictures_without_room_are_named(crowded: Report) -> None:
+    page = Page(html.render(crowded, max_pictures=2))
+    assert "Rejected pictures that are not drawn 3 " in page.text
+    assert "test/scratch/002.png score 1.800 test/good/003.png score 1.300 test/dent/größe/000.png score 1.100" in page.text
+
+
+def test_the_folder_that_all_pictures_share_is_said_once(make_report: MakeReport) -> None:
+    page = Page(html.render(make_report(notes=[])))
+    assert page.text.count("test/") == 1
+    assert "All lie in test/ " in page.text
+    assert "dent/größe/001.png rejected" in page.text
+
+
+@pytest.mark.parametrize(
+    ("paths", "folder"),
+    [
+        (["/a/b/1.png", "/a/b/2.png"], "/a/b/"),
+        (["/a/b/1.png", "/a/bc/2.png"], "/a/"),
+        (["a/1.png", "2.png"], ""),
+        (["/1.png", "/x/2.png"], "/"),
+        (["a/b/1.png"], "a/b/"),
+        (["1.png"], ""),
+        ([], ""),
+    ],
+)
+def test_shared_folder(paths: list[str], folder: str) -> None:
+    assert cards.shared_folder(paths) == folder
+
+
+def test_unreadable_pictures_are_listed_once_with_the_reason(crowded: Report) -> None:
+    told = [f"Left out, unreadable: {name}: {reason}" for name, reason in crowded.unreadable.items()]
+    page = Page(html.render(replace(crowded, notes=[*told, "Another note."])))
+    assert "Unreadable pictures 2 a.png is empty. Copy it. <b>.png is gone." in page.text
+    assert page.text.count("is empty.") == page.text.count("Another note.") == 1
+    assert sum(item.get("data-verdict") == "unreadable" for item in page.all("li")) == 2
 
 
 def test_foreign_text_is_escaped_and_kept(make_report: MakeReport, make_row: Callable[..., Row]) -> None:
@@ -185,9 +259,7 @@ def test_masks_left_out_by_choice_are_told(make_report: MakeReport) -> None:
 
 
 def test_pictures_without_labels(make_report: MakeReport) -> None:
-    report = make_report(metrics={}, curves={}, counts={}, held_out=np.zeros(0, np.float32), notes=[])
-    rows = [replace(row, sample=replace(row.sample, label=None, kind="", mask=None)) for row in report.rows]
-    page = Page(html.render(replace(report, rows=rows)))
+    page = Page(html.render(without_labels(make_report(), held_out=np.zeros(0, np.float32), notes=[])))
     assert "5 of 10 pictures rejected" in page.text
     assert "AUROC" not in page.text
     assert "Mistakes" not in page.text
@@ -203,7 +275,8 @@ def test_no_pictures_at_all(make_report: MakeReport) -> None:
 def test_evidence_is_drawn_beside_the_nearest_good_patch(make_report: MakeReport) -> None:
     page = Page(html.render(make_report()))
     alts = [attributes["alt"] or "" for attributes in page.all("img")]
-    assert len(alts) == 40
+    plain, defective, rejected = 10, 6, 5
+    assert len(alts) == 4 * plain + defective + rejected, "picture, heat map, two patches; outline of the truth; what was found"
     assert alts.count("Nearest good patch, in train/good/000.png") == 10
     assert "Nearest good patch from train/good/000.png" in page.text
 
@@ -213,7 +286,7 @@ def test_training_pictures_not_at_hand_are_told_once(make_report: MakeReport) ->
         page = Page(html.render(make_report(train=train)))
         assert page.text.count("not at hand") == 1
         assert "Nearest good patch from train/good/000.png" in page.text
-        assert len(page.all("img")) == 30
+        assert len(page.all("img")) == 41
 
 
 def test_a_picture_that_is_gone_leaves_a_card_and_a_note(make_report: MakeReport) -> None:
@@ -236,10 +309,11 @@ def test_pictures_nobody_looked_at_in_full_are_explained(make_report: MakeReport
 def test_thumbnails_are_small_pictures(make_report: MakeReport, make_row: Callable[..., Row]) -> None:
     row = make_row("big.png", 0, 0.5, "good", evidence=None)
     image.write(row.sample.path, np.full((500, 1000, 3), 70, np.uint8))
-    found = Page(html.render(make_report(rows=[row]))).all("img")
-    assert [(picture["width"], picture["height"]) for picture in found] == [("320", "160")] * 2
-    data = base64.b64decode((found[1]["src"] or "").partition(",")[2])
+    found, heat = Page(html.render(make_report(rows=[row]))).all("img")
+    assert (found["width"], found["height"]) == ("480", "240")
+    data = base64.b64decode((found["src"] or "").partition(",")[2])
     assert np.abs(image.read(data).astype(int) - 70).max() <= 3
+    assert heat["class"] == "layer heat"
 
 
 def test_filters_carry_counts_and_match_the_cards(make_report: MakeReport) -> None:
@@ -250,7 +324,7 @@ def test_filters_carry_counts_and_match_the_cards(make_report: MakeReport) -> No
     assert sum(card["data-mistake"] == "mistake" for card in shown) == int(counted["Mistakes"]) == 3
     assert sum(card["data-verdict"] == "rejected" for card in shown) == 5
     assert sum(card["data-kind"] == "dent/größe" for card in shown) == 2
-    values = {button["data-value"] for button in page.all("button") if button["data-key"] == "kind"}
+    values = {button["data-value"] for button in page.all("button") if button.get("data-key") == "kind"}
     assert values == {"", "good", "scratch", "dent/größe"}
 
 
@@ -295,6 +369,6 @@ def test_without_maps_the_page_shows_the_pictures_and_says_so(make_report: MakeR
     assert "This method gives no map" not in mapped.text
     assert page.text.count("Not measurable: this method gives no map.") == 2  # pixel AUROC and PRO
     assert "heat map" not in page.text
-    assert (len(page.all("img")), len(mapped.all("img"))) == (10, 40)
-    assert sum("the true defect outlined" in str(picture["alt"]) for picture in page.all("img")) == 6
-    assert all("with score" in str(picture["alt"]) for picture in page.all("img"))
+    assert (len(page.all("img")), len(mapped.all("img"))) == (16, 51)  # outlines of six true defects among them
+    assert sum(picture.get("class") == "layer truth" for picture in page.all("img")) == 6
+    assert sum("with score" in str(picture["alt"]) for picture in page.all("img")) == 10

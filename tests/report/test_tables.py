@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flawsight.regions import Region
 from flawsight.report import tables
 from flawsight.types import Report, Row
 
@@ -33,6 +34,11 @@ def test_json_survives_the_round_trip(make_report: Callable[..., Report]) -> Non
         "is_defective": False,
         "box_xyxy": [16, 16, 24, 24],
         "nearest_good": "train/good/000.png",
+        "verdict": "passed",
+        "regions": [],
+        "overlay": None,
+        "map": None,
+        "mask": None,
     }
 
 
@@ -72,24 +78,50 @@ def test_plain_values(value: object, expected: object) -> None:
 
 
 def test_csv_has_a_line_per_picture(make_report: Callable[..., Report]) -> None:
-    rows = make_report().rows
-    lines = list(csv.DictReader(io.StringIO(tables.to_csv(rows), newline="")))
+    report = make_report()
+    rows = report.rows
+    lines = list(csv.DictReader(io.StringIO(tables.to_csv(report), newline="")))
     assert [line["name"] for line in lines] == [row.sample.name for row in rows]
     assert [float(line["score"]) for line in lines] == [row.score for row in rows]
     assert lines[0]["box_x0"] == "16"
     assert lines[-1]["kind"] == "dent/größe"
+    assert [line["verdict"] for line in lines] == ["rejected" if row.is_defective else "passed" for row in rows]
+    assert {line["threshold"] for line in lines} == {"1.0"}
+
+
+def test_regions_and_files_are_in_json_and_csv(make_report: Callable[..., Report], make_row: Callable[..., Row]) -> None:
+    regions = (Region((1, 2, 5, 4), 7, 3.25, (3, 2)), Region((9, 9, 10, 10), 1, 1.123456789, (9, 9)))
+    row = make_row("a.png", None, 3.0, regions=regions, files={"overlay": "overlays/x/a.jpg"})
+    report = make_report(rows=[row])
+    told = tables.to_json(report)["pictures"][0]
+    assert told["regions"][0] == {"box_xyxy": [1, 2, 5, 4], "area": 7, "peak": 3.25, "peak_xy": [3, 2]}
+    assert (told["overlay"], told["map"]) == ("overlays/x/a.jpg", None)
+    line = next(csv.DictReader(io.StringIO(tables.to_csv(report), newline="")))
+    assert (line["n_regions"], line["regions"]) == ("2", "1 2 5 4 7 3.25; 9 9 10 10 1 1.12346")
+    assert (line["overlay"], line["mask"]) == ("overlays/x/a.jpg", "")
+
+
+def test_unreadable_pictures_are_lines_with_the_reason(make_report: Callable[..., Report]) -> None:
+    report = make_report(unreadable={"=a.png": "is empty. Copy it."})
+    line = list(csv.DictReader(io.StringIO(tables.to_csv(report), newline="")))[-1]
+    assert {name: cell for name, cell in line.items() if cell} == {
+        "name": "'=a.png",
+        "verdict": "unreadable",
+        "reason": "is empty. Copy it.",
+        "threshold": "1.0",
+    }
 
 
 @pytest.mark.parametrize("lead", ["=", "+", "-", "@", "\t", "\r"])
-def test_csv_runs_no_formula(make_row: Callable[..., Row], lead: str) -> None:
+def test_csv_runs_no_formula(make_report: Callable[..., Report], make_row: Callable[..., Row], lead: str) -> None:
     row = make_row(f'{lead}cmd|"/c calc",x', None, -1.5, kind=f"{lead}1+1")
-    line = next(csv.DictReader(io.StringIO(tables.to_csv([row]), newline="")))
+    line = next(csv.DictReader(io.StringIO(tables.to_csv(make_report(rows=[row])), newline="")))
     assert line["name"] == f'\'{lead}cmd|"/c calc",x'
     assert line["kind"] == f"'{lead}1+1"
     assert line["score"] == "-1.5"
     assert line["label"] == ""
 
 
-def test_csv_of_a_picture_without_evidence(make_row: Callable[..., Row]) -> None:
-    text = tables.to_csv([make_row("a.png", 0, 0.5, "good", evidence=None)])
-    assert text.splitlines()[1] == "a.png,0,good,0.5,False,,,,,"
+def test_csv_of_a_picture_without_evidence(make_report: Callable[..., Report], make_row: Callable[..., Row]) -> None:
+    text = tables.to_csv(make_report(rows=[make_row("a.png", 0, 0.5, "good", evidence=None)]))
+    assert text.splitlines()[1] == "a.png,0,good,0.5,False,,,,,,passed,1.0,,,,,0,"
