@@ -531,7 +531,7 @@ def test_so_does_a_mask_of_16_bits(value, tmp_path):
 
 
 def test_class_numbers_all_count_as_defects(tmp_path):
-    classes = np.array([[0, 1, 2], [3, 0, 127]], np.uint8)
+    classes = np.kron(np.array([[0, 1, 2], [3, 0, 127]], np.uint8), np.ones((4, 4), np.uint8))
     np.testing.assert_array_equal(mask_of(tmp_path, saved(classes)), classes > 0)
 
 

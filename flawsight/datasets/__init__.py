@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from flawsight.datasets import btad, dagm, folder, kolektor, kolektor2, mpdd, mtd, mvtec, mvtec_ad2, mvtec_loco, real_iad, visa
-from flawsight.datasets.base import DataSet, Layout, find_pictures, unreadable
+from flawsight.datasets.base import DataSet, Layout
+from flawsight.datasets.finding import find_pictures, unreadable
 from flawsight.errors import DataError, UnknownName
 
 __all__ = ["DATASETS", "DataSet", "Layout", "find_layout", "find_pictures", "open_dataset"]
@@ -48,7 +49,8 @@ def open_dataset(root: str | Path, category: str | None = None, layout: str | No
         if not root.is_dir():
             raise DataError(f"{root}: a folder was needed; {'it is a file' if root.exists() else 'there is none'}. Check the path.")
         chosen = find_layout(root, layout)
-        return chosen.read(_category(root, category, chosen.categories(root)), use_masks)
+        folder = _category(root, category, chosen.categories(root))
+        return reader(chosen, folder).read(folder, use_masks)
     except OSError as error:
         raise unreadable(root, error) from None
 
@@ -60,6 +62,12 @@ def find_layout(root: Path, name: str | None = None) -> Layout:
     if name not in DATASETS:
         raise UnknownName("datasets", name, DATASETS)
     return DATASETS[name]
+
+
+def reader(chosen: Layout, category: Path) -> Layout:
+    """The layout to read a category with: beside others of MVTec AD's layout, one may be of a public set by its folders."""
+    by_folders = (mvtec_loco.LAYOUT, mvtec_ad2.LAYOUT, btad.LAYOUT) if chosen.name == mvtec.LAYOUT.name else ()
+    return next((layout for layout in by_folders if layout.recognises(category)), chosen)
 
 
 def _category(root: Path, name: str | None, known: dict[str, Path]) -> Path:

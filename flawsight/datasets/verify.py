@@ -9,7 +9,8 @@ from pathlib import Path
 
 from flawsight import image, threads
 from flawsight.datasets import find_layout
-from flawsight.datasets.base import DataSet, Layout, some, title, unreadable
+from flawsight.datasets.base import DataSet, Layout, some, title
+from flawsight.datasets.finding import unreadable
 from flawsight.errors import DataError, FlawsightError, PictureError, UnknownName
 from flawsight.types import Sample, mask_files
 

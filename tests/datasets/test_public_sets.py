@@ -12,7 +12,8 @@ from PIL import Image
 
 from flawsight import image
 from flawsight.datasets import DATASETS, DataSet, open_dataset
-from flawsight.datasets.base import held_back, mask_name
+from flawsight.datasets.base import held_back
+from flawsight.datasets.pairing import mask_name
 from flawsight.errors import DataError
 from flawsight.types import Saturation, mask_files
 

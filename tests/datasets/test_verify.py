@@ -219,7 +219,7 @@ def test_wrong_folders_and_names_are_refused(root: Path) -> None:
     (problem,) = verify(root / "empty").problems
     assert "no pictures of good parts" in problem
     (problem,) = verify(root / "empty", layout="visa").problems
-    assert problem.endswith("VisA (CC BY 4.0) is at GitHub, amazon-science/spot-diff.")
+    assert problem.endswith("the VisA layout needs train/good; there is none. Check the path, or finish unpacking.")
 
 
 def test_the_published_table_of_mvtec_ad_adds_up() -> None:
