@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,7 +70,7 @@ def score(
     device: opt.Device = "cpu",
 ) -> None:
     """Score new pictures. Exit status 0 if all pass, 3 if some are rejected, 1 if some cannot be read."""
-    from flawsight.datasets.base import loose_samples
+    from flawsight.datasets.base import scored_samples
     from flawsight.evaluation import evaluate
     from flawsight.judging import Judging
     from flawsight.model import load
@@ -77,12 +78,14 @@ def score(
     from flawsight.report.console import meter, tell_report
 
     _check_writable(json)
-    loaded, samples = load(model, runtime, device), loose_samples(pictures)
+    loaded = load(model, runtime, device)
+    samples, unused = scored_samples(pictures)
     if out:
         results.make_folder(out)
     judging = Judging(use_masks=False, skip_bad=True)
     with meter() as progress:
         report = evaluate(loaded, samples, f"{len(samples)} pictures scored by {model.name}", judging, progress=progress)
+        report = replace(report, notes=[*unused, *report.notes])
         if out:
             results.write(out, report, progress)
     tell_report(report, json, True, out and out / "report.html")

@@ -96,6 +96,24 @@ def read_mask(files: MaskFiles) -> Mask:
     return mask
 
 
+def mask_sizes_hw(mask: MaskFiles | None) -> dict[Path, tuple[int, int]]:
+    """File → (high, wide) of each that a picture's mask is in. Raises PictureError."""
+    if isinstance(mask, Outlines):
+        return {mask.file: mask.size_hw}
+    return {file: size_hw(file) for file in mask_files(mask)}
+
+
+def is_drawn_in_alpha(path: Path) -> bool:
+    """Whether all colours of a picture are black and only its transparency differs. Raises PictureError."""
+    name = name_of(path)
+    with _open(_bytes(path, name), name) as opened, _explained(name):
+        picture = _upright(opened, name)
+        if picture.mode not in ("RGBA", "LA", "PA") and "transparency" not in picture.info:
+            return False
+        values = np.asarray(picture.convert("RGBA"))
+        return bool(not values[:, :, :3].any() and np.ptp(values[:, :, 3]))
+
+
 def mask_value(path: Path) -> int:
     """The largest value in a mask file, which may tell what kind of defect it shows. Raises PictureError."""
     name = name_of(path)

@@ -69,7 +69,14 @@ class Layout:
 
     def where_for(self, root: Path) -> str:
         """`where`, if the folder is of the public set; nothing for somebody's own pictures."""
-        return self.where if self.is_public(self, root) else ""
+        return self.where if self.is_of_public_set(root) else ""
+
+    def is_of_public_set(self, root: Path) -> bool:
+        """Whether a folder is of the public set, so far as it can be looked into."""
+        try:
+            return self.is_public(self, root)
+        except OSError:
+            return False
 
 
 def has_known_names(layout: Layout, root: Path) -> bool:

@@ -133,7 +133,7 @@ def test_a_mask_that_shows_nothing_is_noted(root: Path) -> None:
     image.write(root / "nut/ground_truth/cut/0_mask.png", np.zeros((8, 9), np.uint8))
     found = verify(root)
     assert found.problems == []
-    assert found.notes == ["nut: 1 defective pictures have a mask that shows nothing: test/cut/0.png"]
+    assert found.notes == ["nut: 1 of 3 masks show nothing, so no defect is measured in their pictures: test/cut/0.png."]
 
 
 def test_a_lost_mask_is_told_and_all_the_rest_too(root: Path) -> None:
