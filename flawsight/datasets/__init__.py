@@ -8,7 +8,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from flawsight.datasets import btad, dagm, folder, kolektor, kolektor2, mpdd, mtd, mvtec, mvtec_ad2, mvtec_loco, real_iad, visa
+from flawsight.datasets import (
+    btad,
+    dagm,
+    folder,
+    kolektor,
+    kolektor2,
+    labels,
+    mpdd,
+    mtd,
+    mvtec,
+    mvtec_ad2,
+    mvtec_loco,
+    real_iad,
+    visa,
+)
 from flawsight.datasets.base import DataSet, Layout
 from flawsight.datasets.finding import find_pictures, unreadable
 from flawsight.errors import DataError, UnknownName
@@ -35,7 +49,13 @@ def _but(layout: Layout, *others: Layout) -> Layout:
 
 
 DATASETS: dict[str, Layout] = {
-    layout.name: layout for layout in (_but(mvtec.LAYOUT, *OWN), *OWN, _but(folder.LAYOUT, mvtec.LAYOUT, *OWN))
+    layout.name: layout
+    for layout in (
+        _but(mvtec.LAYOUT, *OWN),
+        *OWN,
+        _but(labels.LAYOUT, mvtec.LAYOUT, *OWN),
+        _but(folder.LAYOUT, labels.LAYOUT, mvtec.LAYOUT, *OWN),
+    )
 }
 
 

@@ -30,8 +30,8 @@ class Split:
 def split(root: Path) -> Split:
     """Which folders in a folder hold masks and which do not."""
     folders = find_folders(root)
-    kinds = [folder for folder in folders if not names.is_masks(folder.name)]
-    masks = [folder for folder in folders if names.is_masks(folder.name)]
+    masks = [folder for folder in folders if names.is_masks(folder.name) or _holds_outlines_alone(folder)]
+    kinds = [folder for folder in folders if folder not in masks]
     notes = []
     for folder in list(kinds):
         if not names.is_good(folder.name) and (of := _masks_by_sight(folder, kinds)):
@@ -44,6 +44,11 @@ def split(root: Path) -> Split:
             own[of_one].append(folder)
             masks.remove(folder)
     return Split(kinds, masks, own, notes)
+
+
+def _holds_outlines_alone(folder: Path) -> bool:
+    named = names.may_be_masks(folder.name)
+    return named and not find_pictures(folder, recursive=True) and bool(find_files(folder, (".json",)))
 
 
 def _owner(folder: Path, kinds: list[Path]) -> Path | None:
