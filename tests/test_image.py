@@ -557,7 +557,8 @@ def test_so_it_is_in_jpeg_and_where_classes_touch(low, high, tmp_path):
 
 
 def test_numbers_of_many_instances_are_classes(tmp_path):
-    numbers = np.kron(np.arange(200, dtype=np.uint8).reshape(10, 20), np.ones((5, 5), np.uint8))
+    block = np.pad(np.ones((5, 5), np.uint8), 2)
+    numbers = np.kron(np.arange(200, dtype=np.uint8).reshape(10, 20), block)
     np.testing.assert_array_equal(mask_of(tmp_path, saved(numbers)), numbers > 0)
 
 

@@ -1,6 +1,6 @@
 """Where pictures lie and what is known of them: paths and pairing by name. DATASETS is the table of layouts.
 
-A picture is opened only where nothing else tells a good one: by a mask that shows nothing.
+A picture is opened only where names do not tell: a good one by a mask that shows nothing, a mask by its few grey levels.
 """
 
 from __future__ import annotations
