@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +72,7 @@ def score(
     device: opt.Device = "cpu",
 ) -> None:
     """Score new pictures. Exit status 0 if all pass, 3 if some are rejected, 1 if some cannot be read."""
-    from flawsight.datasets.base import loose_samples
+    from flawsight.datasets.base import scored_samples
     from flawsight.evaluation import evaluate
     from flawsight.judging import Judging
     from flawsight.model import load
@@ -81,12 +82,14 @@ def score(
     if (maps or masks) and not out:
         raise UsageError("score: --maps and --masks are written into the folder of results. Name one with --out.")
     _check_writable(json)
-    loaded, samples = load(model, runtime, device), loose_samples(pictures)
+    loaded = load(model, runtime, device)
+    samples, unused = scored_samples(pictures)
     folder = results.ResultsFolder(out, samples, maps, masks) if out else None
     judging = Judging(use_masks=False, skip_bad=True)
     with meter() as progress:
         title = f"{len(samples)} pictures scored by {model.name}"
         report = evaluate(loaded, samples, title, judging, progress=progress, each=folder.keep if folder else None)
+        report = replace(report, notes=[*unused, *report.notes])
         if folder:
             report = folder.write(report, progress)
     tell_report(report, json, True, out and out / "report.html")

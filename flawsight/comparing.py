@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight import image
+from flawsight.datasets.odd_masks import OddMasks
 from flawsight.errors import DataError, PictureError
 from flawsight.frames import map_at, mask_at
 from flawsight.metrics import PixelTally, pro_of_picture, resampling
 from flawsight.preprocess import Preprocess
-from flawsight.types import Mask, Prediction, Sample, mask_files
+from flawsight.types import Mask, Outlines, Prediction, Sample, mask_files
 
 RESAMPLES = 200  # at most: a resample of all pixels costs more than one of the pictures' scores
 
@@ -23,7 +24,8 @@ RESAMPLES = 200  # at most: a resample of all pixels costs more than one of the 
 class Comparison:
     """The pixels of the pictures added so far. pixels_at, mask_rule: see frames. imagewise: PRO of each picture too.
 
-    n_masks: pictures with a mask. maskless: kind → defective pictures without one, which are left out.
+    n_masks: pictures with a mask. maskless: kind → defective pictures without one, which are left out. odd: what is odd about
+    the masks.
     """
 
     preprocess: Preprocess
@@ -33,6 +35,7 @@ class Comparison:
     tally: PixelTally
     n_masks: int = 0
     maskless: dict[str, int] = field(default_factory=dict)
+    odd: OddMasks = field(default_factory=OddMasks)
     _labels: list[int] = field(default_factory=list)
     _pro_each: list[float] = field(default_factory=list)
 
@@ -48,6 +51,7 @@ class Comparison:
         saturations: list[float] = []
         if sample.mask:
             whole = _read_mask(sample, result.size_hw)
+            self.odd.add(sample, whole)
             mask = mask_at(self.pixels_at, whole, self.preprocess, self.mask_rule)
             saturations = _saturations(sample, whole)
         self.n_masks += sample.mask is not None
@@ -78,12 +82,15 @@ def check_masks(samples: Sequence[Sample]) -> None:
             picture_hw = image.size_hw(sample.path) if sample.mask else (0, 0)
         except PictureError:
             continue  # named with all the others when it is judged
-        for file in mask_files(sample.mask):
-            _check_mask(sample, file, image.size_hw(file), picture_hw)
+        for file, mask_hw in image.mask_sizes_hw(sample.mask).items():
+            _check_mask(sample, file, mask_hw, picture_hw)
 
 
 def _read_mask(sample: Sample, picture_hw: tuple[int, int]) -> Mask:
     """The picture's mask bool [H,W], or several of them [n,H,W]."""
+    if isinstance(sample.mask, Outlines):
+        _check_mask(sample, sample.mask.file, sample.mask.size_hw, picture_hw)
+        return image.read_mask(sample.mask)
     masks = []
     for file in mask_files(sample.mask):
         masks.append(image.read_mask(file))

@@ -212,6 +212,7 @@ class _Judged:
             )
         if self.rows and all(row.heat is None for row in self.rows):
             notes.append(self._no_map())
+        notes += self.compared.odd.notes()
         if self.compared.maskless and self.compared.n_masks:
             notes.append(f"{sum(self.compared.maskless.values())} defective pictures have no mask: pixel metrics leave them out.")
         if pixels is not None and pixels.error:

@@ -14,8 +14,8 @@ from flawsight import forecast, loader, memory, rehearsal, series, sharing, thre
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
-from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
+from flawsight.datasets.finding import look
 from flawsight.errors import DataError, UsageError
 from flawsight.holding import Together, held_out_notes, held_together
 from flawsight.inspecting import check_shown, coarseness, grouped, inspect, show, told_of
@@ -156,7 +156,7 @@ def fit(
     names = [loader.named(*item) for item in readable]
     copies, notes = grouped(names, inspections, 2 if plan.needs_threshold else 1)
     together = _together(plan, copies, inspections, names)
-    notes += [*backbone.notes, *coarseness(preprocess, inspections)]
+    notes += [*unused(pictures, plan.group_by == series.FOLDER), *backbone.notes, *coarseness(preprocess, inspections)]
     _check_promise(plan, method, len(set(together.groups)), together.is_one)  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
     shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections})
@@ -275,20 +275,28 @@ def _pace(left: int, preprocess: Preprocess, sizes_hw: Sequence[tuple[int, int]]
 def good_pictures(folder: Path, below: bool = False) -> list[Sample]:
     """The pictures in a folder of good ones, and in those below it if asked for.
 
-    Raises DataError where there are none, or where it looks like a whole data set.
+    Masks there are left out. Raises DataError where there are none, or where it looks like a whole data set.
     """
     if not folder.is_dir():
         raise DataError(
             f"{folder}: a folder of good pictures was needed; {'it is a file' if folder.exists() else 'there is none'}."
         )
-    found = samples(folder, find_pictures(folder, recursive=below), 0, "good")
-    if found:
-        return found
+    inside = look(folder, recursive=below)
+    if inside.pictures:
+        return samples(folder, inside.pictures, 0, "good")
     inner = next((part for part in ("train/good", "good", "train") if (folder / part).is_dir()), None)
     hint = "Check the path; pictures in folders below it are taken only with --group-by folder."
+    hint = " ".join([hint, *inside.notes("learned from")])
     if inner:
         hint = f"Did you mean {folder / inner}?"
     raise DataError(f"{folder}: no pictures in it. {hint}")
+
+
+def unused(pictures: Any, below: bool) -> list[str]:
+    """Notes on pictures in a folder of good ones that are not learned from; none where it is no folder that came."""
+    if not isinstance(pictures, str | Path):
+        return []
+    return look(Path(pictures), recursive=below).notes("learned from", "--group-by folder takes them too.")
 
 
 class _Keeper:

@@ -4,8 +4,8 @@ One rule for every picture that can be read:
   turned upright by its EXIF orientation (EXIF that cannot be read counts as none); palette, 1-bit, grey and CMYK converted to RGB;
   16-bit reduced to its high byte, never stretched to the picture's own range; alpha laid over black. Of a phone's multi-picture
   JPEG (MPO) the main picture counts.
-Refused, with the reason: damaged or empty files, files in none of FORMATS, animations and multi-page files, float pictures,
-pictures of more than MAX_PIXELS.
+Refused, with the reason: damaged or empty files, files in none of `formats.readable`, animations and multi-page files, float
+pictures, pictures of more than MAX_PIXELS.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight import png
+from flawsight import classes, formats, outlines, png
 from flawsight.errors import FlawsightError, PictureError, UsageError
-from flawsight.types import Float, Mask, MaskFiles, Pixels, mask_files, name_of
+from flawsight.types import Float, Mask, MaskFiles, Outlines, Pixels, mask_files, name_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,8 +40,7 @@ TURNS = {  # its values and Pillow's names for what makes the picture upright; f
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # no others are tried: Pillow would run Ghostscript for EPS
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif")
+EXTENSIONS = formats.EXTENSIONS
 
 
 def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = None) -> Pixels:
@@ -82,9 +81,11 @@ def is_grey(pixels: Pixels) -> bool:
 def read_mask(files: MaskFiles) -> Mask:
     """Bool [H,W], True where any of the files shows a defect, turned upright as its picture would be. Raises PictureError.
 
-    That is where the brightest channel is above half of full scale; in a mask that never gets there, as one of 0 and 1 or of small
-    class numbers, wherever it is not 0. In palette pictures, any colour but black; any index but 0 where none or all is black.
+    Every class but the background is one, see `classes.marked`. In palette pictures, any colour but black; any index but 0 where
+    none or all is black.
     """
+    if isinstance(files, Outlines):
+        return outlines.draw(files)
     first, *more = mask_files(files)
     mask = _read_mask(first)
     for path in more:
@@ -93,6 +94,24 @@ def read_mask(files: MaskFiles) -> Mask:
             raise PictureError(name_of(path), f"differs in size from {first.name}, a mask of the same picture. Mend the wrong one.")
         mask = mask | other
     return mask
+
+
+def mask_sizes_hw(mask: MaskFiles | None) -> dict[Path, tuple[int, int]]:
+    """File → (high, wide) of each that a picture's mask is in. Raises PictureError."""
+    if isinstance(mask, Outlines):
+        return {mask.file: mask.size_hw}
+    return {file: size_hw(file) for file in mask_files(mask)}
+
+
+def is_drawn_in_alpha(path: Path) -> bool:
+    """Whether all colours of a picture are black and only its transparency differs. Raises PictureError."""
+    name = name_of(path)
+    with _open(_bytes(path, name), name) as opened, _explained(name):
+        picture = _upright(opened, name)
+        if picture.mode not in ("RGBA", "LA", "PA") and "transparency" not in picture.info:
+            return False
+        values = np.asarray(picture.convert("RGBA"))
+        return bool(not values[:, :, :3].any() and np.ptp(values[:, :, 3]))
 
 
 def mask_value(path: Path) -> int:
@@ -113,9 +132,7 @@ def _read_mask(path: Path) -> Mask:
             index: Mask = np.asarray(picture) > 0
             return lit if lit.any() and not lit.all() else index
         deep = _values(picture, name)
-        values, half = (_flat(picture).max(axis=2), 127) if deep is None else (deep, 32767)
-        above: Mask = values > half
-        return above if above.any() else values > 0
+        return classes.marked(_flat(picture) if deep is None else deep, opened.format in formats.LOSSY)
 
 
 def size_hw(path: Path) -> tuple[int, int]:
@@ -220,10 +237,13 @@ def _open(data: bytes, name: str) -> Image.Image:
         raise PictureError(name, "the file is empty (0 bytes). Copy it again or delete it.")
     with _explained(name):
         try:
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+            picture = Image.open(io.BytesIO(data), formats=formats.readable())
         except UnidentifiedImageError:
+            other = formats.kind(data[:16])
+            if other and other not in formats.readable():
+                raise PictureError(name, f"cannot be read here: {formats.how_to_read(other)}") from None
             kind = "text" if _looks_like_text(data) else "of no known format, or damaged at its beginning"
-            known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+            known = f"{', '.join(formats.PLAIN[:-1])} or {formats.PLAIN[-1]}"
             reason = f"is not a picture (its content is {kind}). Remove it or save the picture again, as {known}."
             raise PictureError(name, reason) from None
     _check_size(*picture.size, name)

@@ -23,7 +23,6 @@ Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 DETAIL = " · "  # in what progress says is being done, before that which changes from step to step: "training · loss 0.0123"
-MaskFiles = Path | tuple[Path, ...]  # of one picture; of several files each shows one region
 
 
 def name_of(path: str | bytes | Path) -> str:
@@ -31,8 +30,26 @@ def name_of(path: str | bytes | Path) -> str:
     return Path(os.fsdecode(path)).as_posix().encode("utf-8", "backslashreplace").decode()
 
 
+@dataclass(frozen=True)
+class Outlines:
+    """The defects of one picture as shapes, read from a file of Labelme or COCO.
+
+    file: where they are. size_hw: of the picture that they were drawn on. shapes: each its kind (polygon, rectangle, circle or
+    line) and its points (x, y) in pixels; a rectangle has two opposite corners, a circle its centre and a point of its rim.
+    """
+
+    file: Path
+    size_hw: tuple[int, int]
+    shapes: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
+
+
+MaskFiles = Path | tuple[Path, ...] | Outlines  # of one picture; of several files each shows one region
+
+
 def mask_files(mask: MaskFiles | None) -> tuple[Path, ...]:
     """The files that a picture's mask is in, none where there is none."""
+    if isinstance(mask, Outlines):
+        return (mask.file,)
     return (mask,) if isinstance(mask, Path) else mask or ()
 
 
@@ -59,7 +76,8 @@ class Sample:
 
     name: path relative to the data set's root, with forward slashes; unique in the set.
     label: 0 good, 1 defective, None unknown. kind: "good" or the kind of defect. mask: the picture of the true defect, or several,
-    each of one region of it. saturations: of a set that says how much of each of these regions suffices, by the value in its file.
+    each of one region of it, or its outlines. saturations: of a set that says how much of each of these regions suffices, by the
+    value in its file.
     object_name: what other pictures show too, from other sides; "" where a picture stands for itself.
     """
 

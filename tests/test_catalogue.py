@@ -44,7 +44,7 @@ def test_data_sets_say_their_licence_and_where_to_get_them() -> None:
     for name, words in listing("datasets").items():
         assert DATASETS[name].licence in words
         assert DATASETS[name].source in words
-        assert bool(DATASETS[name].source) == (name != "folder")
+        assert bool(DATASETS[name].source) == (name not in ("folder", "labels"))
 
 
 @pytest.mark.parametrize(

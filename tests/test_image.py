@@ -531,8 +531,75 @@ def test_so_does_a_mask_of_16_bits(value, tmp_path):
 
 
 def test_class_numbers_all_count_as_defects(tmp_path):
-    classes = np.array([[0, 1, 2], [3, 0, 127]], np.uint8)
+    classes = np.kron(np.array([[0, 1, 2], [3, 0, 127]], np.uint8), np.ones((4, 4), np.uint8))
     np.testing.assert_array_equal(mask_of(tmp_path, saved(classes)), classes > 0)
+
+
+def two_classes(low: int, high: int) -> np.ndarray:
+    classes = np.zeros((64, 64), np.uint8)
+    classes[5:20, 5:20], classes[40:60, 40:60] = low, high
+    return classes
+
+
+@pytest.mark.parametrize(("low", "high"), [(85, 170), (100, 200), (60, 255), (40, 255), (1, 255), (126, 127)])
+def test_every_class_but_the_background_is_a_defect(low, high, tmp_path):
+    classes = two_classes(low, high)
+    for pixels in (classes, np.dstack([classes, classes * 0, classes * 0]), classes.astype(np.uint16)):
+        np.testing.assert_array_equal(mask_of(tmp_path, saved(pixels, "PNG" if pixels.dtype == np.uint8 else "TIFF")), classes > 0)
+
+
+@pytest.mark.parametrize(("low", "high"), [(85, 170), (100, 200), (60, 255)])
+def test_so_it_is_in_jpeg_and_where_classes_touch(low, high, tmp_path):
+    classes = two_classes(low, high).repeat(4, 0).repeat(4, 1)
+    np.testing.assert_array_equal(mask_of(tmp_path, saved(classes, "JPEG", quality=75)), classes > 0)
+    classes[80:100, 20:80] = high
+    np.testing.assert_array_equal(mask_of(tmp_path, saved(classes)), classes > 0)
+
+
+def test_numbers_of_many_instances_are_classes(tmp_path):
+    block = np.pad(np.ones((5, 5), np.uint8), 2)
+    numbers = np.kron(np.arange(200, dtype=np.uint8).reshape(10, 20), block)
+    np.testing.assert_array_equal(mask_of(tmp_path, saved(numbers)), numbers > 0)
+
+
+def test_thin_lines_of_a_class_are_no_edge(tmp_path):
+    lines = np.zeros((32, 32), np.uint8)
+    lines[10], lines[:, 20] = 100, 220
+    np.testing.assert_array_equal(mask_of(tmp_path, saved(lines)), lines > 0)
+
+
+@pytest.mark.parametrize("times", [2, 4, 8])
+def test_the_values_of_a_softened_edge_are_no_classes(times, tmp_path):
+    sharp = np.zeros((64 * times, 64 * times), np.uint8)
+    y, x = np.ogrid[: 64 * times, : 64 * times]
+    sharp[(y - 30 * times) ** 2 + (x - 33 * times) ** 2 < (14 * times) ** 2] = 255
+    soft = np.asarray(Image.fromarray(sharp).resize((64, 64), Image.Resampling.BOX))
+    np.testing.assert_array_equal(mask_of(tmp_path, saved(soft)), soft > 127)
+    large = np.asarray(Image.fromarray(soft).resize((256, 256), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(mask_of(tmp_path, saved(large)), large > 127)
+
+
+def test_where_nothing_is_black_the_most_common_colour_is_the_background(tmp_path):
+    classes = two_classes(1, 2)
+    paper = np.array([[255, 255, 255], [255, 0, 0], [0, 0, 255]], np.uint8)[classes]
+    np.testing.assert_array_equal(mask_of(tmp_path, saved(paper)), classes > 0)
+    np.testing.assert_array_equal(mask_of(tmp_path, saved(np.where(classes, 255, 3).astype(np.uint8))), classes > 0)
+
+
+@pytest.mark.parametrize("ending", [".jfif", ".jpe", ".JFIF", ".avif", ".pnm"])
+def test_more_endings_are_those_of_pictures(ending, tmp_path):
+    container = {".avif": "AVIF", ".pnm": "PPM"}.get(ending, "JPEG")
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(saved(np.full((40, 60, 3), 90, np.uint8), container))
+    assert ending.lower() in image.EXTENSIONS
+    assert abs(image.read(path).astype(int) - 90).max() <= 2
+    assert image.size_hw(path) == (40, 60)
+
+
+@pytest.mark.skipif(".heic" in image.EXTENSIONS, reason="a decoder is installed")
+def test_heic_without_its_decoder_says_what_to_install():
+    with pytest.raises(PictureError, match=r"cannot be read here: HEIC needs a decoder\. Run: pip install 'flawsight\[heic\]'"):
+        image.read(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
 
 
 def test_a_soft_edge_is_cut_at_half(tmp_path):

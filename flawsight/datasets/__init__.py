@@ -1,6 +1,6 @@
 """Where pictures lie and what is known of them: paths and pairing by name. DATASETS is the table of layouts.
 
-A picture is opened only where nothing else tells a good one: by a mask that shows nothing.
+A picture is opened only where names do not tell: a good one by a mask that shows nothing, a mask by its few grey levels.
 """
 
 from __future__ import annotations
@@ -8,8 +8,23 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from flawsight.datasets import btad, dagm, folder, kolektor, kolektor2, mpdd, mtd, mvtec, mvtec_ad2, mvtec_loco, real_iad, visa
-from flawsight.datasets.base import DataSet, Layout, find_pictures, unreadable
+from flawsight.datasets import (
+    btad,
+    dagm,
+    folder,
+    kolektor,
+    kolektor2,
+    labels,
+    mpdd,
+    mtd,
+    mvtec,
+    mvtec_ad2,
+    mvtec_loco,
+    real_iad,
+    visa,
+)
+from flawsight.datasets.base import DataSet, Layout
+from flawsight.datasets.finding import find_pictures, unreadable
 from flawsight.errors import DataError, UnknownName
 
 __all__ = ["DATASETS", "DataSet", "Layout", "find_layout", "find_pictures", "open_dataset"]
@@ -34,7 +49,13 @@ def _but(layout: Layout, *others: Layout) -> Layout:
 
 
 DATASETS: dict[str, Layout] = {
-    layout.name: layout for layout in (_but(mvtec.LAYOUT, *OWN), *OWN, _but(folder.LAYOUT, mvtec.LAYOUT, *OWN))
+    layout.name: layout
+    for layout in (
+        _but(mvtec.LAYOUT, *OWN),
+        *OWN,
+        _but(labels.LAYOUT, mvtec.LAYOUT, *OWN),
+        _but(folder.LAYOUT, labels.LAYOUT, mvtec.LAYOUT, *OWN),
+    )
 }
 
 
@@ -48,7 +69,8 @@ def open_dataset(root: str | Path, category: str | None = None, layout: str | No
         if not root.is_dir():
             raise DataError(f"{root}: a folder was needed; {'it is a file' if root.exists() else 'there is none'}. Check the path.")
         chosen = find_layout(root, layout)
-        return chosen.read(_category(root, category, chosen.categories(root)), use_masks)
+        folder = _category(root, category, chosen.categories(root))
+        return reader(chosen, folder).read(folder, use_masks)
     except OSError as error:
         raise unreadable(root, error) from None
 
@@ -60,6 +82,12 @@ def find_layout(root: Path, name: str | None = None) -> Layout:
     if name not in DATASETS:
         raise UnknownName("datasets", name, DATASETS)
     return DATASETS[name]
+
+
+def reader(chosen: Layout, category: Path) -> Layout:
+    """The layout to read a category with: beside others of MVTec AD's layout, one may be of a public set by its folders."""
+    by_folders = (mvtec_loco.LAYOUT, mvtec_ad2.LAYOUT, btad.LAYOUT) if chosen.name == mvtec.LAYOUT.name else ()
+    return next((layout for layout in by_folders if layout.recognises(category)), chosen)
 
 
 def _category(root: Path, name: str | None, known: dict[str, Path]) -> Path:

@@ -1,20 +1,20 @@
-"""What every layout shares: the nouns DataSet and Layout, finding pictures, pairing masks by name, keeping some for the test."""
+"""What every layout shares: the nouns DataSet and Layout, Samples of pictures, keeping some for the test."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flawsight import image, outputs, threads
+from flawsight.datasets.finding import counted, find_folders, find_pictures, is_among_masks, look, place_of, places, was
 from flawsight.errors import DataError
-from flawsight.types import MaskFiles, Sample, name_of
+from flawsight.types import Sample, mask_files, name_of
 
-GOOD_NAMES = ("good", "ok", "normal")
 COPY = " (copy)"  # how desktops end a copy's name; some archives hold such strays
-MASK_FOLDERS = ("ground_truth", "masks", "mask")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Layout:
     title: what the set is called. description: the tree, in words. licence, source: of the set, and the page to get it from; of a
     layout of anybody's own pictures both are empty.
     counts: what was published, category → of what → pictures, the set's own under ""; about: likewise, not from the publisher
-    itself, so perhaps off. Of what: see `verify.total`.
+    itself, so perhaps off. Of what: see `verify.total`. is_public: whether a folder is of the public set, by this layout's figures,
+    rather than somebody's own pictures laid out alike.
     recognises: whether a folder is one. categories: name → folder, none where it is a single one. read: one category, with its
     masks or without.
     """
@@ -50,6 +51,7 @@ class Layout:
     source: str = ""
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict, repr=False)
     about: Mapping[str, Mapping[str, int]] = field(default_factory=dict, repr=False)
+    is_public: Callable[[Layout, Path], bool] = field(default=lambda layout, root: has_known_names(layout, root), repr=False)
 
     @property
     def where(self) -> str:
@@ -59,34 +61,29 @@ class Layout:
     def lacks(self, root: Path, what: str) -> DataError:
         """The error to raise where a part is not there."""
         told = f"{root}: the {self.title} layout needs {what}; there is none. Check the path, or finish unpacking."
-        return DataError(f"{told} {self.where}".rstrip())
+        return DataError(f"{told} {self.where_for(root)}".rstrip())
 
     def found_none(self, root: Path, where: str) -> DataError:
         """The error to raise where a part holds no pictures."""
-        return DataError(f"{root}: no pictures in {where}. Check the path, or finish unpacking. {self.where}".rstrip())
+        return DataError(f"{root}: no pictures in {where}. Check the path, or finish unpacking. {self.where_for(root)}".rstrip())
+
+    def where_for(self, root: Path) -> str:
+        """`where`, if the folder is of the public set; nothing for somebody's own pictures."""
+        return self.where if self.is_of_public_set(root) else ""
+
+    def is_of_public_set(self, root: Path) -> bool:
+        """Whether a folder is of the public set, so far as it can be looked into."""
+        try:
+            return self.is_public(self, root)
+        except OSError:
+            return False
 
 
-def find_pictures(folder: Path, recursive: bool = False) -> list[Path]:
-    """Picture files by their endings, whatever the case, in order of their path. Raises DataError.
-
-    Hidden files and folders are left out, links to folders are not followed. A link that leads nowhere is found, to be named as
-    unreadable rather than be lost.
-    """
-    try:
-        return sorted(_walk(folder, recursive), key=lambda p: p.relative_to(folder).as_posix())
-    except OSError as error:
-        raise unreadable(folder, error) from None
-
-
-def find_folders(folder: Path) -> list[Path]:
-    """The folders in a folder, in order of their name, without hidden ones."""
-    return sorted((p for p in folder.iterdir() if not _hidden(p) and p.is_dir()), key=lambda p: p.name)
-
-
-def unreadable(folder: Path, error: OSError) -> DataError:
-    """The error to raise where a folder, or one in it, cannot be looked into."""
-    where, why = name_of(error.filename or folder), error.strerror or str(error)
-    return DataError(f"{where}: a folder that can be read was needed; {why.lower()}. Check the path and its permissions.")
+def has_known_names(layout: Layout, root: Path) -> bool:
+    """Whether a folder, or one in it, is called as a category of the set is; always of a set that has none."""
+    known = {name for name in layout.counts if name}
+    inside = {folder.name for folder in find_folders(root)} if root.is_dir() else set()
+    return not known or title(root) in known or bool(known & inside)
 
 
 def loose_samples(paths: list[Path]) -> list[Sample]:
@@ -94,13 +91,24 @@ def loose_samples(paths: list[Path]) -> list[Sample]:
 
     What `score --out` drew into these folders is left out.
     """
+    return scored_samples(paths)[0]
+
+
+def scored_samples(paths: list[Path]) -> tuple[list[Sample], list[str]]:
+    """What `loose_samples` gives, and notes on what is left unused there. Masks below a folder, and beside pictures, are."""
     found: list[Path] = []
+    notes: list[str] = []
     for path in paths:
-        inside = find_pictures(path, recursive=True) if path.is_dir() else [path]
-        if not inside and not (len(paths) > 1 and outputs.is_results(path)):
-            raise DataError(f"{path}: no pictures in this folder or below it. Check the path.")
-        found += inside
-    return [Sample(path, name_of(path)) for path in dict.fromkeys(found)]
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = look(path, recursive=True)
+        if not inside.pictures and not (len(paths) > 1 and outputs.is_results(path)):
+            told = " ".join(inside.notes("taken"))
+            raise DataError(f"{path}: no pictures in this folder or below it. {told or 'Check the path.'}")
+        found += inside.pictures
+        notes += [f"{path}: {note}" if len(paths) > 1 else note for note in inside.notes("scored")]
+    return [Sample(path, name_of(path)) for path in dict.fromkeys(found)], notes
 
 
 def samples(root: Path, pictures: list[Path], label: int | None, kind: str) -> list[Sample]:
@@ -108,60 +116,24 @@ def samples(root: Path, pictures: list[Path], label: int | None, kind: str) -> l
     return [Sample(p, name_of(p.relative_to(root)), label, kind) for p in pictures]
 
 
+def left_aside(data: DataSet) -> DataSet:
+    """The same data set, with notes on the pictures in its folder that are in neither part of it."""
+    every = [*data.train, *data.test]
+    used = {file for sample in every for file in (sample.path, *mask_files(sample.mask))}
+    found = look(data.root, recursive=True)
+    rest = Counter(place_of(path, data.root) for path in found.pictures if path not in used)
+    found.masks = [mask for mask in found.masks if mask not in used and not is_among_masks(mask.parent, data.root)]
+    parents = {path.parent for path in used}
+    found.linked = Counter({place: n for place, n in found.linked.items() if data.root / place not in parents})
+    notes = found.notes("used")
+    if rest:
+        notes.insert(0, f"{counted(rest)} {was(rest)} neither learned from nor judged: {places(rest)}.")
+    return replace(data, notes=[*data.notes, *notes])
+
+
 def title(root: Path) -> str:
     """What a data set is called: its folder."""
     return name_of(root.name if root.name not in ("", "..") else root.resolve().name)
-
-
-def defective_samples(root: Path, folder: Path, mask_folder: Path | None) -> tuple[list[Sample], list[str]]:
-    """Samples of a folder of one kind of defect, and notes on what is odd. Raises DataError.
-
-    Masks are paired by name, `007.png` with `007_mask.*`, `007.*` or all pictures in a folder `007`; without `mask_folder` none are
-    looked for.
-    """
-    kind = name_of(folder.name)
-    found = samples(root, find_pictures(folder), 1, kind)
-    if not found:
-        return [], [f"'{kind}' holds no pictures."]
-    if mask_folder is None:
-        return found, []
-    masks = _masks(mask_folder)
-    found = [replace(sample, mask=masks.pop(sample.path.stem, None)) for sample in found]
-    missing = [sample.name for sample in found if sample.mask is None]
-    notes = []
-    if missing and len(missing) < len(found):
-        raise DataError(
-            f"{root}: {len(missing)} of {len(found)} '{kind}' pictures have no mask: {some(missing)}; looked in {mask_folder} "
-            f"for <name>_mask.png and <name>.png. Add them, or use --no-masks to judge whole pictures only."
-        )
-    if missing and mask_folder.parent.is_dir():
-        notes.append(f"'{kind}' has no masks ({len(missing)} pictures): pixel metrics leave its pictures out.")
-    if masks:
-        notes.append(
-            f"{len(masks)} masks of '{kind}' belong to no picture: {some([name_of(mask_name(mask)) for mask in masks.values()])}."
-        )
-    return found, notes
-
-
-def _masks(folder: Path) -> dict[str, MaskFiles]:
-    """The masks in a folder by the names of their pictures."""
-    masks: dict[str, MaskFiles] = {}
-    if not folder.is_dir():
-        return masks
-    several = {inner.name: tuple(find_pictures(inner)) for inner in find_folders(folder)}
-    found: list[tuple[str, MaskFiles]] = [(mask.stem.removesuffix("_mask"), mask) for mask in find_pictures(folder)]
-    for stem, mask in [*found, *((name, files) for name, files in several.items() if files)]:
-        if stem in masks:
-            raise DataError(
-                f"{folder}: one mask a picture was needed; came {mask_name(masks[stem])} and {mask_name(mask)}. Remove one of them."
-            )
-        masks[stem] = mask
-    return masks
-
-
-def mask_name(mask: MaskFiles) -> str:
-    """What to call a mask beside others: its file, or the folder of its files."""
-    return mask.name if isinstance(mask, Path) else mask[0].parent.name
 
 
 def marked(pictures: list[Path], mark: str) -> tuple[list[Path], dict[str, Path]]:
@@ -188,7 +160,7 @@ def listed(layout: Layout, root: Path, pictures: list[Path], by: str) -> None:
     lost = [name_of(path) for path in pictures if not path.is_file()]
     if lost:
         told = f"{root}: {len(lost)} of {len(pictures)} files that {by} names are not there: {some(lost)}. Finish unpacking."
-        raise DataError(f"{told} {layout.where}".rstrip())
+        raise DataError(f"{told} {layout.where_for(root)}".rstrip())
 
 
 def above(folder: Path, n: int = 1) -> Path:
@@ -203,21 +175,6 @@ def held_back(names: list[str], share: float = 0.2, seed: int = 0) -> set[str]:
     """
     drawn = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode("utf-8", "surrogateescape")).digest())
     return set(drawn[: round(share * len(drawn))])
-
-
-def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if _hidden(path):
-            continue
-        if recursive and path.is_dir() and not path.is_symlink():
-            if not outputs.is_drawn(path):
-                yield from _walk(path, recursive)
-        elif path.suffix.lower() in image.EXTENSIONS and (path.is_file() or (path.is_symlink() and not path.exists())):
-            yield path
-
-
-def _hidden(path: Path) -> bool:
-    return path.name.startswith(".") or path.name == "__MACOSX"  # the latter is what macOS adds to archives
 
 
 def some(names: list[str], n: int = 3) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 from flawsight.datasets import tree
 from flawsight.datasets.base import DataSet, Layout
 
+NAMES = ("01", "02", "03")
+
 
 def categories(root: Path) -> dict[str, Path]:
     """The products in the folder; none where it is one itself."""
@@ -19,8 +21,8 @@ def categories(root: Path) -> dict[str, Path]:
 
 
 def recognises(root: Path) -> bool:
-    """Whether the folder is a product or holds some."""
-    return _is_one(root) or bool(categories(root))
+    """Whether the folder is a product or holds some, and no others."""
+    return tree.is_of(root, _is_one, NAMES)
 
 
 def read(root: Path, use_masks: bool = True) -> DataSet:
@@ -41,6 +43,6 @@ LAYOUT = Layout(
     read=read,
     licence="CC BY-NC-SA 4.0",
     source="avires.dimi.uniud.it, papers, btad",
-    counts={name: {} for name in ("01", "02", "03")},
+    counts={name: {} for name in NAMES},
     about={"01": {"train": 400, "test": 70}, "02": {"train": 399, "test": 230}, "03": {"train": 1000, "test": 441}},
 )

@@ -12,7 +12,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from flawsight.datasets.base import DataSet, Layout, find_folders, find_pictures, marked, samples, title
+from flawsight.datasets.base import DataSet, Layout, marked, samples, title
+from flawsight.datasets.finding import find_folders, find_pictures
 from flawsight.types import Sample
 
 

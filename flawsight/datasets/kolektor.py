@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from flawsight.datasets.base import DataSet, Layout, find_folders, held_back, labelled, title
+from flawsight.datasets.base import DataSet, Layout, held_back, labelled, title
+from flawsight.datasets.finding import find_folders
 
 
 def recognises(root: Path) -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flawsight.datasets.base import DataSet, Layout, find_pictures, labelled, title
+from flawsight.datasets.base import COPY, DataSet, Layout, labelled, title
+from flawsight.datasets.finding import find_pictures
 
 MARK = "_GT"
 
@@ -35,6 +36,12 @@ def read(root: Path, use_masks: bool = True) -> DataSet:
     return DataSet(title(root), root, good, test, [f"{left} defective training pictures are left out."] if left else [])
 
 
+def _has_numbers(layout: Layout, root: Path) -> bool:
+    """Whether the pictures are called by numbers, as those of the set are."""
+    parts = [root / part for part in ("train", "test") if (root / part).is_dir()]
+    return all(path.stem.removesuffix(COPY).removesuffix(MARK).isdigit() for part in parts for path in find_pictures(part))
+
+
 LAYOUT = Layout(
     name="kolektor2",
     title="KolektorSDD2",
@@ -46,4 +53,5 @@ LAYOUT = Layout(
     source="vicos.si, resources, KolektorSDD2",
     counts={"": {"good": 2979}},
     about={"": {"train": 2085, "test good": 894, "defective": 110}},
+    is_public=_has_numbers,
 )

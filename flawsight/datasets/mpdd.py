@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flawsight.datasets import tree
-from flawsight.datasets.base import DataSet, Layout
+from flawsight.datasets.base import DataSet, Layout, left_aside
 
 NAMES = ("bracket_black", "bracket_brown", "bracket_white", "connector", "metal_plate", "tubes")
 
@@ -28,7 +28,7 @@ def recognises(root: Path) -> bool:
 
 def read(root: Path, use_masks: bool = True) -> DataSet:
     """One category. Raises DataError where a part is missing."""
-    return tree.read(LAYOUT, root, use_masks)
+    return left_aside(tree.read(LAYOUT, root, use_masks))
 
 
 LAYOUT = Layout(

@@ -14,7 +14,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from flawsight.datasets.base import DataSet, Layout, find_folders, find_pictures, held_back, samples, some, title
+from flawsight.datasets.base import DataSet, Layout, held_back, samples, some, title
+from flawsight.datasets.finding import find_folders, find_pictures
 from flawsight.types import Sample
 
 GOOD = "MT_Free"

@@ -11,7 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from flawsight.datasets import tree
-from flawsight.datasets.base import DataSet, Layout
+from flawsight.datasets.base import DataSet, Layout, has_known_names, left_aside, title
+from flawsight.datasets.finding import find_folders
 
 # category: pictures to learn from, good ones to judge, defective ones to judge by kind
 _TABLE = """
@@ -46,7 +47,16 @@ def recognises(root: Path) -> bool:
 
 def read(root: Path, use_masks: bool = True) -> DataSet:
     """One category. Raises DataError where a part is missing."""
-    return tree.read(LAYOUT, root, use_masks)
+    return left_aside(tree.read(LAYOUT, root, use_masks))
+
+
+def _is_public(layout: Layout, root: Path) -> bool:
+    """Whether category and kinds of defects, so far as they are there, are called as published ones are."""
+    if not has_known_names(layout, root):
+        return False
+    kinds = {folder.name for folder in find_folders(root / "test")} - {"good"} if (root / "test").is_dir() else set()
+    published = set(layout.counts.get(title(root), {})) - {"train", "test good"}
+    return not (kinds and published) or bool(kinds & published)
 
 
 def _counts() -> dict[str, dict[str, int]]:
@@ -69,4 +79,5 @@ LAYOUT = Layout(
     licence="CC BY-NC-SA 4.0",
     source="mvtec.com, research, datasets, MVTec AD",
     counts=_counts(),
+    is_public=_is_public,
 )

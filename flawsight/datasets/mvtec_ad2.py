@@ -37,8 +37,8 @@ def categories(root: Path) -> dict[str, Path]:
 
 
 def recognises(root: Path) -> bool:
-    """Whether the folder is a category or holds some."""
-    return _is_one(root) or bool(categories(root))
+    """Whether the folder is a category or holds some, and no others."""
+    return tree.is_of(root, _is_one, tuple(TABLE))
 
 
 def read(root: Path, use_masks: bool = True) -> DataSet:

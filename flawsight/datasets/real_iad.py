@@ -15,7 +15,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from flawsight.datasets.base import DataSet, Layout, above, find_folders, listed, title
+from flawsight.datasets.base import DataSet, Layout, above, listed, title
+from flawsight.datasets.finding import find_folders
 from flawsight.errors import DataError
 from flawsight.types import Sample, name_of
 
@@ -91,4 +92,5 @@ LAYOUT = Layout(
     source="Hugging Face, Real-IAD/Real-IAD, where it is to be asked for",
     counts={name: {} for name in _NAMES.split()},
     about={"": {"good": 99_721, "defective": 51_329}},
+    is_public=lambda layout, root: True,  # nobody else calls folders so
 )

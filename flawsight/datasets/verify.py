@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flawsight import image, threads
-from flawsight.datasets import find_layout
-from flawsight.datasets.base import DataSet, Layout, some, title, unreadable
+from flawsight.datasets import find_layout, reader
+from flawsight.datasets.base import DataSet, Layout, some, title
+from flawsight.datasets.finding import unreadable
+from flawsight.datasets.odd_masks import OddMasks
 from flawsight.errors import DataError, FlawsightError, PictureError, UnknownName
-from flawsight.types import Sample, mask_files
+from flawsight.types import Mask, Outlines, Sample, mask_files
 
 TOTALS = ("train", "test good", "test", "good", "defective", "pictures")
 
@@ -34,7 +36,7 @@ class Checked:
 class Verification:
     """What was found. layout: its name. problems: those of all categories, each named, and of the set as a whole; none if whole.
 
-    where: the page to get the set from, and its licence.
+    where: the page to get the public set from, and its licence; nothing of somebody's own pictures.
     """
 
     root: str
@@ -67,13 +69,18 @@ def verify(
     folders = known or {title(root): root}
     if category is not None and category not in folders:
         raise UnknownName(f"{root}: categories", category, folders)
-    checked = [_check(chosen, name, folder, progress) for name, folder in folders.items() if category is None or name == category]
+    checked = [
+        _check(reader(chosen, folder), name, folder, progress)
+        for name, folder in folders.items()
+        if category is None or name == category
+    ]
     problems = [f"{one.name}: {problem}" for one in checked for problem in one.problems]
     notes = [f"{one.name}: {note}" for one in checked for note in one.notes]
     if known and category is None:
         problems += _missing(chosen, known)
         notes += _differences_of_all(chosen, checked)
-    return Verification(str(root), chosen.name, chosen.title, chosen.where, checked, problems, notes)
+    where = chosen.where if any(chosen.is_of_public_set(folder) for folder in (root, *folders.values())) else ""
+    return Verification(str(root), chosen.name, chosen.title, where, checked, problems, notes)
 
 
 def total(counts: Mapping[str, int], what: str) -> int:
@@ -85,7 +92,8 @@ def total(counts: Mapping[str, int], what: str) -> int:
 
 def _check(layout: Layout, name: str, folder: Path, progress: Callable[[str, int, int], None] | None) -> Checked:
     key = "" if set(layout.counts) == {""} else name  # of a set without categories the folder may have any name
-    published = dict(layout.counts.get(key, {}))
+    public = layout.is_of_public_set(folder)
+    published = dict(layout.counts.get(key, {})) if public else {}
     data, problem = _read(layout, folder, True)
     problems = [problem] if problem else []
     if data is None:
@@ -98,11 +106,14 @@ def _check(layout: Layout, name: str, folder: Path, progress: Callable[[str, int
     problems += _differences(counts, published)
     if named := set(published) - set(TOTALS):
         problems += [f"{kind}: {kinds[kind]} pictures of a kind that was not published" for kind in sorted(set(kinds) - named)]
-    problems += _files(data, name, key in layout.counts and not problem, progress)
-    blank = [sample.name for sample, shows in zip(data.test, threads.ahead(_shows, data.test), strict=True) if not shows]
-    odd = [f"{len(blank)} defective pictures have a mask that shows nothing: {some(blank)}"] if blank else []
-    notes = [f"{one}; that figure is not the publisher's own" for one in _differences(counts, layout.about.get(key, {}))]
-    return Checked(name, counts, published, problems, [*data.notes, *odd, *notes])
+    problems += _files(data, name, public and key in layout.counts and not problem, progress)
+    odd = OddMasks()
+    for sample, mask in zip(data.test, threads.ahead(_mask, data.test), strict=True):
+        if mask is not None:
+            odd.add(sample, mask)
+    about = layout.about.get(key, {}) if public else {}
+    notes = [f"{one}; that figure is not the publisher's own" for one in _differences(counts, about)]
+    return Checked(name, counts, published, problems, [*data.notes, *odd.notes(), *notes])
 
 
 def _read(layout: Layout, folder: Path, use_masks: bool) -> tuple[DataSet | None, str]:
@@ -135,9 +146,10 @@ def _files(data: DataSet, name: str, all_masks: bool, progress: Callable[[str, i
 def _file_problems(sample: Sample) -> list[str]:
     sizes: dict[Path, tuple[int, int]] = {}
     problems = []
-    for file in (sample.path, *mask_files(sample.mask)):
+    masks = [sample.mask] if isinstance(sample.mask, Outlines) else mask_files(sample.mask)
+    for file in (sample.path, *masks):
         try:
-            sizes[file] = image.size_hw(file)
+            sizes |= image.mask_sizes_hw(file)
         except PictureError as error:
             problems.append(str(error))
     high, wide = sizes.get(sample.path, (0, 0))
@@ -145,12 +157,12 @@ def _file_problems(sample: Sample) -> list[str]:
     return problems + [f"{file}: the mask has {w}×{h} pixels, its picture {wide}×{high}" for file, (h, w) in others.items()]
 
 
-def _shows(sample: Sample) -> bool:
-    """Whether its mask shows a defect, if it has one that can be read."""
+def _mask(sample: Sample) -> Mask | None:
+    """The mask of a picture, if it has one that can be read."""
     try:
-        return not sample.mask or bool(image.read_mask(sample.mask).any())
+        return image.read_mask(sample.mask) if sample.mask else None
     except PictureError:
-        return True
+        return None
 
 
 def _missing(layout: Layout, known: Mapping[str, Path]) -> list[str]:

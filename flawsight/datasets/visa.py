@@ -14,7 +14,7 @@ import csv
 from pathlib import Path
 
 from flawsight.datasets import tree
-from flawsight.datasets.base import DataSet, Layout, above, listed, title
+from flawsight.datasets.base import DataSet, Layout, above, left_aside, listed, title
 from flawsight.errors import DataError
 from flawsight.types import Sample, name_of
 
@@ -42,14 +42,14 @@ def categories(root: Path) -> dict[str, Path]:
 
 def recognises(root: Path) -> bool:
     """Whether the folder is a category or holds some, of the one layout or the other."""
-    published = _is_as_published(root) or (root / LIST).is_file() or any(map(_is_as_published, categories(root).values()))
+    published = _is_as_published(root) or (root / LIST).is_file() or tree.is_of(root, _is_as_published, tuple(GOOD))
     return published or tree.holds(root, tuple(GOOD))
 
 
 def read(root: Path, use_masks: bool = True) -> DataSet:
     """One category. Raises DataError where a part is missing."""
     if not _is_as_published(root):
-        return tree.read(LAYOUT, root, use_masks)
+        return left_aside(tree.read(LAYOUT, root, use_masks))
     top, name = above(root), title(root)
     if not (top / LIST).is_file():
         raise LAYOUT.lacks(top, LIST)

@@ -74,11 +74,11 @@ def test_the_names_of_the_folders(good, masks, tmp_path):
 @pytest.mark.parametrize(
     ("folders", "reason"),
     [
-        (("good", "ok"), "one folder called good or ok or normal was needed; came good and ok"),
+        (("good", "ok"), "one folder of good pictures was needed; came good and ok"),
         (("good", "Good"), "came Good and good"),
         (
             ("good", "masks", "ground_truth"),
-            "one folder called ground_truth or masks or mask was needed; came ground_truth and masks",
+            "one folder of masks was needed; came ground_truth and masks",
         ),
     ],
 )
@@ -123,7 +123,12 @@ def test_hidden_things_are_no_pictures_and_no_kinds(tmp_path):
     assert open_dataset(hidden).notes == open_dataset(plain).notes
 
 
-@pytest.mark.parametrize("content", [(), ("scratch/0.png",), ("good/notes.txt",), ("good/inner/0.png", "scratch/0.png")])
+@pytest.mark.parametrize("content", [(), ("good/notes.txt",)])
 def test_without_good_pictures_there_is_nothing_to_learn_from(content, tmp_path):
     with pytest.raises(DataError, match=r"no pictures of good parts; looked for pictures in it and in good/\. Check the path\."):
         open_dataset(grow(tmp_path, *content))
+
+
+def test_without_good_pictures_those_that_are_there_are_told_of(tmp_path):
+    with pytest.raises(DataError, match=r"no pictures of good parts.* 1 picture in folders below was not taken: scratch/ \(1\)\."):
+        open_dataset(grow(tmp_path, "scratch/0.png"))

@@ -12,7 +12,8 @@ from PIL import Image
 
 from flawsight import image
 from flawsight.datasets import DATASETS, DataSet, open_dataset
-from flawsight.datasets.base import held_back, mask_name
+from flawsight.datasets.base import held_back
+from flawsight.datasets.pairing import mask_name
 from flawsight.errors import DataError
 from flawsight.types import Saturation, mask_files
 
@@ -152,7 +153,7 @@ def root(name: str, tmp_path: Path) -> Path:
 
 
 def test_every_layout_of_a_public_set_has_a_tree_here() -> None:
-    assert {name.partition(",")[0] for name in TREES} == DATASETS.keys() - {"folder"}
+    assert {name.partition(",")[0] for name in TREES} == DATASETS.keys() - {"folder", "labels"}
 
 
 @pytest.mark.parametrize("layout", DATASETS)
@@ -441,3 +442,23 @@ def test_a_label_of_any_value_but_0_makes_a_picture_defective(value: int, trees:
     write(root / "kos04/Part1_label.bmp", str(value))
     bad = [one.name for one in opened(root, "kolektor").test if one.label]
     assert bad == ["kos01/Part0.jpg", "kos04/Part1.jpg"]
+
+
+def test_a_category_of_a_public_set_beside_others_is_read_as_such_and_the_others_stay(
+    trees: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(trees["mvtec_loco"] / "pushpins", tmp_path / "parts/breakfast_box")
+    shutil.copytree(trees["mvtec"] / "screw", tmp_path / "parts/gear")
+    with pytest.raises(DataError, match=r"holds 2 categories \(breakfast_box, gear\)"):
+        open_dataset(tmp_path / "parts")
+    assert isinstance(open_dataset(tmp_path / "parts", "breakfast_box").test[-1].mask, tuple)
+    assert [one.kind for one in open_dataset(tmp_path / "parts", "gear").test] == ["good", "thread_top"]
+
+
+@pytest.mark.parametrize("name", ["gear", "screw"])
+def test_no_licence_is_told_of_somebodys_own_pictures(name: str, tmp_path: Path) -> None:
+    for file in ("test/rust/0.png", "ground_truth/rust/0.png"):
+        write(tmp_path / name / file)
+    with pytest.raises(DataError, match="needs train/good") as caught:
+        open_dataset(tmp_path / name)
+    assert "CC BY" not in str(caught.value)

@@ -133,7 +133,7 @@ def test_a_mask_that_shows_nothing_is_noted(root: Path) -> None:
     image.write(root / "nut/ground_truth/cut/0_mask.png", np.zeros((8, 9), np.uint8))
     found = verify(root)
     assert found.problems == []
-    assert found.notes == ["nut: 1 defective pictures have a mask that shows nothing: test/cut/0.png"]
+    assert found.notes == ["nut: 1 of 3 masks show nothing, so no defect is measured in their pictures: test/cut/0.png."]
 
 
 def test_a_lost_mask_is_told_and_all_the_rest_too(root: Path) -> None:
@@ -219,7 +219,7 @@ def test_wrong_folders_and_names_are_refused(root: Path) -> None:
     (problem,) = verify(root / "empty").problems
     assert "no pictures of good parts" in problem
     (problem,) = verify(root / "empty", layout="visa").problems
-    assert problem.endswith("VisA (CC BY 4.0) is at GitHub, amazon-science/spot-diff.")
+    assert problem.endswith("the VisA layout needs train/good; there is none. Check the path, or finish unpacking.")
 
 
 def test_the_published_table_of_mvtec_ad_adds_up() -> None:
