@@ -187,8 +187,11 @@ def _explained(name: str) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(name) from None
     except Exception as error:
-        why = str(error) or type(error).__name__
-        raise PictureError(name, f"is damaged or cut short ({why}). Copy or save it again.") from None
+        raise _damaged(name, str(error) or type(error).__name__) from None
+
+
+def _damaged(name: str, why: str) -> PictureError:
+    return PictureError(name, f"is damaged or cut short ({why}). Copy or save it again.")
 
 
 def _too_large(name: str) -> PictureError:
@@ -206,6 +209,8 @@ def _open(data: bytes, name: str) -> Image.Image:
 
     if not data:
         raise PictureError(name, "the file is empty (0 bytes). Copy it again or delete it.")
+    if damage := png.damage(data):  # Pillow overlooks most of it
+        raise _damaged(name, damage)
     with _explained(name):
         try:
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -254,7 +259,7 @@ def _plain_png(data: bytes) -> Pixels | None:
     damage, in which case Pillow has the last word.
     """
     header = png.plain(data)
-    if header is None or header.high * header.wide > MAX_PIXELS:
+    if header is None or header.high * header.wide > MAX_PIXELS or png.damage(data):
         return None
     from kornia_rs.io import decode_image_png_u8
 

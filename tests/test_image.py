@@ -486,6 +486,45 @@ def test_a_damaged_png_is_read_as_pillow_alone_reads_it(data):
             np.testing.assert_array_equal(found, image.read(picture))
 
 
+@pytest.mark.parametrize("kind", ["RGB", "grey", "16 bits", "palette"])
+def test_no_flipped_bit_near_the_end_of_a_png_is_read(kind):
+    pixels = noise(40, 40)
+    picture: Any = {
+        "grey": pixels[..., 0],
+        "16 bits": pixels[..., 0].astype(np.uint16) << 8,
+        "palette": Image.fromarray(pixels).quantize(16),
+    }.get(kind, pixels)
+    whole = saved(picture)
+    image.read(whole)
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        at = len(whole) - 1 - int(rng.integers(600))
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << int(rng.integers(8))
+        assert "damaged or cut short" in refusal(bytes(flipped)).reason
+
+
+@pytest.mark.parametrize("place", ["before the pixels", "after the pixels"])
+def test_the_checksum_of_every_chunk_counts(place, tmp_path):
+    whole, text = saved(noise()), bytearray(chunk(b"tEXt", b"Comment\0camera 3"))
+    at = 33 if place == "before the pixels" else len(whole) - 12
+    path = tmp_path / "a.png"
+    path.write_bytes(whole[:at] + bytes(text) + whole[at:])
+    np.testing.assert_array_equal(image.read(path), noise())
+    text[-5] ^= 1
+    path.write_bytes(whole[:at] + bytes(text) + whole[at:])
+    for read in (image.read, image.read_mask, image.size_hw):
+        with pytest.raises(PictureError, match=r"a\.png: .*\(its tEXt chunk does not match its checksum\)"):
+            read(path)
+
+
+def test_a_png_without_its_end_is_refused_and_one_with_more_behind_it_is_read():
+    whole = saved(noise())
+    assert "(its end is missing)" in refusal(whole[:-12]).reason
+    assert "(its IEND chunk is cut short)" in refusal(whole[:-1]).reason
+    np.testing.assert_array_equal(image.read(whole + b"appended by a camera"), noise())
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_no_damage_gets_past_as_anything_but_a_picture_error(data):
