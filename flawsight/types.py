@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flawsight.traits import ALL_BITS, UNKNOWN, Traits
+
 if TYPE_CHECKING:
     from flawsight.preprocess import Preprocess
 
@@ -103,7 +105,7 @@ class Prediction:
     score: raw, higher is worse. threshold: the model's. is_defective: score > threshold.
     size_hw: the picture's own pixels. seen_xyxy: the part that was looked at, in those. name: path or position of the picture.
     input_map: float32 [h,w], on the scale of the score, at the network's input; None where the method gives no map. preprocess:
-    what brings it to the picture's pixels.
+    what brings it to the picture's pixels. traits: what the picture is like apart from what it shows.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Prediction:
     input_map: Float | None
     preprocess: Preprocess
     evidence: Evidence | None = None
+    traits: Traits = UNKNOWN
 
     @cached_property
     def map(self) -> Float | None:
@@ -134,7 +137,7 @@ class Row:
     """One picture in a report.
 
     heat: float16 [h/4,w/4], the prediction's map thinned out, for drawing only; None where the method gives no map. size_hw: the
-    picture's own pixels.
+    picture's own pixels. bits: that the picture is read with, see image.read.
     """
 
     sample: Sample
@@ -144,6 +147,7 @@ class Row:
     seen_xyxy: tuple[int, int, int, int]
     heat: NDArray[np.float16] | None
     evidence: Evidence | None = None
+    bits: int = ALL_BITS
 
 
 @dataclass(frozen=True)

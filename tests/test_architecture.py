@@ -21,6 +21,7 @@ LAYERS = [
         "bench",
         "catalogue",
         "comparing",
+        "cues",
         "demo",
         "evaluation",
         "extremes",
@@ -42,7 +43,21 @@ LAYERS = [
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
-    {"errors", "files", "frames", "image", "memory", "png", "preprocess", "record", "threads", "threshold", "types"},
+    {
+        "deep",
+        "errors",
+        "files",
+        "frames",
+        "image",
+        "memory",
+        "png",
+        "preprocess",
+        "record",
+        "threads",
+        "threshold",
+        "traits",
+        "types",
+    },
 ]
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 FRONT = "flawsight"  # the front door fetches names when they are first used, so it may name anything; all may ask it its version

@@ -124,7 +124,7 @@ def _thumbnails(row: Row, scale: Scale, train: Mapping[str, Path]) -> tuple[dict
     """Name of the thumbnail → thumbnail, and whether the true outline is in "plain"."""
     from flawsight import image
 
-    pixels = image.read(row.sample.path)
+    pixels = image.read(row.sample.path, bits=row.bits)
     small = pictures.fit(pixels)
     verdict = f"{'rejected' if row.is_defective else 'passed'} with score {scale.text(row.score)}"
     made = {}
@@ -137,17 +137,17 @@ def _thumbnails(row: Row, scale: Scale, train: Mapping[str, Path]) -> tuple[dict
     told = f": {verdict}" if row.heat is None else ""
     made["plain"] = _encoded(plain, f"{row.sample.name}{', the true defect outlined' * masked}{told}")
     if row.evidence is not None:
-        made |= _evidence(row.evidence, pixels, row.sample.name, train)
+        made |= _evidence(row, row.evidence, pixels, train)
     return made, masked
 
 
-def _evidence(found: Evidence, pixels: Pixels, name: str, train: Mapping[str, Path]) -> dict[str, Thumbnail]:
+def _evidence(row: Row, found: Evidence, pixels: Pixels, train: Mapping[str, Path]) -> dict[str, Thumbnail]:
     from flawsight import image
 
-    pair = {"patch": _encoded(_patch(pixels, found.box_xyxy), f"Most anomalous patch of {name}")}
+    pair = {"patch": _encoded(_patch(pixels, found.box_xyxy), f"Most anomalous patch of {row.sample.name}")}
     path = train.get(found.good_name)
     if path is not None and path.is_file():
-        good = _patch(image.read(path), found.good_box_xyxy)
+        good = _patch(image.read(path, bits=row.bits), found.good_box_xyxy)
         pair["good_patch"] = _encoded(good, f"Nearest good patch, in {found.good_name}")
     return pair
 

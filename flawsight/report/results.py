@@ -27,9 +27,9 @@ def write(folder: Path, report: Report, progress: Progress | None = None) -> Non
     """Write everything; the folder is made if it is not there. Raises UsageError or DataError as atomic_write."""
     overlays = make_folder(folder)
     scale, names = pictures.Scale(*report.scale), _file_names([row.sample.name for row in report.rows])
-    mapped = [(row.sample.path, row.heat, name) for row, name in zip(report.rows, names, strict=True) if row.heat is not None]
-    for done, (path, heat, name) in enumerate(mapped, 1):
-        image.write(overlays / f"{name}.jpg", pictures.overlay(image.read(path), heat, scale))
+    mapped = [(row, row.heat, name) for row, name in zip(report.rows, names, strict=True) if row.heat is not None]
+    for done, (row, heat, name) in enumerate(mapped, 1):
+        image.write(overlays / f"{name}.jpg", pictures.overlay(image.read(row.sample.path, bits=row.bits), heat, scale))
         if progress:
             progress("drawing heat maps", done, len(mapped))
     if report.rows and not mapped and not any(overlays.iterdir()):
