@@ -96,9 +96,10 @@ class Model:
     history: tuple[dict[str, Any], ...] = ()
 
     def predict(self, picture: str | Path | bytes | Pixels | Image.Image | Sample, name: str | None = None) -> Prediction:
-        """Judge one picture: a path, the bytes of a file, a Pillow picture, or uint8 [H,W,3], [H,W,1] or [H,W].
+        """Judge one picture: a path, the bytes of a file, a Pillow picture, or uint8 [H,W,3] in RGB, [H,W,1] or [H,W].
 
-        Raises PictureError if it cannot be read.
+        OpenCV gives its frames in BGR: `predict(frame[:, :, ::-1])` turns them. Raises PictureError if the picture cannot be read,
+        or uses more bits than those that were learned from, see `bits`.
         """
         name = name or loader.named(picture, 0)
         try:
