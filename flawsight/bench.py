@@ -100,9 +100,10 @@ class _Subject:
     def one(self, picture: Picture) -> None:
         """One picture, stage by stage, then whole."""
         model = self.model
-        model.backbone.features(model.preprocess.apply(loader.read(picture, 0))[None])  # the other runtime's turn has cooled it
+        first = model.preprocess.apply(loader.read(picture, 0, model.bits))[None]
+        model.backbone.features(first)  # the other runtime's turn has cooled it
         marks = [time.perf_counter()]
-        pixels = loader.read(picture, 0)
+        pixels = loader.read(picture, 0, model.bits)
         marks.append(time.perf_counter())
         prepared = model.preprocess.apply(pixels)[None]
         marks.append(time.perf_counter())

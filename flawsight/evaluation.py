@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import extremes, loader, memory, threads
+from flawsight import cues, extremes, loader, memory, threads
 from flawsight.comparing import Comparison, check_masks
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, PictureError
@@ -131,6 +131,7 @@ class _Judged:
     rows: list[Row] = field(default_factory=list)
     bad: list[PictureError] = field(default_factory=list)
     sizes: set[tuple[int, int]] = field(default_factory=set)
+    judged: list[cues.Judged] = field(default_factory=list)
 
     def add(self, sample: Sample, result: Prediction | PictureError) -> None:
         if isinstance(result, PictureError):
@@ -151,8 +152,10 @@ class _Judged:
                 evidence=result.evidence,
                 regions=result.regions,
                 pixel_threshold=result.pixel_threshold,
+                bits=self.model.bits,
             )
         )
+        self.judged.append(cues.Judged(self.rows[-1], result.traits))
         self.sizes.add(size_hw)
         if self.judging.use_masks and sample.label is not None:
             self.compared.add(sample, result)
@@ -210,6 +213,7 @@ class _Judged:
                 f"Pictures of {wide}×{high} pixels were judged; the model learned from {_sizes(learned)}. "
                 "Scores hold only if the parts appear equally large."
             )
+        notes += cues.notes_on(self.model.training.pictures, self.judged)
         if self.rows and all(row.heat is None for row in self.rows):
             notes.append(self._no_map())
         notes += self.compared.odd.notes()
@@ -235,7 +239,7 @@ class _Judged:
         return [
             sample.name
             for sample, print_ in zip(
-                suspects, threads.ahead(lambda one: loader.fingerprint(loader.read(one, 0)), suspects), strict=True
+                suspects, threads.ahead(lambda one: loader.fingerprint(loader.read(one, 0, self.model.bits)), suspects), strict=True
             )
             if print_ in self.known
         ]
@@ -263,7 +267,7 @@ def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> d
     wanted = {row.evidence.good_name for row in rows if row.evidence}
     places = {name: train.get(name) or by_file_name.get(Path(name).name) for name in sorted(wanted & prints.keys())}
     found = [(name, path) for name, path in places.items() if path is not None]
-    inspected = threads.ahead(lambda item: loader.inspect(item[1], 0), found)
+    inspected = threads.ahead(lambda item: loader.inspect(item[1], 0, bits=model.bits), found)
     return {
         name: path
         for (name, path), one in zip(found, inspected, strict=True)

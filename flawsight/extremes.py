@@ -43,7 +43,7 @@ def rescaled(model: Model, samples: Sequence[Sample], progress: Progress | None 
 
     def extremes(item: tuple[Sample, int]) -> NDArray[np.float64] | None:
         try:
-            pixels = loader.read(*item)
+            pixels = loader.read(*item, model.bits)
         except PictureError:
             return None
         each = ensemble.each(model.preprocess.apply(pixels)[None])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flawsight import forecast, loader, memory, rehearsal, series, sharing, threads, threshold
+from flawsight import forecast, loader, memory, rehearsal, series, sharing, threads, threshold, traits
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
@@ -18,7 +18,7 @@ from flawsight.datasets.base import samples
 from flawsight.datasets.finding import look
 from flawsight.errors import DataError, UsageError
 from flawsight.holding import Together, held_out_notes, held_together
-from flawsight.inspecting import check_shown, coarseness, grouped, inspect, show, told_of
+from flawsight.inspecting import check_shown, coarseness, few_bits, grouped, inspect, show, told_of
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
 from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
@@ -51,6 +51,7 @@ class Plan:
     too, or a regular expression, whose first group in a picture's name is its series; the pictures themselves if None.
     primed: whether a picture of ones as large as the input first moves the network's normalisation, as PatchCore's code does, see
     opening.network_file; the preset's if None.
+    bits: how many of a 16-bit file's the camera uses, 8 to 16; if None, what the highest value in all the pictures needs.
     """
 
     method: str | None = None
@@ -71,6 +72,7 @@ class Plan:
     defects: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image] | None = None
     group_by: str | None = None
     primed: bool | None = None
+    bits: int | None = None
 
     @property
     def method_name(self) -> str:
@@ -150,17 +152,16 @@ def fit(
     budget = memory.budget(plan.memory)
     left = budget - memory.resident()
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
-    keeper = _Keeper(preprocess, sharing.kept_bytes(left))
-    look = series.small if plan.needs_threshold and plan.group_by is None else None
-    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace, look)
+    readable, inspections, skipped, bits = _checked(plan, chosen, preprocess, left, pace, progress)
     names = [loader.named(*item) for item in readable]
     copies, notes = grouped(names, inspections, 2 if plan.needs_threshold else 1)
+    notes += few_bits(bits, plan.bits)
     together = _together(plan, copies, inspections, names)
     notes += [*unused(pictures, plan.group_by == series.FOLDER), *backbone.notes, *coarseness(preprocess, inspections)]
     _check_promise(plan, method, len(set(together.groups)), together.is_one)  # copies do not count
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
-    shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections})
-    images = _Images(preprocess, readable, inspections, pace, progress)
+    shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections}, bits)
+    images = _Images(preprocess, readable, inspections, pace, progress, bits)
     if isinstance(method, BankMethod):
         room = sharing.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
         room.check()
@@ -180,6 +181,7 @@ def fit(
         notes=[*notes, *told_of(shown)],
         defects=shown,
         series=together.of_each if together.matter else [],
+        pictures=traits.learned_from([one.traits for one in inspections], bits),
     )
     chosen_threshold = _threshold(plan, training)
     training.notes.extend(held_out_notes(training, chosen_threshold, together) if plan.needs_threshold else [])
@@ -203,6 +205,25 @@ def estimate(
     if not isinstance(method, BankMethod):
         return None
     return forecast.estimate(method, preprocess, chosen, plan.memory)
+
+
+def _checked(
+    plan: Plan, pictures: Sequence[Any], preprocess: Preprocess, left: int, pace: sharing.Pace, progress: Progress | None
+) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str], int]:
+    """What `inspect` gives, and the bits in use of 16-bit files. Only all the pictures together tell these, so where they are fewer
+    the pictures are gone through again.
+    """
+    look = series.small if plan.needs_threshold and plan.group_by is None else None
+
+    def checked(bits: int) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
+        keeper = _Keeper(preprocess, sharing.kept_bytes(left))
+        return inspect("fit", pictures, plan.skip_bad, progress, keeper, pace, look, bits)
+
+    found = checked(plan.bits or traits.ALL_BITS)
+    bits = plan.bits or traits.bits_used(one.traits for one in found[1])
+    if plan.bits is None and bits != traits.ALL_BITS:
+        found = checked(bits)
+    return *found, bits
 
 
 def _rehearsed(
@@ -229,6 +250,7 @@ def _opened(
     if plan.checkpoints is not None and plan.checkpoints.exists() and not plan.checkpoints.is_dir():
         raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
     check_shown(method, plan.defects)
+    traits.check_bits(plan.bits)
     series.check_pattern(plan.group_by)
     below = plan.group_by == series.FOLDER
     chosen = good_pictures(Path(pictures), below) if isinstance(pictures, str | Path) else list(pictures)
@@ -326,6 +348,7 @@ class _Images:
     inspections: list[Inspection]
     pace: sharing.Pace
     progress: Progress | None
+    bits: int
     told: list[int] = field(default_factory=lambda: [0])
 
     def __iter__(self) -> Iterator[Float]:
@@ -342,5 +365,5 @@ class _Images:
 
     def _prepare(self, item: tuple[tuple[Any, int], Inspection]) -> Float:
         (picture, position), known = item
-        reduced = self.preprocess.reduce(loader.read(picture, position)) if known.kept is None else known.kept
+        reduced = self.preprocess.reduce(loader.read(picture, position, self.bits)) if known.kept is None else known.kept
         return self.preprocess.normalise(reduced)

@@ -2,8 +2,8 @@
 
 One rule for every picture that can be read:
   turned upright by its EXIF orientation (EXIF that cannot be read counts as none); palette, 1-bit, grey and CMYK converted to RGB;
-  16-bit reduced to its high byte, never stretched to the picture's own range; alpha laid over black. Of a phone's multi-picture
-  JPEG (MPO) the main picture counts.
+  16-bit reduced to its high byte, or, from a camera that fills fewer bits, to the highest eight of those; never stretched to the
+  picture's own range; alpha laid over black. Of a phone's multi-picture JPEG (MPO) the main picture counts.
 Refused, with the reason: damaged or empty files, files in none of `formats.readable`, animations and multi-page files, float
 pictures, pictures of more than MAX_PIXELS.
 """
@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flawsight import classes, formats, outlines, png
+from flawsight import classes, deep, formats, outlines, png, traits
 from flawsight.errors import FlawsightError, PictureError, UsageError
+from flawsight.traits import Traits
 from flawsight.types import Float, Mask, MaskFiles, Outlines, Pixels, mask_files, name_of
 
 if TYPE_CHECKING:
@@ -43,19 +43,27 @@ TURNS = {  # its values and Pillow's names for what makes the picture upright; f
 EXTENSIONS = formats.EXTENSIONS
 
 
-def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = None) -> Pixels:
+def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = None, bits: int = traits.ALL_BITS) -> Pixels:
     """uint8 [H,W,3] RGB from a path, the bytes of a picture file, a Pillow picture or a uint8 array [H,W], [H,W,1] or [H,W,3].
 
     `name` is used in errors where the source has none. The result is read-only and shares no memory with the source; of a grey
-    picture the three channels are one in memory, so that nobody need compute thrice what is the same (`is_grey`). Raises
-    PictureError.
+    picture the three channels are one in memory, so that nobody need compute thrice what is the same (`is_grey`). bits:
+    how many of a 16-bit file's are in use, 8 to 16. Raises PictureError, also where a file uses more.
     """
+    return examine(source, name, bits)[0]
+
+
+def examine(
+    source: str | Path | bytes | Pixels | Image.Image, name: str | None = None, bits: int = traits.ALL_BITS
+) -> tuple[Pixels, Traits]:
+    """What `read` gives, and what the picture is like apart from what it shows."""
     from PIL import Image
 
     if isinstance(source, np.ndarray):
-        return _from_array(source, name or "array")
+        pixels = _from_array(source, name or "array")
+        return pixels, traits.of(pixels, is_grey(pixels))
     if isinstance(source, Image.Image):
-        return _to_rgb(source, name or name_of(getattr(source, "filename", "") or "picture"))
+        return _to_rgb(source, name or name_of(getattr(source, "filename", "") or "picture"), bits)
     if isinstance(source, bytes):
         data, name = source, name or "bytes"
     elif isinstance(source, str | Path):
@@ -64,13 +72,13 @@ def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = N
     else:
         came = type(source).__name__
         raise UsageError(f"image.read: needs a path, bytes, a Pillow picture or a uint8 array; got {came}. Convert it first.")
-    if (pixels := _plain_png(data)) is not None:
-        return pixels
+    if (plain := _plain_png(data)) is not None:
+        return plain, traits.of(plain, is_grey(plain), "PNG")
     with _open(data, name) as picture:
-        pixels = _to_rgb(picture, name)
+        found = _to_rgb(picture, name, bits, data)
         if picture.format == "PNG" and _lacks_rows(data):  # Pillow leaves them black
             raise PictureError(name, "is cut short: its pixels end before its last row. Copy or save it again.")
-        return pixels
+        return found
 
 
 def is_grey(pixels: Pixels) -> bool:
@@ -119,8 +127,8 @@ def mask_value(path: Path) -> int:
     name = name_of(path)
     with _open(_bytes(path, name), name) as opened, _explained(name):
         picture = _upright(opened, name)
-        deep = _values(picture, name)
-        return int((np.asarray(picture) if picture.mode == "P" else _flat(picture) if deep is None else deep).max())
+        values = deep.values_of(picture, name)
+        return int((np.asarray(picture) if picture.mode == "P" else _flat(picture) if values is None else values).max())
 
 
 def _read_mask(path: Path) -> Mask:
@@ -131,8 +139,8 @@ def _read_mask(path: Path) -> Mask:
             lit: Mask = _flat(picture).max(axis=2) > 0
             index: Mask = np.asarray(picture) > 0
             return lit if lit.any() and not lit.all() else index
-        deep = _values(picture, name)
-        return classes.marked(_flat(picture) if deep is None else deep, opened.format in formats.LOSSY)
+        values = deep.values_of(picture, name)
+        return classes.marked(_flat(picture) if values is None else values, opened.format in formats.LOSSY)
 
 
 def size_hw(path: Path) -> tuple[int, int]:
@@ -216,8 +224,11 @@ def _explained(name: str) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(name) from None
     except Exception as error:
-        why = str(error) or type(error).__name__
-        raise PictureError(name, f"is damaged or cut short ({why}). Copy or save it again.") from None
+        raise _damaged(name, str(error) or type(error).__name__) from None
+
+
+def _damaged(name: str, why: str) -> PictureError:
+    return PictureError(name, f"is damaged or cut short ({why}). Copy or save it again.")
 
 
 def _too_large(name: str) -> PictureError:
@@ -235,6 +246,8 @@ def _open(data: bytes, name: str) -> Image.Image:
 
     if not data:
         raise PictureError(name, "the file is empty (0 bytes). Copy it again or delete it.")
+    if damage := png.damage(data):  # Pillow overlooks most of it
+        raise _damaged(name, damage)
     with _explained(name):
         try:
             picture = Image.open(io.BytesIO(data), formats=formats.readable())
@@ -250,9 +263,20 @@ def _open(data: bytes, name: str) -> Image.Image:
     return picture
 
 
-def _to_rgb(picture: Image.Image, name: str) -> Pixels:
+def _to_rgb(picture: Image.Image, name: str, bits: int, data: bytes = b"") -> tuple[Pixels, Traits]:
+    """data: of the file that the picture comes from, if it does."""
     with _explained(name):
-        return _flat(_eight_bits(_upright(picture, name), name))
+        tables = getattr(picture, "quantization", None)  # of a JPEG
+        quality = traits.jpeg_quality(tables[0]) if tables else 0
+        kind = "JPEG" if picture.format == "MPO" else picture.format or ""
+        coloured = bool(data) and deep.has_deep_colours(picture)  # asked first: Pillow decodes the high bytes alone, and forgets
+        upright = _upright(picture, name)
+        values = _deep_colours(upright, data, name, bits) if coloured else deep.values_of(upright, name)
+        used = None if values is None else traits.bits_for(int(values.max()))
+        if values is not None and not (coloured and bits == traits.ALL_BITS):
+            upright = deep.eight_bits(upright, values, name, bits)
+        pixels = _flat(upright)
+        return pixels, traits.of(pixels, is_grey(pixels), kind, used, quality)
 
 
 def _upright(picture: Image.Image, name: str) -> Image.Image:
@@ -286,7 +310,7 @@ def _plain_png(data: bytes) -> Pixels | None:
     damage, in which case Pillow has the last word.
     """
     header = png.plain(data)
-    if header is None or header.high * header.wide > MAX_PIXELS:
+    if header is None or header.high * header.wide > MAX_PIXELS or png.damage(data):
         return None
     from kornia_rs.io import decode_image_png_u8
 
@@ -323,24 +347,13 @@ def _flat(picture: Image.Image) -> Pixels:
     return np.asarray(picture.convert("RGB"))
 
 
-def _eight_bits(picture: Image.Image, name: str) -> Image.Image:
-    """The picture with 8 bits a channel: of 16 bits the high byte."""
-    from PIL import Image
-
-    values = _values(picture, name)
-    return picture if values is None else Image.fromarray((values >> 8).astype(np.uint8))
-
-
-def _values(picture: Image.Image, name: str) -> NDArray[np.int64] | None:
-    """[H,W] of 0 to 65535, if the picture is one of integers of more than 8 bits; what is transparent is 0."""
-    if picture.mode == "F":
-        raise PictureError(name, "holds floating-point values, which have no fixed range. Save it with 8 or 16 bits.")
-    if not picture.mode.startswith("I"):
-        return None
-    values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise PictureError(name, "holds 32-bit values, which have no fixed range. Save it with 8 or 16 bits.")
-    values[values == picture.info.get("transparency")] = 0
+def _deep_colours(high: Image.Image, data: bytes, name: str, bits: int) -> deep.Values:
+    """[H,W,3] of 0 to 65535, of which Pillow gave the high bytes; the low ones are 255 where they cannot matter."""
+    values = np.asarray(high)[:, :, :3].astype(np.int64) << 8 | 255
+    if bits < traits.ALL_BITS and not int(values.max()) >> bits:
+        with _open(data, name) as picture:
+            deep.swap_bytes(picture, name)
+            values += np.asarray(_upright(picture, name))[:, :, :3].astype(np.int64) - 255
     return values
 
 

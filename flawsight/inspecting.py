@@ -14,6 +14,7 @@ from flawsight.errors import DataError, PictureError, UsageError
 from flawsight.loader import Inspection
 from flawsight.methods.base import Method, Progress, ShownMethod
 from flawsight.preprocess import Preprocess
+from flawsight.traits import ALL_BITS
 from flawsight.types import Pixels
 
 FEW = 20  # good pictures under which a fit warns
@@ -28,14 +29,15 @@ def inspect(
     keep: Callable[[Pixels], Pixels | None] | None = None,
     pace: sharing.Pace | None = None,
     look: Callable[[Pixels], Pixels] | None = None,
+    bits: int = ALL_BITS,
 ) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
     """The readable pictures with their positions, what is known of each, and name → reason of those left out.
 
-    keep, look: see loader.inspect. Raises DataError naming every unreadable one unless they may be skipped.
+    keep, look, bits: see loader.inspect. Raises DataError naming every unreadable one unless they may be skipped.
     """
     numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
     pacing = (pace.workers, pace.waiting) if pace else ()
-    inspected = threads.ahead(lambda item: loader.inspect(*item, keep, look), numbered, *pacing)
+    inspected = threads.ahead(lambda item: loader.inspect(*item, keep, look, bits), numbered, *pacing)
     results = list(_counted(inspected, len(numbered), progress, "checking pictures"))
     bad = [result for result in results if isinstance(result, PictureError)]
     if bad and not skip_bad:
@@ -88,6 +90,17 @@ def coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[st
     return [f"{reduced}: defects a few times as wide may be missed. {cure}"]
 
 
+def few_bits(bits: int, given: int | None) -> list[str]:
+    """A note where the files have 16 bits and fewer are in use: told, or found."""
+    if bits == ALL_BITS:
+        return []
+    most = (1 << bits) - 1
+    if given is not None:
+        return [f"16-bit files are read as {bits} bits, as was asked for: {most} is white."]
+    found = f"No value in the 16-bit files exceeds {most}: they are read as {bits} bits, and {most} is white"
+    return [f"{found}. If the camera gives more, say how many: --bits 16 takes the whole range."]
+
+
 def check_shown(method: Method, defects: Any) -> None:
     """Raise UsageError where a method that learns from labelled defective pictures too gets none, and where another gets some;
     DataError where there is no such folder of them.
@@ -102,17 +115,23 @@ def check_shown(method: Method, defects: Any) -> None:
 
 
 def show(
-    method: Method, defects: Any, preprocess: Preprocess, skip_bad: bool, progress: Progress | None, good: set[str]
+    method: Method,
+    defects: Any,
+    preprocess: Preprocess,
+    skip_bad: bool,
+    progress: Progress | None,
+    good: set[str],
+    bits: int = ALL_BITS,
 ) -> dict[str, str]:
     """Give the method these pictures, or those in a folder and below, as defective: name → fingerprint of each.
 
-    good: fingerprints of the good ones. Nothing is done for a method that takes none. Raises DataError where one cannot be read, or
-    is among the good ones.
+    good: fingerprints of the good ones. bits: see image.read. Nothing is done for a method that takes none. Raises DataError where
+    one cannot be read, or is among the good ones.
     """
     if defects is None or not isinstance(method, ShownMethod):
         return {}
     pictures = loose_samples([Path(defects)]) if isinstance(defects, str | Path) else list(defects)
-    readable, inspections, _ = inspect("fit", pictures, skip_bad, progress)
+    readable, inspections, _ = inspect("fit", pictures, skip_bad, progress, bits=bits)
     shown = {loader.named(*item): one.fingerprint for item, one in zip(readable, inspections, strict=True)}
     if both := [name for name, print_ in shown.items() if print_ in good]:
         raise DataError(f"fit: {both[0]}: a defective picture was needed; it is among the good ones too. Remove it from either.")
@@ -120,7 +139,7 @@ def show(
         raise DataError(
             f"fit: {method.name} needs a defective picture that can be read; of {len(pictures)} there is none. Add one."
         )
-    method.with_defects([preprocess.apply(loader.read(*item)) for item in readable])
+    method.with_defects([preprocess.apply(loader.read(*item, bits)) for item in readable])
     return shown
 
 

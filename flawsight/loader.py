@@ -11,6 +11,7 @@ import numpy as np
 
 from flawsight import image
 from flawsight.errors import PictureError
+from flawsight.traits import ALL_BITS, UNKNOWN, Traits
 from flawsight.types import Pixels, Sample, name_of
 
 if TYPE_CHECKING:
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
 
 
 class Inspection(NamedTuple):
-    """What is known of a picture that can be read: size (high, wide) and a sha256 of its pixels; and what `keep` and `look` made of
-    it.
+    """What is known of a picture that can be read: size (high, wide) and a sha256 of its pixels; what `keep` and `look` made of it;
+    and what it is like apart from what it shows.
     """
 
     size_hw: tuple[int, int]
     fingerprint: str
     kept: Pixels | None = None
     look: Pixels | None = None
+    traits: Traits = UNKNOWN
 
 
 def named(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int) -> str:
@@ -37,10 +39,17 @@ def named(picture: str | Path | bytes | Pixels | Image.Image | Sample, position:
     return name_of(getattr(picture, "filename", "") or f"picture {position}")
 
 
-def read(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int) -> Pixels:
-    """Its pixels, uint8 [H,W,3]. Raises PictureError with the picture's name."""
+def read(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int, bits: int = ALL_BITS) -> Pixels:
+    """Its pixels, uint8 [H,W,3]. bits: see image.read. Raises PictureError with the picture's name."""
+    return examine(picture, position, bits)[0]
+
+
+def examine(
+    picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int, bits: int = ALL_BITS
+) -> tuple[Pixels, Traits]:
+    """The same, and what the picture is like apart from what it shows."""
     source = picture.path if isinstance(picture, Sample) else picture
-    return image.read(source, named(picture, position))
+    return image.examine(source, named(picture, position), bits)
 
 
 def inspect(
@@ -48,18 +57,19 @@ def inspect(
     position: int,
     keep: Callable[[Pixels], Pixels | None] | None = None,
     look: Callable[[Pixels], Pixels] | None = None,
+    bits: int = ALL_BITS,
 ) -> Inspection | PictureError:
     """Decode the whole picture to see whether it can be; an error is returned, not raised, so that all can be listed.
 
-    keep: what to keep of its pixels, so that it need not be decoded again. look: a small copy, to find what is alike by.
+    keep: what to keep of its pixels, so that it need not be decoded again. look: a small copy, to find what is alike by. bits: see
+    image.read.
     """
     try:
-        pixels = read(picture, position)
+        pixels, traits = examine(picture, position, bits)
     except PictureError as error:
         return error
-    return Inspection(
-        (pixels.shape[0], pixels.shape[1]), fingerprint(pixels), keep(pixels) if keep else None, look and look(pixels)
-    )
+    kept = keep(pixels) if keep else None
+    return Inspection((pixels.shape[0], pixels.shape[1]), fingerprint(pixels), kept, look and look(pixels), traits)
 
 
 def fingerprint(pixels: Pixels) -> str:

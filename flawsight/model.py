@@ -23,6 +23,7 @@ from flawsight.methods import METHODS, make
 from flawsight.methods.base import Method
 from flawsight.preprocess import Preprocess
 from flawsight.threshold import Threshold
+from flawsight.traits import Learned, Traits, from_manifest
 from flawsight.types import Evidence, Float, Pixels, Prediction, Sample, Scores
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Training:
     names, fingerprints: of each good picture, the latter a sha256 of its pixels. sizes_hw: int32 [N,2]. held_out: float32 [N],
     the score of each had it not been learned from, NaN where that is not known. skipped: name → why it was left out. notes: what
     a reader must know. defects: name → fingerprint of labelled defective pictures, of a method that learns from some too. series: a
-    number for each picture, the same for those of one series; empty where each counts by itself.
+    number for each picture, the same for those of one series; empty where each counts by itself. pictures: what the good ones are
+    like apart from what they show.
     """
 
     names: list[str]
@@ -49,6 +51,7 @@ class Training:
     notes: list[str] = field(default_factory=list)
     defects: dict[str, str] = field(default_factory=dict)
     series: list[int] = field(default_factory=list)
+    pictures: Learned = field(default_factory=Learned)
 
     @property
     def independent(self) -> Float:
@@ -93,13 +96,14 @@ class Model:
     history: tuple[dict[str, Any], ...] = ()
 
     def predict(self, picture: str | Path | bytes | Pixels | Image.Image | Sample, name: str | None = None) -> Prediction:
-        """Judge one picture: a path, the bytes of a file, a Pillow picture, or uint8 [H,W,3], [H,W,1] or [H,W].
+        """Judge one picture: a path, the bytes of a file, a Pillow picture, or uint8 [H,W,3] in RGB, [H,W,1] or [H,W].
 
-        Raises PictureError if it cannot be read.
+        OpenCV gives its frames in BGR: `predict(frame[:, :, ::-1])` turns them. Raises PictureError if the picture cannot be read,
+        or uses more bits than those that were learned from, see `bits`.
         """
         name = name or loader.named(picture, 0)
         try:
-            return self._judge(loader.read(picture, 0), name)
+            return self._judge(*loader.examine(picture, 0, self.bits), name)
         except PictureError as error:
             raise PictureError(name, error.reason) from None
 
@@ -117,7 +121,7 @@ class Model:
 
         def judge(item: tuple[Any, int]) -> Prediction | PictureError:
             try:
-                return self._judge(loader.read(*item), loader.named(*item))
+                return self._judge(*loader.examine(*item, self.bits), loader.named(*item))
             except PictureError as error:
                 return error
 
@@ -127,6 +131,11 @@ class Model:
         """The same model with another threshold; the one it had goes into the history."""
         before = {**dataclasses.asdict(self.threshold), "set": self.threshold_set}
         return dataclasses.replace(self, threshold=threshold, threshold_set=now(), history=(*self.history, before))
+
+    @property
+    def bits(self) -> int:
+        """How many bits of a 16-bit file are in use, see image.read: as found or set in the fit."""
+        return self.training.pictures.bits
 
     @property
     def colour_scale(self) -> tuple[float, float]:
@@ -145,6 +154,7 @@ class Model:
             "good_pictures": len(training.names),
             "left_out": len(training.skipped),
             **({"series": len(set(training.series)), "in_series": training.in_series} if training.series else {}),
+            "pictures": training.pictures.in_words(),
             "picture_sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
             "network_sees": " ".join(dict.fromkeys("{1}×{0}".format(*self.preprocess.input_hw((h, w))) for w, h in sizes)),
             "learned": {name: "×".join(map(str, array.shape)) for name, array in state.items() if array.size > 1},
@@ -177,6 +187,7 @@ class Model:
             "threshold": {**dataclasses.asdict(self.threshold), "set": self.threshold_set},
             "threshold_history": self.history,
             "fingerprint": self.fingerprint,
+            "pictures": training.pictures.to_manifest(),
             "training": {
                 "names": training.names,
                 "fingerprints": training.fingerprints,
@@ -200,9 +211,10 @@ class Model:
         high, wide = self.preprocess.input_hw((int(self.training.sizes_hw[0, 0]), int(self.training.sizes_hw[0, 1])))
         self._told(self.method.score(np.zeros((1, 3, high, wide), np.float32)), BLANK[:2], "blank")
 
-    def _judge(self, pixels: Pixels, name: str) -> Prediction:
+    def _judge(self, pixels: Pixels, traits: Traits, name: str) -> Prediction:
         """The only road from pixels to a Prediction."""
-        return self._told(self.method.score(self.preprocess.apply(pixels)[None]), (pixels.shape[0], pixels.shape[1]), name)
+        scores = self.method.score(self.preprocess.apply(pixels)[None])
+        return dataclasses.replace(self._told(scores, (pixels.shape[0], pixels.shape[1]), name), traits=traits)
 
     def _told(self, scores: Scores, picture_hw: tuple[int, int], name: str) -> Prediction:
         """What the scores of one picture of that size mean."""
@@ -261,7 +273,12 @@ def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
     method.with_state({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
     stored = dict(manifest["threshold"])
     threshold_set = stored.pop("set")
-    training = Training(sizes_hw=arrays["training.sizes_hw"], held_out=arrays["training.held_out"], **manifest["training"])
+    training = Training(
+        sizes_hw=arrays["training.sizes_hw"],
+        held_out=arrays["training.held_out"],
+        pictures=from_manifest(manifest.get("pictures")),
+        **manifest["training"],
+    )
     counts = {
         len(part)
         for part in (training.series or training.names, training.names, training.fingerprints, training.sizes_hw, training.held_out)

@@ -90,6 +90,10 @@ GroupBy = Annotated[
         "matches in a picture's name; without this option series are found by likeness.",
     ),
 ]
+Bits = Annotated[
+    int | None,
+    typer.Option(help="Bits that the camera uses of its 16-bit files, 8 to 16; if not told, what the highest value of all needs."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what this will need of time and memory.")]
 
 
@@ -117,6 +121,7 @@ OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default
     "checkpoints": (Checkpoints, None),
     "defects": (Defects, None),
     "group_by": (GroupBy, None),
+    "bits": (Bits, None),
 }
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 START = b"\x89PNG\r\n\x1a\n"
 EXIF, XMP = b"Raw profile type exif", b"XML:com.adobe.xmp\0"  # texts that may tell how the picture was held, as the chunk eXIf may
+END = b"IEND"  # the last chunk
 GREY, RGB = 0, 2  # kinds of colour
 CHANNELS = {GREY: 1, RGB: 3, 3: 1, 4: 2, 6: 4}  # 3: a palette; 4, 6: with alpha
 
@@ -33,6 +34,22 @@ def plain(data: bytes) -> Header | None:
     return Header(high, wide, colour == RGB)
 
 
+def damage(data: bytes) -> str | None:
+    """What is wrong with a PNG's chunks, judged by their checksums and its end; None of an intact one or another format.
+
+    What follows the end, as some cameras append it, does not matter.
+    """
+    if not data.startswith(START):
+        return None
+    kind = b""
+    for kind, at, end in _spans(data):
+        if end + 4 > len(data):
+            return f"its {_word(kind)} chunk is cut short"
+        if zlib.crc32(memoryview(data)[at - 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return f"its {_word(kind)} chunk does not match its checksum"
+    return None if kind == END else "its end is missing"
+
+
 def may_be_turned(data: bytes) -> bool:
     """False of a PNG in which no orientation is told."""
     return any(_may_tell_turn(kind, content) for kind, content in _chunks(data))
@@ -54,6 +71,11 @@ def lacks_rows(data: bytes) -> bool:
     return missing > 0
 
 
+def _word(kind: bytes) -> str:
+    """The name of a chunk, which damage may have made into anything."""
+    return kind.decode() if kind.isalpha() else "unknown"
+
+
 def _may_tell_turn(kind: bytes, content: bytes) -> bool:
     """The byte after the name of XMP is 0 where it is not compressed."""
     xmp = content.startswith(XMP) and (content[len(XMP) :][:1] != b"\0" or b"Orientation" in content)
@@ -66,9 +88,9 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _spans(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind of each chunk and where its content lies, of a damaged file as far as its lengths lead."""
-    at = len(START)
-    while at + 8 <= len(data):
+    """Kind of each chunk to the last and where its content lies, of a damaged file as far as its lengths lead."""
+    at, kind = len(START), b""
+    while kind != END and at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         yield kind, at + 8, at + 8 + length
         at += 12 + length

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flawsight import regions
 from flawsight.regions import Region
+from flawsight.traits import ALL_BITS, UNKNOWN, Traits
 
 if TYPE_CHECKING:
     from flawsight.preprocess import Preprocess
@@ -126,7 +127,7 @@ class Prediction:
     score: raw, higher is worse. threshold: the model's. is_defective: score > threshold.
     size_hw: the picture's own pixels. seen_xyxy: the part that was looked at, in those. name: path or position of the picture.
     input_map: float32 [h,w], on the scale of the score, at the network's input; None where the method gives no map. preprocess:
-    what brings it to the picture's pixels.
+    what brings it to the picture's pixels. traits: what the picture is like apart from what it shows.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Prediction:
     input_map: Float | None
     preprocess: Preprocess
     evidence: Evidence | None = None
+    traits: Traits = UNKNOWN
 
     @cached_property
     def map(self) -> Float | None:
@@ -173,7 +175,7 @@ class Row:
 
     heat: float16 [h/4,w/4], the prediction's map thinned out, for drawing only; None where the method gives no map. size_hw: the
     picture's own pixels. regions, pixel_threshold: the prediction's. files: what was written about it, "overlay", "map" or "mask" →
-    file, below the folder of results.
+    file, below the folder of results. bits: that the picture is read with, see image.read.
     """
 
     sample: Sample
@@ -186,6 +188,7 @@ class Row:
     regions: tuple[Region, ...] = ()
     pixel_threshold: float = math.inf
     files: Mapping[str, str] = field(default_factory=dict)
+    bits: int = ALL_BITS
 
 
 @dataclass(frozen=True)

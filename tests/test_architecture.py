@@ -21,6 +21,7 @@ LAYERS = [
         "bench",
         "catalogue",
         "comparing",
+        "cues",
         "demo",
         "evaluation",
         "extremes",
@@ -44,6 +45,7 @@ LAYERS = [
     {"backbones", "parts"},
     {
         "classes",
+        "deep",
         "errors",
         "files",
         "formats",
@@ -58,6 +60,7 @@ LAYERS = [
         "regions",
         "threads",
         "threshold",
+        "traits",
         "types",
     },
 ]

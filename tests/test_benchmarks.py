@@ -53,6 +53,14 @@ def test_jpeg() -> None:
     assert "the score by" in text
 
 
+def test_mutations() -> None:
+    table = rows(run("mutations", "--count", "200"))
+    read = [sum(int(row[k]) for row in table[1:-1]) for k in range(1, 5)]
+    assert [int(count) for count in table[-1][1:]] == read
+    assert sum(read) == 200
+    assert read[3] == 0
+
+
 def test_kernels(plate: Path) -> None:
     judged = rows(run("kernels", plate, "--train", "4", "--test", "4", "--size", "64", "--ways", "2"))
     assert judged[1:] == [[way, "0", "0", "0 of 4", "0", "0", "0", "0 of 4"] for way in ("this machine's own", "the same, again")]

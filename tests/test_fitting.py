@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 from flawsight import image, inspecting
 from flawsight.backbones import PIXELS, SMALLEST, WHOLE
 from flawsight.datasets import DataSet
-from flawsight.errors import DataError, MissingExtra, UnknownName, UsageError
+from flawsight.errors import DataError, MissingExtra, PictureError, UnknownName, UsageError
 from flawsight.evaluation import evaluate
 from flawsight.fitting import Plan, fit, good_pictures
 from flawsight.methods import METHODS
@@ -144,6 +145,43 @@ def test_copies_are_held_out_together_told_and_counted_once(folder: Path) -> Non
 def test_copies_do_not_support_a_promise() -> None:
     with pytest.raises(UsageError, match="needs 29 different good pictures; there are 5"):
         fit([pixels(i % 5) for i in range(60)], Plan(size=64, max_false_rejects=0.1))
+
+
+PLAIN = Plan(method="patchcore", size=64)
+
+
+def deep(values: Pixels, shift: int) -> bytes:
+    """A 16-bit PNG of grey levels shifted by so many bits."""
+    held = io.BytesIO()
+    Image.fromarray(values[:, :, 0].astype(np.uint16) << shift).save(held, "PNG")
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("shift", [0, 2, 4, 6, 8])
+def test_16_bit_files_score_as_their_8_bit_twins_whatever_bits_are_in_use(shift: int, tmp_path: Path) -> None:
+    greys = [np.repeat(pixels(seed)[:, :, :1], 3, 2) for seed in range(5)]
+    twins = fit(greys[:4], PLAIN)
+    model = fit([deep(one, shift) for one in greys[:4]], PLAIN)
+    assert model.bits == 8 + shift
+    told = [note for note in model.training.notes if f"exceeds {(1 << 8 + shift) - 1}: they are read as {8 + shift} bits" in note]
+    assert len(told) == (shift < 8)
+    np.testing.assert_array_equal(model.training.held_out, twins.training.held_out)
+    model.save(tmp_path / "m.flaw")
+    assert load(tmp_path / "m.flaw").predict(deep(greys[4], shift)).score == twins.predict(greys[4]).score
+    if shift < 8:
+        with pytest.raises(PictureError, match="holds values above"):
+            model.predict(deep(greys[4], 8))
+
+
+def test_bits_are_those_of_all_pictures_and_can_be_set() -> None:
+    pictures = [deep(pixels(0) // 4, 4), deep(np.maximum(pixels(1), 255), 4)]
+    assert fit(pictures, PLAIN).bits == 12
+    kept = fit(pictures, dataclasses.replace(PLAIN, bits=16))
+    assert kept.bits == 16
+    with pytest.raises(DataError, match=r"picture 2: holds values above 1023"):
+        fit(pictures, dataclasses.replace(PLAIN, bits=10))
+    with pytest.raises(UsageError, match="bits must be 8 to 16; got 7"):
+        fit(pictures, dataclasses.replace(PLAIN, bits=7))
 
 
 def test_pictures_of_different_sizes_are_told() -> None:

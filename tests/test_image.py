@@ -205,6 +205,41 @@ def test_of_16_bit_colours_the_high_byte_counts():
     assert image.read(png(2, 1, 16, 6, row)).tolist() == [[[0x12, 0x56, 0x9A], [0, 0, 0]]]
 
 
+def tiff(row: bytes) -> bytes:
+    """An uncompressed little-endian TIFF, one row of RGB with 16 bits a channel: Pillow does not write such."""
+    values = {256: (3, 1, len(row) // 6), 257: (3, 1, 1), 258: (3, 3, 122), 259: (3, 1, 1), 262: (3, 1, 2), 273: (4, 1, 128)}
+    values |= {277: (3, 1, 3), 278: (3, 1, 1), 279: (4, 1, len(row))}
+    entries = b"".join(struct.pack("<HHII", tag, *value) for tag, value in values.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(values)) + entries + struct.pack("<I3H", 0, 16, 16, 16) + row
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_of_fewer_bits_in_use_the_highest_eight_count(bits):
+    top = (1 << bits) - 1
+    values = np.array([[0, 1 << (bits - 8), top // 2, top]], np.uint16)
+    expected = [0, 1, 127, 255]
+    for container in ("PNG", "TIFF"):
+        pixels, found = image.examine(saved(values, container), bits=bits)
+        assert grey(pixels)[0].tolist() == expected
+        assert (found.depth, found.bits, found.format) == (16, bits, container)
+    channels = [int(value) for value in values[0] for _ in range(3)]
+    coloured = png(4, 1, 16, 2, b"\0" + struct.pack(">12H", *channels))
+    opaque = png(4, 1, 16, 6, b"\0" + b"".join(struct.pack(">4H", *[int(value)] * 3, 65535) for value in values[0]))
+    for source in (coloured, opaque, tiff(struct.pack("<12H", *channels))):
+        assert grey(image.read(source, bits=bits))[0].tolist() == expected
+        assert image.examine(source)[1].bits == bits
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_a_picture_beyond_the_bits_in_use_is_refused_by_name(coloured, tmp_path):
+    path = tmp_path / "new.png"
+    row = struct.pack(">3H", 4096, 0, 0)
+    path.write_bytes(png(1, 1, 16, 2, b"\0" + row) if coloured else saved(np.array([[4096, 0]], np.uint16)))
+    with pytest.raises(PictureError, match=r"new\.png: holds values above 4095, the highest of the 12 bits"):
+        image.read(path, bits=12)
+    assert image.read(path).max() == 16
+
+
 def test_few_bits_span_the_whole_range():
     assert grey(image.read(png(4, 1, 2, 0, b"\0\x1b"))).tolist() == [[0, 85, 170, 255]]
 
@@ -484,6 +519,45 @@ def test_a_damaged_png_is_read_as_pillow_alone_reads_it(data):
     if found is not None:
         with Image.open(io.BytesIO(content)) as picture:
             np.testing.assert_array_equal(found, image.read(picture))
+
+
+@pytest.mark.parametrize("kind", ["RGB", "grey", "16 bits", "palette"])
+def test_no_flipped_bit_near_the_end_of_a_png_is_read(kind):
+    pixels = noise(40, 40)
+    picture: Any = {
+        "grey": pixels[..., 0],
+        "16 bits": pixels[..., 0].astype(np.uint16) << 8,
+        "palette": Image.fromarray(pixels).quantize(16),
+    }.get(kind, pixels)
+    whole = saved(picture)
+    image.read(whole)
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        at = len(whole) - 1 - int(rng.integers(600))
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << int(rng.integers(8))
+        assert "damaged or cut short" in refusal(bytes(flipped)).reason
+
+
+@pytest.mark.parametrize("place", ["before the pixels", "after the pixels"])
+def test_the_checksum_of_every_chunk_counts(place, tmp_path):
+    whole, text = saved(noise()), bytearray(chunk(b"tEXt", b"Comment\0camera 3"))
+    at = 33 if place == "before the pixels" else len(whole) - 12
+    path = tmp_path / "a.png"
+    path.write_bytes(whole[:at] + bytes(text) + whole[at:])
+    np.testing.assert_array_equal(image.read(path), noise())
+    text[-5] ^= 1
+    path.write_bytes(whole[:at] + bytes(text) + whole[at:])
+    for read in (image.read, image.read_mask, image.size_hw):
+        with pytest.raises(PictureError, match=r"a\.png: .*\(its tEXt chunk does not match its checksum\)"):
+            read(path)
+
+
+def test_a_png_without_its_end_is_refused_and_one_with_more_behind_it_is_read():
+    whole = saved(noise())
+    assert "(its end is missing)" in refusal(whole[:-12]).reason
+    assert "(its IEND chunk is cut short)" in refusal(whole[:-1]).reason
+    np.testing.assert_array_equal(image.read(whole + b"appended by a camera"), noise())
 
 
 @settings(deadline=None)

@@ -91,7 +91,10 @@ def test_every_kind_of_picture_is_read(tmp_path):
     image.write(path, picture())
     for source in (path, str(path), path.read_bytes(), picture(), Image.fromarray(picture()), Sample(path, "a")):
         np.testing.assert_array_equal(loader.read(source, 1), picture())
-        assert loader.inspect(source, 1) == loader.Inspection((6, 8), loader.fingerprint(picture()))
+        found = loader.inspect(source, 1)
+        assert isinstance(found, loader.Inspection)
+        assert found[:4] == ((6, 8), loader.fingerprint(picture()), None, None)
+        assert found.traits == image.examine(getattr(source, "path", source))[1]
 
 
 def test_a_bad_picture_is_named_as_its_sample_or_by_its_position(tmp_path):

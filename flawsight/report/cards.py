@@ -141,21 +141,21 @@ def _images(row: Row, scale: Scale, train: Mapping[str, Path]) -> tuple[View, Vi
     """The whole picture, of a long one what is shown first, and the patches by name."""
     from flawsight import image
 
-    pixels = image.read(row.sample.path)
+    pixels = image.read(row.sample.path, bits=row.bits)
     truth = None if row.sample.mask is None else image.read_mask(row.sample.mask)
     verdict = f"{'rejected' if row.is_defective else 'passed'} with score {scale.text(row.score)}"
     whole = views.view(row, pixels, scale, truth, f"{row.sample.name}: {verdict}")
     close = views.close_up(row, pixels, scale, truth, f"{row.sample.name}, close to its most anomalous place: {verdict}")
-    return whole, close, _evidence(row.evidence, pixels, row.sample.name, train) if row.evidence else {}
+    return whole, close, _evidence(row, row.evidence, pixels, train) if row.evidence else {}
 
 
-def _evidence(found: Evidence, pixels: Pixels, name: str, train: Mapping[str, Path]) -> dict[str, Thumbnail]:
+def _evidence(row: Row, found: Evidence, pixels: Pixels, train: Mapping[str, Path]) -> dict[str, Thumbnail]:
     from flawsight import image
 
-    pair = {"patch": views.encoded(_patch(pixels, found.box_xyxy), f"Most anomalous patch of {name}")}
+    pair = {"patch": views.encoded(_patch(pixels, found.box_xyxy), f"Most anomalous patch of {row.sample.name}")}
     path = train.get(found.good_name)
     if path is not None and path.is_file():
-        good = _patch(image.read(path), found.good_box_xyxy)
+        good = _patch(image.read(path, bits=row.bits), found.good_box_xyxy)
         pair["good_patch"] = views.encoded(good, f"Nearest good patch, in {found.good_name}")
     return pair
 

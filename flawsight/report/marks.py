@@ -17,7 +17,7 @@ _GROUND, _BAR_GROUND, _TEXT = (24, 24, 24), (212, 216, 220), (240, 240, 240)
 
 def jpeg(row: Row, scale: Scale) -> bytes:
     """The bytes of the overlay: the picture's own pixels, from the top left corner, over a caption. Raises PictureError."""
-    pixels = image.read(row.sample.path, row.sample.name)
+    pixels = image.read(row.sample.path, row.sample.name, row.bits)
     if max(pixels.shape[:2]) > LONGEST_SIDE:
         high, wide = pixels.shape[:2]
         raise PictureError(row.sample.name, f"{wide}×{high} pixels are more than the {LONGEST_SIDE} a side that fit into a JPEG.")
