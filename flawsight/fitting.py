@@ -14,6 +14,7 @@ from flawsight import forecast, loader, memory, rehearsal, series, sharing, thre
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.checks import check_plan
 from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
 from flawsight.errors import DataError, UsageError
@@ -49,6 +50,8 @@ class Plan:
     defects: pictures labelled defective, or a folder of them, for a method that learns from some too.
     group_by: what tells the series of a picture, all of which is held out together: "folder", with pictures in folders below taken
     too, or a regular expression, whose first group in a picture's name is its series; the pictures themselves if None.
+
+    Every field is checked when a plan is made. Raises UsageError, or UnknownName.
     """
 
     method: str | None = None
@@ -68,6 +71,11 @@ class Plan:
     checkpoints: Path | None = None
     defects: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image] | None = None
     group_by: str | None = None
+
+    def __post_init__(self) -> None:
+        check_plan(self)
+        object.__setattr__(self, "levels", tuple(self.levels))
+        object.__setattr__(self, "checkpoints", None if self.checkpoints is None else Path(self.checkpoints))
 
     @property
     def method_name(self) -> str:
@@ -206,16 +214,13 @@ def _opened(
     preprocess = plan.preprocess()
     backbone = backbone or plan.network()
     method = make(plan.method_name, plan.method_options(), backbone)
-    if plan.memory is not None:
-        memory.parse(plan.memory)
-        if not isinstance(method, BankMethod | LearnedMethod):
-            raise UsageError(f"fit: {method.name} cannot keep to a given memory. Leave out --memory, or choose patchcore.")
+    if plan.memory is not None and not isinstance(method, BankMethod | LearnedMethod):
+        raise UsageError(f"fit: {method.name} cannot keep to a given memory. Leave out memory, or choose patchcore.")
     if plan.checkpoints is not None and not isinstance(method, LearnedMethod):
-        raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out --checkpoints.")
+        raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out checkpoints.")
     if plan.checkpoints is not None and plan.checkpoints.exists() and not plan.checkpoints.is_dir():
         raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
     check_shown(method, plan.defects)
-    series.check_pattern(plan.group_by)
     below = plan.group_by == series.FOLDER
     chosen = good_pictures(Path(pictures), below) if isinstance(pictures, str | Path) else list(pictures)
     return preprocess, backbone, method, chosen
@@ -271,7 +276,7 @@ def good_pictures(folder: Path, below: bool = False) -> list[Sample]:
     if found:
         return found
     inner = next((part for part in ("train/good", "good", "train") if (folder / part).is_dir()), None)
-    hint = "Check the path; pictures in folders below it are taken only with --group-by folder."
+    hint = 'Check the path; pictures in folders below it are taken only with group_by="folder".'
     if inner:
         hint = f"Did you mean {folder / inner}?"
     raise DataError(f"{folder}: no pictures in it. {hint}")

@@ -48,7 +48,7 @@ def unreadable(where: str, bad: Sequence[PictureError], n: int) -> DataError:
     """The error to raise where some of n pictures cannot be read: it names them all."""
     listed = "\n".join(f"  {error}" for error in bad)
     told = f"{where}: {len(bad)} of {n} pictures cannot be read:\n{listed}\n"
-    return DataError(f"{told}Mend or remove them, or leave them out with --skip-bad.")
+    return DataError(f"{told}Mend or remove them, or leave them out with skip_bad.")
 
 
 def grouped(names: list[str], inspections: list[Inspection], least: int) -> tuple[list[int], list[str]]:
@@ -84,7 +84,7 @@ def coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[st
     if side <= COARSE:
         return []
     reduced = f"The network sees one pixel for each {side:.0f}×{side:.0f} of the largest picture"
-    cure = "A larger --size finds smaller ones; time and memory grow with its square."
+    cure = "A larger size finds smaller ones; time and memory grow with its square."
     return [f"{reduced}: defects a few times as wide may be missed. {cure}"]
 
 
@@ -94,11 +94,13 @@ def check_shown(method: Method, defects: Any) -> None:
     """
     takes = isinstance(method, ShownMethod)
     if takes and defects is None:
-        raise UsageError(f"fit: {method.name} needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.")
+        raise UsageError(
+            f"fit: {method.name} needs labelled defective pictures beside good ones; none came. Name a folder of them as defects."
+        )
     if defects is not None and not takes:
-        raise UsageError(f"fit: {method.name} learns from good pictures alone; defective ones came too. Leave out --defects.")
+        raise UsageError(f"fit: {method.name} learns from good pictures alone; defective ones came too. Leave out defects.")
     if isinstance(defects, str | Path) and not Path(defects).exists():
-        raise DataError(f"fit: --defects {defects}: there is no such folder. Name one with pictures of defective parts.")
+        raise DataError(f"fit: defects: {defects}: there is no such folder. Name one with pictures of defective parts.")
 
 
 def show(

@@ -100,7 +100,7 @@ class Evidence:
 class Prediction:
     """One picture judged.
 
-    score: raw, higher is worse. threshold: the model's. is_defective: score > threshold.
+    score: raw, higher is worse. threshold: the model's.
     size_hw: the picture's own pixels. seen_xyxy: the part that was looked at, in those. name: path or position of the picture.
     input_map: float32 [h,w], on the scale of the score, at the network's input; None where the method gives no map. preprocess:
     what brings it to the picture's pixels.
@@ -125,8 +125,8 @@ class Prediction:
 
     @property
     def is_defective(self) -> bool:
-        """Whether the picture is rejected."""
-        return self.score > self.threshold
+        """Whether the picture is rejected: unless its score is known to lie no higher than the threshold, which NaN never does."""
+        return not self.score <= self.threshold
 
 
 @dataclass(frozen=True)

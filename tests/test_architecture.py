@@ -20,6 +20,7 @@ LAYERS = [
     {
         "bench",
         "catalogue",
+        "checks",
         "comparing",
         "demo",
         "evaluation",
@@ -38,7 +39,7 @@ LAYERS = [
         "speeds",
         "tables",
     },
-    {"bundle", "datasets", "loader", "model"},
+    {"bundle", "datasets", "loader", "manifest", "model"},
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},

@@ -240,8 +240,8 @@ WRONG = {
     "--memory much": "error: memory: a size such as 1GB, 512MiB or a number of bytes was needed; got 'much'.",
     "--memory 20MB": "need at least",
     "--checkpoints kept": "two_banks does not learn by gradient and needs no checkpoints",
-    "--defects kept": "two_banks learns from good pictures alone; defective ones came too. Leave out --defects.",
-    "--method cavga_rw": "cavga_rw needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.",
+    "--defects kept": "two_banks learns from good pictures alone; defective ones came too. Leave out defects.",
+    "--method cavga_rw": "cavga_rw needs labelled defective pictures beside good ones; none came. Name a folder of them",
     "--method ae_ssim --backbone resnet18": "ae_ssim: it learns from the picture itself; the network resnet18 came",
     "--size 7": "error: preprocess: size must be 64 to 4096 pixels; got 7.",
     "--size 100000": "error: preprocess: size must be 64 to 4096 pixels; got 100000.",
@@ -494,7 +494,7 @@ def test_evaluate_where_some_defects_lack_a_mask(plate: Path, tmp_path: Path) ->
     shutil.copy(copy / "test/dent/000.png", copy / "test/dent/001.png")
     refused = run("evaluate", copy, "--size", 64)
     assert refused.exit_code == 1
-    assert "--no-masks" in refused.stderr
+    assert "use_masks=False" in refused.stderr
     assert run("evaluate", copy, "--size", 64, "--no-masks").exit_code == 0
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from flawsight import bundle, fitting, image
 from flawsight.datasets import DataSet
-from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName
+from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName, UsageError
 from flawsight.fitting import Plan, fit
 from flawsight.model import Model, load
 from flawsight.threshold import fixed
@@ -200,6 +200,13 @@ def test_where_the_map_decides_the_box_is_on_its_peak(plates: DataSet) -> None:
         assert y0 - 4 <= peak[0] <= y1 + 4
 
 
+def test_a_score_that_is_no_number_never_passes(model: Model, pictures: list[Path]) -> None:
+    found = model.predict(pictures[0])
+    assert dataclasses.replace(found, score=float("nan")).is_defective
+    assert dataclasses.replace(found, score=float("inf"), threshold=float("nan")).is_defective
+    assert not dataclasses.replace(found, score=1.0, threshold=1.0).is_defective
+
+
 @pytest.mark.parametrize("shift", [-1e-4, 0.0, 1e-4])
 def test_a_picture_is_rejected_above_the_threshold_and_only_there(model: Model, pictures: list[Path], shift: float) -> None:
     score = model.predict(pictures[0]).score
@@ -232,6 +239,26 @@ def test_a_new_threshold_keeps_the_old_ones(model: Model, tmp_path: Path, monkey
     assert (loaded.threshold, loaded.history, loaded.threshold_set) == (second, changed.history, changed.threshold_set)
     assert loaded.created == model.created
     assert loaded.info()["earlier_thresholds"] == [model.threshold.value, 0.5]
+
+
+def test_a_threshold_may_be_a_number(model: Model) -> None:
+    scores = model.training.independent
+    assert model.with_threshold(1.2).threshold == fixed(scores, 1.2)
+    assert model.with_threshold(np.float32(0.5)).threshold == fixed(scores, 0.5)
+    for wrong in ("1.2", None, True):
+        with pytest.raises(UsageError, match=r"with_threshold: expected a score, or what .* gave; got (str|NoneType|bool)"):
+            model.with_threshold(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="finite number; got nan"):
+        model.with_threshold(float("nan"))
+
+
+def test_a_model_that_rejects_nothing_is_saved_too(plates: DataSet, tmp_path: Path) -> None:
+    lenient = fit(plates.train[:2], Plan(method="patchcore", size=64, needs_threshold=False))
+    assert lenient.threshold.value == np.inf
+    lenient.with_threshold(1.2).with_threshold(lenient.threshold).save(tmp_path / "x.flaw")
+    loaded = load(tmp_path / "x.flaw")
+    assert loaded.threshold == lenient.threshold
+    assert [before["value"] for before in loaded.history] == [None, 1.2]
 
 
 def test_the_same_pictures_and_seed_give_the_same_file(plates: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,15 +306,34 @@ MISFITS: dict[str, tuple[Edit, str]] = {
     "method of the future": (lambda m, a: m["method"].update(name="patchcore2"), "method 'patchcore2' is unknown"),
     "param of the future": (lambda m, a: m["method"]["params"].update(glow=1), "there is no 'glow'"),
     "param of another type": (lambda m, a: m["method"]["params"].update(neighbours="one"), "neighbours"),
-    "no params": (lambda m, a: m["method"].pop("params"), "'params'"),
-    "no bank": (lambda m, a: a.pop("method.bank"), "method.*bank|bank"),
-    "empty bank": (lambda m, a: a.update({"method.bank": a["method.bank"][:0]}), "bank"),
-    "bank too narrow": (lambda m, a: a.update({"method.bank": a["method.bank"][:, :-1]}), "fit together"),
-    "bank flat": (lambda m, a: a.update({"method.bank": a["method.bank"].ravel()}), "bank"),
-    "scale too long": (lambda m, a: a.update({"method.scale": np.ones(3, np.float32)}), "fit together"),
-    "sources lost": (lambda m, a: a.update({"method.source": a["method.source"][:0]}), "fit together"),
-    "names lost": (lambda m, a: m["training"]["names"].pop(), "7, 8. good pictures"),
-    "held-out lost": (lambda m, a: a.update({"training.held_out": a["training.held_out"][:5]}), "5, 8. good pictures"),
+    "no params": (lambda m, a: m["method"].pop("params"), "field 'method.params' is missing"),
+    "no bank": (lambda m, a: a.pop("method.bank"), r"method\.bank: expected float32 \[M,D\], got nothing"),
+    "empty bank": (lambda m, a: a.update({"method.bank": a["method.bank"][:0]}), r"method\.source: expected .* with M=0"),
+    "bank too narrow": (lambda m, a: a.update({"method.bank": a["method.bank"][:, :-1]}), "method.scale: expected .* with D="),
+    "bank flat": (
+        lambda m, a: a.update({"method.bank": a["method.bank"].ravel()}),
+        r"method\.bank: expected float32 \[M,D\], got float32 \[",
+    ),
+    "bank of another type": (lambda m, a: a.update({"method.bank": a["method.bank"].astype(float)}), r"method\.bank: .* float64"),
+    "bank not finite": (
+        lambda m, a: a.update({"method.bank": a["method.bank"] * np.float32(np.nan)}),
+        r"method\.bank: expected finite",
+    ),
+    "source beyond": (
+        lambda m, a: a.update({"method.source": a["method.source"] + np.int32(99)}),
+        r"method\.source: expected values",
+    ),
+    "grids empty": (lambda m, a: a.update({"method.grids": a["method.grids"] * 0}), r"method\.grids: expected values from 1"),
+    "scale too long": (lambda m, a: a.update({"method.scale": np.ones(3, np.float32)}), r"method\.scale: .* got float32 \[3\]"),
+    "sources lost": (
+        lambda m, a: a.update({"method.source": a["method.source"][:0]}),
+        r"method\.source: .* with M=.* got int32 \[0,3\]",
+    ),
+    "names lost": (lambda m, a: m["training"]["names"].pop(), r"training\.names': expected one for each of 8 .* got 7"),
+    "held-out lost": (
+        lambda m, a: a.update({"training.held_out": a["training.held_out"][:5]}),
+        r"training\.held_out: .*pictures=8, got float32 \[5\]",
+    ),
     "no network": (lambda m, a: a.pop("backbone"), "'backbone'"),
     "network is text": (lambda m, a: a.update(backbone=np.frombuffer(b"text", np.uint8)), "cannot load the network"),
     "unknown level": (lambda m, a: m["backbone"].update(levels=["stage3", "stage9"]), "stage9"),
@@ -295,6 +341,31 @@ MISFITS: dict[str, tuple[Edit, str]] = {
     "preprocess wrong": (lambda m, a: m["preprocess"].update(size=1), "size must be 64 to 4096"),
     "no threshold": (lambda m, a: m.pop("threshold"), "'threshold'"),
     "threshold in part": (lambda m, a: m["threshold"].pop("n_rejected"), "n_rejected"),
+    "threshold of text": (
+        lambda m, a: m["threshold"].update(value="0.9"),
+        "'threshold.value': expected a finite number or null, got '0.9'",
+    ),
+    "confidence too high": (lambda m, a: m["threshold"].update(confidence=2), "confidence must be between 0 and 1; got 2"),
+    "rejected by half": (lambda m, a: m["threshold"].update(n_rejected=0.5), "'threshold.n_rejected': expected a whole number"),
+    "history of numbers": (lambda m, a: m.update(threshold_history=[1]), "'threshold_history': expected a list"),
+    "history without value": (
+        lambda m, a: m.update(threshold_history=[{"set": ""}]),
+        r"'threshold_history\[0\]\.value' is missing",
+    ),
+    "names of numbers": (lambda m, a: m["training"].update(names=[1] * 8), "'training.names': expected a list, each of it text"),
+    "created in numbers": (lambda m, a: m.update(created=5), "'created': expected text, got 5"),
+    "no sizes": (
+        lambda m, a: a.update({"training.sizes_hw": a["training.sizes_hw"] * 0}),
+        r"training\.sizes_hw: expected values from 1",
+    ),
+    "mean of text": (
+        lambda m, a: m["preprocess"].update(mean=["a", "b", "c"]),
+        "'preprocess.mean': expected 3 values, each a finite",
+    ),
+    "size by half": (lambda m, a: m["preprocess"].update(size=128.5), "'preprocess.size': expected a whole number, got 128.5"),
+    "method a list": (lambda m, a: m.update(method=[]), "'method': expected an object"),
+    "levels a text": (lambda m, a: m["backbone"].update(levels="stage3"), "'backbone.levels': expected a list"),
+    "scores overflow": (lambda m, a: a.update({"method.bank": a["method.bank"] * np.float32(1e37)}), "a blank picture scores"),
     "no training": (lambda m, a: m.pop("training"), "'training'"),
 }
 

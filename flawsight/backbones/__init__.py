@@ -54,7 +54,7 @@ def open_backbone(
 
 def _open_joined(names: list[str], levels: tuple[str, ...], runtime: str, weights: str | None, device: str) -> JoinedBackbone:
     if weights not in (None, RANDOM):
-        raise UsageError(f"backbones: one file of weights cannot serve {len(names)} networks; got {weights}. Leave --weights out.")
+        raise UsageError(f"backbones: one file of weights cannot serve {len(names)} networks; got {weights}. Leave weights out.")
     networks = {}
     for name in names:
         network = open_backbone(name, own_levels(name, levels), runtime, weights, device)

@@ -67,7 +67,7 @@ def _from_file(card: BackboneCard, levels: Sequence[str], path: Path) -> tuple[b
                 raise UnknownName(f"{path}: its levels", level, found)
         return data, origin
     if card.embedded:
-        raise UsageError(f"{path}: for {card.name} weights are taken from an ONNX file alone. Leave --weights out for its own.")
+        raise UsageError(f"{path}: for {card.name} weights are taken from an ONNX file alone. Leave weights out for its own.")
     if sha256.startswith(card.sha256):
         origin = Origin(sha256, card.licence, card.source)
     kept = cache.find_trunk(card, levels, sha256)

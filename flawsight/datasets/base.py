@@ -129,7 +129,7 @@ def defective_samples(root: Path, folder: Path, mask_folder: Path | None) -> tup
     if missing and len(missing) < len(found):
         raise DataError(
             f"{root}: {len(missing)} of {len(found)} '{kind}' pictures have no mask: {some(missing)}; looked in {mask_folder} "
-            f"for <name>_mask.png and <name>.png. Add them, or use --no-masks to judge whole pictures only."
+            f"for <name>_mask.png and <name>.png. Add them, or judge whole pictures only, with use_masks=False."
         )
     if missing and mask_folder.parent.is_dir():
         notes.append(f"'{kind}' has no masks ({len(missing)} pictures): pixel metrics leave its pictures out.")

@@ -47,7 +47,7 @@ def make_folder(folder: Path) -> Path:
         overlays.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise UsageError(f"{folder}: a folder that may be written was needed; {why}. Choose another with --out.") from None
+        raise UsageError(f"{folder}: a folder that may be written was needed; {why}. Choose another.") from None
     for place in (folder, overlays):
         check_writable(place / "scores.csv")
     return overlays
