@@ -139,6 +139,10 @@ class Model:
         before = {**manifest.stored_threshold(self.threshold), "set": self.threshold_set}
         return dataclasses.replace(self, threshold=threshold, threshold_set=now(), history=(*self.history, before))
 
+    def in_place_of(self, replaced: tuple[dict[str, Any], ...]) -> Model:
+        """The same model, with the thresholds of the one that it replaces at the beginning of its history; see to_replace."""
+        return dataclasses.replace(self, history=(*replaced, *self.history))
+
     @property
     def colour_scale(self) -> tuple[float, float]:
         """The scores of the cold end and of the middle of heat maps: a typical good picture's worst place, and the threshold."""
@@ -258,6 +262,35 @@ def load(path: str | Path, runtime: str = "onnxruntime", device: str = "cpu") ->
     """
     check_runtime(runtime, device)
     return _opened(name_of(path), *bundle.read(Path(path)), runtime, device)
+
+
+def to_replace(path: str | Path, force: bool = False) -> tuple[dict[str, Any], ...]:
+    """The thresholds of the model in a file that another will replace, oldest first, each with which model it was of.
+
+    None where there is no file, or a model whose threshold was never changed. Raises UsageError for a model whose threshold was,
+    and for a file that holds no model, unless forced.
+    """
+    if not Path(path).is_file():
+        return ()
+    try:
+        contents, _ = bundle.read(Path(path))
+        history, (last, time) = manifest.history_of(contents), manifest.threshold_of(contents)
+        of = {"created": manifest.get(contents, "created", str), "fingerprint": manifest.get(contents, "fingerprint", str)}
+    except FlawsightError as error:
+        if force:
+            return ()
+        raise UsageError(
+            f"{name_of(path)}: expected no file or a model; {error} Name another file, or replace it with force."
+        ) from None
+    if not history:
+        return ()
+    if not force:
+        raise UsageError(
+            f"{name_of(path)}: holds a model whose threshold was changed, last at {time}. Name another file, or replace it with "
+            "force: the new model's history then begins with these thresholds."
+        )
+    every = (*history, {**manifest.stored_threshold(last), "set": time})
+    return tuple({**before, "replaced": before.get("replaced", of)} for before in every)
 
 
 def _unpacked(data: bytes, runtime: str, device: str) -> Model:

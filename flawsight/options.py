@@ -75,6 +75,7 @@ GroupBy = Annotated[
         "expression in its name; found by likeness if not named.",
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that holds a model whose threshold was changed, or no model.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what this will need of time and memory.")]
 
 

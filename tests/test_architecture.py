@@ -43,7 +43,7 @@ LAYERS = [
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
-    {"errors", "files", "frames", "image", "memory", "png", "preprocess", "record", "threads", "threshold", "types"},
+    {"errors", "files", "frames", "image", "interrupts", "memory", "png", "preprocess", "record", "threads", "threshold", "types"},
 ]
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 FRONT = "flawsight"  # the front door fetches names when they are first used, so it may name anything; all may ask it its version

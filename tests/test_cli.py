@@ -146,6 +146,40 @@ def test_fit_writes_a_model_and_says_what_it_learned(plate: Path, tmp_path: Path
     assert facts == {**json.loads(json.dumps(loaded.info())), "notes": loaded.training.notes}
 
 
+def test_fit_keeps_a_model_whose_threshold_was_changed(plate: Path, tmp_path: Path, model: Model) -> None:
+    path, good = tmp_path / "x.flaw", plate / "train/good"
+    changed = model.with_threshold(0.5).with_threshold(0.7)
+    changed.save(path)
+    old = path.read_bytes()
+    for verb in (("fit", good, "-o", path, "--size", 64), ("evaluate", plate, "--save", path, "--size", 64)):
+        refused = run(*verb)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert f"{path}: holds a model whose threshold was changed, last at {changed.threshold_set}. Name another" in refused.stderr
+        assert path.read_bytes() == old
+    assert run("fit", good, "-o", path, "--size", 64, "--dry-run").exit_code == 0
+    assert run("fit", good, "-o", path, "--size", 64, "--force").exit_code == 0
+    new = load(path)
+    assert [before["value"] for before in new.history] == [model.threshold.value, 0.5, 0.7]
+    of = {"created": model.created, "fingerprint": model.fingerprint}
+    assert all(before["replaced"] == of for before in new.history)
+    assert new.info()["earlier_thresholds"] == [model.threshold.value, 0.5, 0.7]
+    assert new.preprocess.size == 64
+
+
+def test_fit_replaces_a_model_as_it_was_fitted_and_no_other_file(plate: Path, tmp_path: Path, model: Model) -> None:
+    good = plate / "train/good"
+    model.save(tmp_path / "x.flaw")
+    assert run("fit", good, "-o", tmp_path / "x.flaw", "--size", 64).exit_code == 0
+    assert load(tmp_path / "x.flaw").history == ()
+    picture = tmp_path / "000.png"
+    shutil.copy(next(good.iterdir()), picture)
+    refused = run("fit", good, "-o", picture, "--size", 64)
+    assert refused.exit_code == 2
+    assert f"error: {picture}: expected no file or a model; {picture}: is no model file" in refused.stderr
+    assert run("fit", good, "-o", picture, "--size", 64, "--force").exit_code == 0
+    assert load(picture).history == ()
+
+
 def test_fit_takes_options(plate: Path, tmp_path: Path) -> None:
     options = ["--preset", "paper", "--size", "64", "--set", "coreset=random", "--set", "coreset_ratio=0.5", "--seed", "7"]
     promise = [
@@ -664,7 +698,7 @@ def test_ctrl_c_during_a_fit(plate: Path, tmp_path: Path, terminal: tuple[int, i
     ours, theirs = terminal
     path = tmp_path / "x.flaw"
     path.write_bytes(b"old")
-    command = [sys.executable, "-m", "flawsight", "fit", str(plate / "train/good"), "-o", str(path), "--size", "1500"]
+    command = [sys.executable, "-m", "flawsight", "fit", str(plate / "train/good"), "-o", str(path), "--size", "1500", "--force"]
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     # What a shell starts in the background ignores interrupts, and hands that down to what it starts.
     attend = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
