@@ -24,7 +24,7 @@ from pathlib import Path
 from flawsight import bundle, demo, image
 from flawsight.files import ENDING, PREFIX
 
-STARTING = (-signal.SIGTERM, 0, 3)  # ended before Python had begun to run us; or not ended in time
+UNWATCHED = (-signal.SIGTERM, 0, 3)  # ended before the command had begun or when its work was done; or it went on
 
 
 class Trial:
@@ -58,13 +58,14 @@ class Trial:
         assert done.returncode in (0, 3), done.stderr.decode()
         return time.perf_counter() - started
 
-    def ended(self, verb: str, number: signal.Signals, after_s: float) -> tuple[int, str]:
-        """Run it and end it so; exit status and standard error."""
+    def ended(self, verb: str, number: signal.Signals, after_s: float) -> tuple[bool, int, str]:
+        """Run it and end it so: whether it was still running, its exit status and standard error."""
         process = subprocess.Popen(self.command(verb), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         time.sleep(after_s)
+        runs = process.poll() is None
         process.send_signal(number)
         _, said = process.communicate(timeout=120)
-        return process.returncode, said
+        return runs, process.returncode, said
 
     def faults(self) -> list[str]:
         """Files that are not whole."""
@@ -100,26 +101,29 @@ def whole(path: Path) -> bool:
 
 
 def broken_off(trial: Trial, number: signal.Signals, n: int, rng: random.Random) -> dict[str, int]:
-    """How many of n runs ended so left what they must not."""
+    """What n runs, each ended so while it was at work, did that they must not."""
     found = {
-        "runs": n,
-        "before their end": 0,
+        "runs": 0,
+        "went on": 0,
         "half-written": 0,
         "left a part": 0,
         "more than a line": 0,
         "left by the next run": 0,
     }
-    for i in range(n):
-        verb = ("fit", "score")[i % 2]
-        status, said = trial.ended(verb, number, rng.uniform(0, trial.takes[verb]))
-        found["before their end"] += status not in (0, 3)
+    while found["runs"] < n:
+        verb = ("fit", "score")[found["runs"] % 2]
+        runs, status, said = trial.ended(verb, number, rng.uniform(0, trial.takes[verb]))
+        if not runs:  # it was done sooner than when it was timed
+            continue
+        found["runs"] += 1
+        found["went on"] += status in (0, 3)
         found["half-written"] += bool(trial.faults())
         left = bool(trial.litter())
         found["left a part"] += left
-        if number == signal.SIGTERM and status not in STARTING:
+        if number == signal.SIGTERM and status not in UNWATCHED:
             lines = [line for line in said.splitlines() if line]
             found["more than a line"] += "Traceback" in said or lines[-1:] != ["interrupted: no file was left half-written"]
-        if left or i == n - 1:
+        if left or found["runs"] == n:
             trial.run("fit")
             trial.run("score")
             found["left by the next run"] += bool(trial.litter())

@@ -45,7 +45,7 @@ def fit(
 ) -> None:
     """Learn from good pictures and write a model file."""
     from flawsight import fitting
-    from flawsight.model import to_replace
+    from flawsight.manifest import to_replace
     from flawsight.report.console import meter, tell, tell_estimate
 
     _check_writable(None if dry_run else out, json)
@@ -118,7 +118,8 @@ def evaluate(
     from flawsight.evaluation import evaluate_dataset
     from flawsight.fitting import Plan
     from flawsight.judging import Judging
-    from flawsight.model import load, to_replace
+    from flawsight.manifest import to_replace
+    from flawsight.model import load
     from flawsight.report import html
     from flawsight.report.console import meter, tell_report
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import os
 import stat
 import zlib
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")  # no others are 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif")
 
 
-def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = None) -> Pixels:
+def read(source: str | os.PathLike[str] | bytes | bytearray | memoryview | Pixels | Image.Image, name: str | None = None) -> Pixels:
     """uint8 [H,W,3] RGB from a path, the bytes of a picture file, a Pillow picture or a uint8 array [H,W], [H,W,1] or [H,W,3].
 
     `name` is used in errors where the source has none. The result is read-only and shares no memory with the source; of a grey
@@ -57,14 +58,16 @@ def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = N
         return _from_array(source, name or "array")
     if isinstance(source, Image.Image):
         return _to_rgb(source, name or name_of(getattr(source, "filename", "") or "picture"))
-    if isinstance(source, bytes):
-        data, name = source, name or "bytes"
-    elif isinstance(source, str | Path):
-        name = name or name_of(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        data, name = bytes(source), name or "bytes"
+    elif isinstance(source, str | os.PathLike):
+        name = name or name_of(Path(source))
         data = _bytes(Path(source), name)
     else:
         came = type(source).__name__
-        raise UsageError(f"image.read: needs a path, bytes, a Pillow picture or a uint8 array; got {came}. Convert it first.")
+        raise UsageError(
+            f"image.read: needs a path, bytes, an open file, a Pillow picture or a uint8 array; got {came}. Convert it first."
+        )
     if (pixels := _plain_png(data)) is not None:
         return pixels
     with _open(data, name) as picture:

@@ -9,16 +9,19 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flawsight import bundle
 from flawsight.backbones.onnx import Origin
-from flawsight.errors import ModelFileError
+from flawsight.errors import FlawsightError, ModelFileError, UsageError
 from flawsight.methods.stored import LONGEST_SIDE, Stored, check_finite, check_within
 from flawsight.threshold import Threshold
+from flawsight.types import name_of
 
 T = TypeVar("T")
 LARGEST = 2**53  # beyond it a float64, which is what other readers of JSON have, no longer tells whole numbers apart
@@ -81,6 +84,45 @@ def picture_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]
     for name, array in arrays.items():
         check_finite(array, name, unknown=name.endswith("held_out"))
     return {"sizes_hw": sizes_hw, "held_out": held_out}
+
+
+def check_lengths(lists: Mapping[str, Sequence[Any]], n: int) -> None:
+    """Raise ModelFileError for a list that has not one entry for each of n good pictures."""
+    for name, values in lists.items():
+        if len(values) != n:
+            raise ModelFileError(
+                f"its field 'training.{name}': expected one for each of {n} good pictures, got {len(values)}. "
+                "Copy the file again or refit."
+            )
+
+
+def to_replace(path: str | Path, force: bool = False) -> tuple[dict[str, Any], ...]:
+    """The thresholds of the model in a file that another will replace, oldest first, each with which model it was of.
+
+    None where there is no file, or a model whose threshold was never changed. Raises UsageError for a model whose threshold was,
+    and for a file that holds no model, unless forced.
+    """
+    if not Path(path).is_file():
+        return ()
+    try:
+        contents, _ = bundle.read(Path(path))
+        history, (last, time) = history_of(contents), threshold_of(contents)
+        of = {"created": get(contents, "created", str), "fingerprint": get(contents, "fingerprint", str)}
+    except FlawsightError as error:
+        if force:
+            return ()
+        raise UsageError(
+            f"{name_of(path)}: expected no file or a model; {error} Name another file, or replace it with force."
+        ) from None
+    if not history:
+        return ()
+    if not force:
+        raise UsageError(
+            f"{name_of(path)}: holds a model whose threshold was changed, last at {time}. Name another file, or replace it with "
+            "force: the new model's history then begins with these thresholds."
+        )
+    every = (*history, {**stored_threshold(last), "set": time})
+    return tuple({**before, "replaced": before.get("replaced", of)} for before in every)
 
 
 def made(cls: type[T], values: object, where: str, given: Mapping[str, Any] | None = None) -> T:

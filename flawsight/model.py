@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import itertools
 import math
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,10 +25,10 @@ from flawsight.methods.base import Method
 from flawsight.methods.stored import restore
 from flawsight.preprocess import Preprocess
 from flawsight.threshold import Threshold, fixed
-from flawsight.types import Evidence, Float, Pixels, Prediction, Sample, Scores, name_of
+from flawsight.types import Evidence, Float, Pixels, Prediction, Scores, name_of
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from flawsight.types import AnyPicture
 
 BLANK = (64, 64, 3)  # of the picture that a model judges when it is loaded
 
@@ -78,7 +77,7 @@ class Training:
         return first[np.isfinite(self.held_out[first])]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A fitted method with its preprocessing and threshold. Safe to use from several threads.
 
@@ -95,36 +94,43 @@ class Model:
     threshold_set: str
     history: tuple[dict[str, Any], ...] = ()
 
-    def predict(self, picture: str | Path | bytes | Pixels | Image.Image | Sample, name: str | None = None) -> Prediction:
-        """Judge one picture: a path, the bytes of a file, a Pillow picture, or uint8 [H,W,3], [H,W,1] or [H,W].
+    def __repr__(self) -> str:
+        """A line: what counts, without arrays."""
+        n = len(self.training.names)
+        return f"<Model {self.method.name} on {self.backbone_name}: {n} good pictures, threshold {self.threshold.value:.4g}>"
+
+    def predict(self, picture: AnyPicture, name: str | None = None) -> Prediction:
+        """Judge one picture: a path, a file's bytes, an open file, a Pillow picture, or uint8 [H,W,3] in RGB, [H,W,1] or [H,W].
 
         Raises PictureError if it cannot be read.
         """
         name = name or loader.named(picture, 0)
         try:
-            return self._judge(loader.read(picture, 0), name)
+            return self._judge(loader.read(picture, 0), name, loader.path_of(picture))
         except PictureError as error:
             raise PictureError(name, error.reason) from None
 
-    def predict_batch(self, pictures: Iterable[str | Path | bytes | Pixels | Image.Image | Sample]) -> Iterator[Prediction]:
-        """Judge many pictures, in order, one result at a time; the work runs ahead in threads. Raises as `predict`."""
+    def predict_batch(self, pictures: AnyPicture | Iterable[AnyPicture]) -> Iterator[Prediction]:
+        """Judge many pictures, in order, one result at a time; the work runs ahead in threads.
+
+        pictures: as `predict` takes them, and folders, of which all pictures in them and below are judged; or one folder. Raises as
+        `predict`, DataError for a folder without pictures, UsageError for one picture that is not in a list.
+        """
         for result in self.predict_each(pictures):
             if isinstance(result, PictureError):
                 raise result
             yield result
 
-    def predict_each(
-        self, pictures: Iterable[str | Path | bytes | Pixels | Image.Image | Sample]
-    ) -> Iterator[Prediction | PictureError]:
+    def predict_each(self, pictures: AnyPicture | Iterable[AnyPicture]) -> Iterator[Prediction | PictureError]:
         """As predict_batch, but a picture that cannot be read gives its error in its place, and the others are judged."""
 
         def judge(item: tuple[Any, int]) -> Prediction | PictureError:
             try:
-                return self._judge(loader.read(*item), loader.named(*item))
+                return self._judge(loader.read(*item), loader.named(*item), loader.path_of(item[0]))
             except PictureError as error:
                 return error
 
-        return threads.ahead(judge, zip(pictures, itertools.count(1), strict=False))
+        return threads.ahead(judge, loader.several(pictures))
 
     def with_threshold(self, threshold: Threshold | float) -> Model:
         """The same model with another threshold, or one set by hand at this score; the one it had goes into the history.
@@ -140,7 +146,7 @@ class Model:
         return dataclasses.replace(self, threshold=threshold, threshold_set=now(), history=(*self.history, before))
 
     def in_place_of(self, replaced: tuple[dict[str, Any], ...]) -> Model:
-        """The same model, with the thresholds of the one that it replaces at the beginning of its history; see to_replace."""
+        """The same model, its history begun with the thresholds of the one that it replaces; see manifest.to_replace."""
         return dataclasses.replace(self, history=(*replaced, *self.history))
 
     @property
@@ -226,11 +232,11 @@ class Model:
         if not math.isfinite(blank.score):
             raise ModelFileError(f"a blank picture scores {blank.score}, which is no number to compare. Copy it again or refit.")
 
-    def _judge(self, pixels: Pixels, name: str) -> Prediction:
+    def _judge(self, pixels: Pixels, name: str, path: Path | None) -> Prediction:
         """The only road from pixels to a Prediction."""
-        return self._told(self.method.score(self.preprocess.apply(pixels)[None]), (pixels.shape[0], pixels.shape[1]), name)
+        return self._told(self.method.score(self.preprocess.apply(pixels)[None]), (pixels.shape[0], pixels.shape[1]), name, path)
 
-    def _told(self, scores: Scores, picture_hw: tuple[int, int], name: str) -> Prediction:
+    def _told(self, scores: Scores, picture_hw: tuple[int, int], name: str, path: Path | None = None) -> Prediction:
         """What the scores of one picture of that size mean."""
         return Prediction(
             name=name,
@@ -241,6 +247,8 @@ class Model:
             input_map=None if scores.map is None else scores.map[0],
             preprocess=self.preprocess,
             evidence=self._evidence(scores, picture_hw),
+            typical_good=self.colour_scale[0],
+            path=path,
         )
 
     def _evidence(self, scores: Scores, picture_hw: tuple[int, int]) -> Evidence | None:
@@ -262,35 +270,6 @@ def load(path: str | Path, runtime: str = "onnxruntime", device: str = "cpu") ->
     """
     check_runtime(runtime, device)
     return _opened(name_of(path), *bundle.read(Path(path)), runtime, device)
-
-
-def to_replace(path: str | Path, force: bool = False) -> tuple[dict[str, Any], ...]:
-    """The thresholds of the model in a file that another will replace, oldest first, each with which model it was of.
-
-    None where there is no file, or a model whose threshold was never changed. Raises UsageError for a model whose threshold was,
-    and for a file that holds no model, unless forced.
-    """
-    if not Path(path).is_file():
-        return ()
-    try:
-        contents, _ = bundle.read(Path(path))
-        history, (last, time) = manifest.history_of(contents), manifest.threshold_of(contents)
-        of = {"created": manifest.get(contents, "created", str), "fingerprint": manifest.get(contents, "fingerprint", str)}
-    except FlawsightError as error:
-        if force:
-            return ()
-        raise UsageError(
-            f"{name_of(path)}: expected no file or a model; {error} Name another file, or replace it with force."
-        ) from None
-    if not history:
-        return ()
-    if not force:
-        raise UsageError(
-            f"{name_of(path)}: holds a model whose threshold was changed, last at {time}. Name another file, or replace it with "
-            "force: the new model's history then begins with these thresholds."
-        )
-    every = (*history, {**manifest.stored_threshold(last), "set": time})
-    return tuple({**before, "replaced": before.get("replaced", of)} for before in every)
 
 
 def _unpacked(data: bytes, runtime: str, device: str) -> Model:
@@ -344,12 +323,7 @@ def _training(contents: Mapping[str, Any], arrays: bundle.Arrays) -> Training:
     own = manifest.picture_arrays(arrays)
     training = manifest.made(Training, manifest.get(contents, "training", dict), "training", own)
     lists = {"names": training.names, "fingerprints": training.fingerprints, "series": training.series or training.names}
-    for name, values in lists.items():
-        if len(values) != len(training.sizes_hw):
-            raise ModelFileError(
-                f"its field 'training.{name}': expected one for each of {len(training.sizes_hw)} good pictures, got {len(values)}. "
-                "Copy the file again or refit."
-            )
+    manifest.check_lengths(lists, len(training.sizes_hw))
     return training
 
 

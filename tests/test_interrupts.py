@@ -78,7 +78,6 @@ def test_killed_or_terminated_at_random_moments(kills: ModuleType, tmp_path: Pat
     for number in (signal.SIGKILL, signal.SIGTERM):
         found = kills.broken_off(trial, number, 2, random.Random(1))
         assert found.pop("runs") == 2
-        assert found.pop("before their end") > 0
         if number == signal.SIGKILL:
             found.pop("left a part")
         assert set(found.values()) == {0}

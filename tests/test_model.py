@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib.util
+import io
 import itertools
 import json
+import multiprocessing
+import pickle
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +22,10 @@ from PIL import Image
 
 from flawsight import bundle, fitting, image
 from flawsight.datasets import DataSet
-from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName, UsageError
+from flawsight.errors import DataError, FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName, UsageError
 from flawsight.fitting import Plan, fit
 from flawsight.model import Model, load
+from flawsight.report import pictures as report_pictures
 from flawsight.threshold import fixed
 from flawsight.types import Pixels, Prediction
 
@@ -54,7 +59,7 @@ def assert_same(a: Prediction, b: Prediction, names: bool = True) -> None:
     for field in dataclasses.fields(Prediction):
         if field.name in ("map", "input_map"):
             np.testing.assert_array_equal(getattr(a, field.name), getattr(b, field.name))
-        elif names or field.name != "name":
+        elif names or field.name not in ("name", "path"):
             assert getattr(a, field.name) == getattr(b, field.name)
 
 
@@ -79,11 +84,117 @@ def test_saved_and_loaded_it_judges_the_same(
 def test_a_picture_is_the_same_however_it_comes(model: Model, plates: DataSet) -> None:
     sample = plates.test[-1]
     reference = model.predict(sample.path)
-    forms = [str(sample.path), sample.path.read_bytes(), image.read(sample.path), sample]
+    data = sample.path.read_bytes()
+    written = io.BytesIO()
+    written.write(data)  # it stands at its end, as a picture just saved into it would leave it
+    forms = [str(sample.path), data, bytearray(data), memoryview(data), io.BytesIO(data), written, image.read(sample.path), sample]
     for form in forms:
         assert_same(model.predict(form), reference, names=False)
+    for found, _ in zip(model.predict_batch(forms), forms, strict=True):
+        assert_same(found, reference, names=False)
+    with sample.path.open("rb") as file:
+        assert_same(model.predict(file), reference, names=False)
+        assert model.predict(file).name == str(sample.path)
     with Image.open(sample.path) as picture:
         assert_same(model.predict(picture), reference, names=False)
+
+
+def test_open_files_that_cannot_be_read_are_told(model: Model, pictures: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("text", encoding="utf-8")
+    with (
+        (tmp_path / "x.txt").open(encoding="utf-8") as text,
+        pytest.raises(PictureError, match=r"x\.txt: is open as text\. Open it"),
+    ):
+        model.predict(text)  # type: ignore[arg-type]
+    with pictures[0].open("rb") as closed:
+        pass
+    with pytest.raises(PictureError, match=r"cannot be read \(.*closed file"):
+        model.predict(closed)
+
+
+def test_a_batch_takes_folders(model: Model, plate: Path, pictures: list[Path], tmp_path: Path) -> None:
+    inside = sorted((plate / "test").rglob("*.png"))
+    expected = [path.as_posix() for path in inside]
+    for folder in (plate / "test", str(plate / "test")):
+        assert [one.name for one in model.predict_batch(folder)] == expected
+    mixed = [noise(64, 64), plate / "test", pictures[0].read_bytes(), pictures[1]]
+    names = [one.name for one in model.predict_batch(mixed)]
+    assert names == ["picture 1", *expected, f"picture {len(expected) + 2}", pictures[1].as_posix()]
+    assert [one.name for one in model.predict_batch(pictures[0])] == [pictures[0].as_posix()]
+    with pytest.raises(DataError, match="no pictures in this folder or below it"):
+        list(model.predict_batch(tmp_path))
+
+
+def test_one_picture_is_not_taken_for_several(model: Model, pictures: list[Path]) -> None:
+    data = pictures[0].read_bytes()
+    for one in (data, bytearray(data), io.BytesIO(data), noise(8, 9), noise(8, 9)[..., 0], noise(8, 9)[..., :1]):
+        with pytest.raises(UsageError, match=r"predict_batch: expected several pictures, got one\. Call predict"):
+            list(model.predict_batch(one))
+    stack = np.stack([noise(70, 80)] * 2)
+    assert [one.size_hw for one in model.predict_batch(stack)] == [(70, 80)] * 2
+    assert [one.size_hw for one in model.predict_batch(stack[..., 0])] == [(70, 80)] * 2
+
+
+def test_a_prediction_says_what_counts(model: Model, pictures: list[Path]) -> None:
+    found = model.predict(pictures[-1])
+    rejected = model.with_threshold(found.score / 2).predict(pictures[-1])
+    assert repr(rejected) == f"<Prediction {rejected.name}: rejected, score {found.score:.4g}, threshold {found.score / 2:.4g}>"
+    assert len(repr(model)) < 120
+    facts = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert facts == found.to_dict()
+    assert (facts["name"], facts["score"], facts["is_defective"]) == (found.name, found.score, found.is_defective)
+    assert facts["box_xyxy"] == list(found.evidence.box_xyxy)
+    assert facts["nearest_good"] == found.evidence.good_name
+    assert dataclasses.replace(found, evidence=None).to_dict()["box_xyxy"] is None
+
+
+def test_a_prediction_draws_itself_in_the_reports_colours(model: Model, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.png"
+    image.write(odd, noise(192, 192))
+    found, pixels = model.predict(odd), image.read(odd)
+    expected = report_pictures.overlay(pixels, found.map, report_pictures.Scale(*model.colour_scale))
+    for drawn in (found.overlay(), found.overlay(pixels), model.predict(pixels).overlay(odd.read_bytes())):
+        np.testing.assert_array_equal(np.asarray(drawn), expected)
+    assert (expected != pixels).any()
+    found.overlay().save(tmp_path / "x.png")
+    with pytest.raises(UsageError, match=r"picture 0: it did not come from a file, .*prediction\.overlay\(picture\)"):
+        model.predict(pixels).overlay()
+    with pytest.raises(PictureError, match="was 192×192 when judged; got 8×9"):
+        found.overlay(noise(9, 8))
+    with pytest.raises(UsageError, match="gives no map"):
+        dataclasses.replace(found, input_map=None).overlay()
+
+
+def judged(model: Model, path: Path) -> Prediction | PictureError:
+    """What a worker of a pool does."""
+    try:
+        return model.predict(path)
+    except PictureError as error:
+        return error
+
+
+def test_a_model_goes_to_other_processes(model: Model, pictures: list[Path], tmp_path: Path) -> None:
+    changed = model.with_threshold(0.5)
+    again = pickle.loads(pickle.dumps(changed))
+    assert (again.info(), again.history) == (changed.info(), changed.history)
+    assert_same(again.predict(pictures[0]), changed.predict(pictures[0]))
+    again.save(tmp_path / "again.flaw")
+    changed.save(tmp_path / "changed.flaw")
+    assert (tmp_path / "again.flaw").read_bytes() == (tmp_path / "changed.flaw").read_bytes()
+    assert copy.deepcopy(changed).info() == changed.info()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        found, lost = pool.map(judged, [changed] * 2, [pictures[-1], tmp_path / "none.png"])
+    assert isinstance(found, Prediction)
+    assert_same(found, changed.predict(pictures[-1]))
+    assert isinstance(lost, PictureError)
+    assert (lost.name, lost.reason) == ((tmp_path / "none.png").as_posix(), "there is no such file. Check the path.")
+
+
+def test_a_model_that_was_changed_on_its_way_is_refused(model: Model) -> None:
+    sent = bytearray(pickle.dumps(model))
+    sent[len(sent) // 2] ^= 1
+    with pytest.raises(ModelFileError, match=r"the model sent to this process: its part '.*' is not what was saved"):
+        pickle.loads(bytes(sent))
 
 
 def test_grey_pictures_are_pictures(model: Model) -> None:
