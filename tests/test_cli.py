@@ -543,7 +543,7 @@ def test_evaluate_scales_an_ensemble_as_it_is_told(plate: Path) -> None:
     assert "Did you mean test" in run("evaluate", plate, "--ensemble-norm", "tests").stderr
 
 
-@pytest.mark.parametrize("options", ["--size 64", "--set k=1", "--max-false-rejects 10%", "--preset paper", "--seed 1"])
+@pytest.mark.parametrize("options", ["--size 64", "--set neighbours=2", "--max-false-rejects 10%", "--preset paper", "--seed 1"])
 def test_evaluate_refuses_to_ignore_options(model_file: Path, plate: Path, options: str) -> None:
     result = run("evaluate", plate, "--model", model_file, *options.split(" "))
     assert result.exit_code == 2
@@ -641,7 +641,7 @@ def test_a_full_disk_leaves_the_old_model(model_file: Path, tmp_path: Path, plat
 
     path = Path(shutil.copy(model_file, tmp_path))
     monkeypatch.setattr(files.os, "fsync", full)
-    for result in (run("threshold", path, "--value", 1), run("fit", plate / "train/good", "-o", path, "--size", 64)):
+    for result in (run("threshold", path, "--value", 1), run("fit", plate / "train/good", "-o", path, "--size", 64, "--force")):
         assert result.exit_code == 1
         told = f"error: {path}: room on a working disk was needed; no space left on device. Free some space or write elsewhere."
         assert result.stderr.splitlines()[-1] == told

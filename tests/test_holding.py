@@ -47,9 +47,7 @@ def test_near_copies_are_held_out_together_and_count_as_one(tmp_path: Path, draw
     assert len(set(model.training.series)) == 10
     assert (model.threshold.n_held_out, model.threshold.n_series) == (12, 10)
     np.testing.assert_allclose(model.training.held_out[at[:2]], alone.training.held_out[-1], rtol=0.1)
-    assert any(
-        "12 pictures in 10 series (found by their likeness; name them with --group-by)" in one for one in model.training.notes
-    )
+    assert any("12 pictures in 10 series (found by their likeness; name them with group_by)" in one for one in model.training.notes)
 
 
 def test_named_series_are_held_out_together(tmp_path: Path, drawn: SimpleNamespace) -> None:
@@ -223,7 +221,7 @@ def test_a_file_whose_series_lack_a_picture_is_refused(grouped: tuple[Model, Pat
     manifest, arrays = bundle.read(folder / "part.flaw")
     manifest["training"]["series"].pop()
     bundle.write(tmp_path / "x.flaw", manifest, arrays)
-    with pytest.raises(ModelFileError, match=r"23, 24. good pictures"):
+    with pytest.raises(ModelFileError, match=r"training\.series': expected one for each of 24 good pictures, got 23"):
         load(tmp_path / "x.flaw")
 
 

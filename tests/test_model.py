@@ -190,6 +190,13 @@ def test_a_model_goes_to_other_processes(model: Model, pictures: list[Path], tmp
     assert (lost.name, lost.reason) == ((tmp_path / "none.png").as_posix(), "there is no such file. Check the path.")
 
 
+def test_a_model_goes_to_joblibs_processes(model: Model, pictures: list[Path]) -> None:
+    joblib = pytest.importorskip("joblib", reason="needs joblib")
+    found = joblib.Parallel(n_jobs=2)(joblib.delayed(model.predict)(path) for path in pictures[:2])
+    for one, path in zip(found, pictures[:2], strict=True):
+        assert_same(one, model.predict(path))
+
+
 def test_a_model_that_was_changed_on_its_way_is_refused(model: Model) -> None:
     sent = bytearray(pickle.dumps(model))
     sent[len(sent) // 2] ^= 1
