@@ -122,7 +122,9 @@ def broken_off(trial: Trial, number: signal.Signals, n: int, rng: random.Random)
         found["left a part"] += left
         if number == signal.SIGTERM and status not in UNWATCHED:
             lines = [line for line in said.splitlines() if line]
-            found["more than a line"] += "Traceback" in said or lines[-1:] != ["interrupted: no file was left half-written"]
+            if "Traceback" in said or lines[-1:] != ["interrupted: no file was left half-written"]:
+                found["more than a line"] += 1
+                sys.stderr.write(f"{verb}, exit status {status}:\n{said}\n")
         if left or found["runs"] == n:
             trial.run("fit")
             trial.run("score")

@@ -7,11 +7,14 @@ from flawsight import interrupts
 
 def main() -> None:
     """Run the command line. An interrupt at any moment, also while libraries are imported, is reported in one line."""
-    interrupts.watch()
     try:
-        from flawsight.cli import main as command
+        try:
+            interrupts.watch()
+            from flawsight.cli import main as command
 
-        command()
+            command()
+        finally:
+            interrupts.unwatch()
     except SystemExit as ended:
         if interrupts.came() and ended.code in (1, 130):  # the framework's own words for an interrupt
             _report()
@@ -20,8 +23,6 @@ def main() -> None:
         if not interrupts.came():
             raise
         _report()
-    finally:
-        interrupts.unwatch()
 
 
 def _report() -> None:

@@ -42,6 +42,12 @@ def came() -> bool:
     return bool(_received)
 
 
+def check() -> None:
+    """Raise it once more if one came: Python drops what is raised while it frees an object."""
+    if _received:
+        raise Interrupted
+
+
 def status() -> int:
     """The exit status: 128 and the number of the signal that came, as shells have it."""
     return 128 + (_received or [signal.SIGINT])[0]

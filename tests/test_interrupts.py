@@ -13,6 +13,9 @@ from types import ModuleType
 
 import pytest
 
+from flawsight import interrupts
+from flawsight.report import console
+
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 
@@ -70,6 +73,14 @@ def _interrupted(folder: Path, during: str, becomes: str, number: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=60, check=False)
     assert done.stderr == "interrupted: no file was left half-written\n"
     assert (done.returncode, done.stdout) == (128 + getattr(signal, number), "")
+
+
+def test_an_interrupt_that_was_dropped_ends_the_work_at_its_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    with console.meter() as progress:
+        progress("working", 1, 3)
+        monkeypatch.setattr(interrupts, "_received", [signal.SIGTERM])
+        with pytest.raises(KeyboardInterrupt):
+            progress("working", 2, 3)
 
 
 def test_killed_or_terminated_at_random_moments(kills: ModuleType, tmp_path: Path) -> None:
