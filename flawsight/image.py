@@ -66,7 +66,7 @@ def read(source: str | os.PathLike[str] | bytes | bytearray | memoryview | Pixel
     else:
         came = type(source).__name__
         raise UsageError(
-            f"image.read: needs a path, bytes, an open file, a Pillow picture or a uint8 array; got {came}. Convert it first."
+            f"image.read: needs a path, bytes, a Pillow picture or a uint8 array; got {came}. Convert it first."
         )
     if (pixels := _plain_png(data)) is not None:
         return pixels
