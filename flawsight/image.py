@@ -65,9 +65,7 @@ def read(source: str | os.PathLike[str] | bytes | bytearray | memoryview | Pixel
         data = _bytes(Path(source), name)
     else:
         came = type(source).__name__
-        raise UsageError(
-            f"image.read: needs a path, bytes, a Pillow picture or a uint8 array; got {came}. Convert it first."
-        )
+        raise UsageError(f"image.read: needs a path, bytes, a Pillow picture or a uint8 array; got {came}. Convert it first.")
     if (pixels := _plain_png(data)) is not None:
         return pixels
     with _open(data, name) as picture:
