@@ -18,7 +18,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from flawsight.datasets import open_dataset
-    from flawsight.errors import FlawsightError
+    from flawsight.errors import (
+        DataError,
+        FlawsightError,
+        LearningFailed,
+        MissingExtra,
+        ModelFileError,
+        NotFitted,
+        PictureError,
+        UnknownName,
+        UsageError,
+    )
     from flawsight.evaluation import evaluate, evaluate_dataset
     from flawsight.fitting import Plan, fit
     from flawsight.model import Model, load
@@ -36,6 +46,15 @@ _HOME = {
     "evaluate": "evaluation",
     "evaluate_dataset": "evaluation",
     "FlawsightError": "errors",
+    "UsageError": "errors",
+    "UnknownName": "errors",
+    "DataError": "errors",
+    "PictureError": "errors",
+    "ModelFileError": "errors",
+    "MissingExtra": "errors",
+    "LearningFailed": "errors",
+    "NotFitted": "errors",
+    "overlay_of": "report.overlays",  # not public: what Prediction.overlay calls
 }
 
 __all__ = [
@@ -50,6 +69,14 @@ __all__ = [
     "evaluate",
     "evaluate_dataset",
     "FlawsightError",
+    "UsageError",
+    "UnknownName",
+    "DataError",
+    "PictureError",
+    "ModelFileError",
+    "MissingExtra",
+    "LearningFailed",
+    "NotFitted",
     "__version__",
 ]
 
@@ -60,3 +87,8 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(f"flawsight.{_HOME[name]}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    """The public names too that nobody has used yet."""
+    return sorted({*globals(), *__all__})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ Arrays = dict[str, NDArray[Any]]
 
 def write(path: Path, manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write the model file; `schema` and `members` are added to the manifest. Raises UsageError or DataError as atomic_write."""
+    atomic_write(path, pack(manifest, arrays))
+
+
+def pack(manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """The bytes of a model file."""
     from safetensors.numpy import save
 
     stored = {name: _stored(array) for name, array in sorted(arrays.items())}
@@ -34,7 +40,7 @@ def write(path: Path, manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[
     # ASCII: the names of pictures may hold bytes that are no text, which JSON can escape but UTF-8 cannot hold
     text = json.dumps({"schema": SCHEMA, **manifest, "members": members}, sort_keys=True, allow_nan=False)
     sealed = json.dumps({"sha256": _sha256(text.encode()), "manifest": text})
-    atomic_write(path, save(stored, {KEY: sealed}))
+    return save(stored, {KEY: sealed})
 
 
 def read(path: Path) -> tuple[dict[str, Any], Arrays]:
@@ -47,30 +53,60 @@ def read(path: Path) -> tuple[dict[str, Any], Arrays]:
         with safe_open(path, framework="numpy") as file:
             manifest = _manifest(path, file.metadata())
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:  # the last two: a type numpy lacks
         raise ModelFileError(f"{path}: is no model file, or is damaged or cut short ({error}). Copy it again or refit.") from error
-    members = manifest.get("members", {})
-    for name in sorted(members.keys() | arrays.keys()):
-        if name not in arrays or members.get(name) != _fingerprint(arrays[name]):
-            raise ModelFileError(f"{path}: its part '{name}' is not what was saved. Copy the file again or refit.")
+    _check_members(path, manifest, arrays)
     return manifest, arrays
 
 
-def _manifest(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+def unpack(data: bytes, where: str) -> tuple[dict[str, Any], Arrays]:
+    """The manifest and the arrays of what `pack` gave. where: what to call it in errors. Raises ModelFileError as `read`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(data)  # checks the header, so that what follows can be read
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (SafetensorError, ValueError, KeyError) as error:  # the last: a type numpy lacks
+        raise ModelFileError(f"{where}: is no model, or is damaged or cut short ({error}). Copy it again or refit.") from error
+    manifest = _manifest(where, header.get("__metadata__"))
+    _check_members(where, manifest, arrays)
+    return manifest, arrays
+
+
+def _check_members(path: Path | str, manifest: Mapping[str, Any], arrays: Arrays) -> None:
+    members = manifest.get("members", {})
+    if not isinstance(members, dict):
+        raise ModelFileError(f"{path}: its field 'members': expected the hash of each part. Copy the file again or refit.")
+    for name in sorted(members.keys() | arrays.keys()):
+        if name not in arrays or members.get(name) != _fingerprint(arrays[name]):
+            raise ModelFileError(f"{path}: its part '{name}' is not what was saved. Copy the file again or refit.")
+
+
+def _manifest(path: Path | str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     try:
         sealed = json.loads((metadata or {})[KEY])
         text, expected = sealed["manifest"], sealed["sha256"]
-        manifest: dict[str, Any] = json.loads(text)
+        manifest: dict[str, Any] = json.loads(text, parse_float=_finite, parse_constant=_finite)
         schema = manifest["schema"]
-    except (KeyError, TypeError, ValueError):
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ModelFileError(f"{path}: is a safetensors file but not a flawsight model. Make one with `flawsight fit`.") from None
     if schema != SCHEMA:
         raise ModelFileError(f"{path}: has schema {schema}; this flawsight reads schema {SCHEMA}. Update flawsight or refit.")
-    if _sha256(text.encode()) != expected:
+    if _sha256(text.encode("utf-8", "surrogatepass")) != expected:
         raise ModelFileError(
             f"{path}: its manifest was changed after saving. Change a threshold with `flawsight threshold`; or refit."
         )
     return manifest
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ModelFileError(f"its manifest holds {text}, which is no finite number. Copy it again or refit.")
+    return value
 
 
 def _stored(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """The command line: a function for each verb, and nothing a user of the library cannot do.
 
 Exit status: 0 done, and of `score`, every picture passed; 3 some pictures were rejected; 2 the call is wrong; 1 something else is:
-pictures, masks, a model file; 130 interrupted, with nothing half-written.
+pictures, masks, a model file; 130 interrupted (143 by SIGTERM), with nothing half-written.
 """
 
 from __future__ import annotations
@@ -39,20 +39,23 @@ def fit(
     good_dir: Annotated[Path, typer.Argument(metavar="GOOD_DIR", help="A folder of pictures of good parts.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file to write.")] = Path("part.flaw"),
+    force: opt.Force = False,
     plan: Plan,
     dry_run: opt.DryRun = False,
     json: opt.Json = None,
 ) -> None:
     """Learn from good pictures and write a model file."""
     from flawsight import fitting
+    from flawsight.manifest import to_replace
     from flawsight.report.console import meter, tell, tell_estimate
 
     _check_writable(None if dry_run else out, json)
+    replaced = () if dry_run else to_replace(out, force)
     tell_estimate(fitting.estimate(good_dir, plan), json, dry_run)
     if dry_run:
         return
     with meter() as progress:
-        model = fitting.fit(good_dir, plan, progress)
+        model = fitting.fit(good_dir, plan, progress).in_place_of(replaced)
     model.save(out)
     tell(model.info(), model.training.notes, json, out)
 
@@ -110,6 +113,7 @@ def evaluate(
     layout: Annotated[str | None, typer.Option(help="How DATA is laid out, where it is not recognised.")] = None,
     model: Annotated[Path | None, typer.Option(help="Judge this model; without it one is fitted on DATA's good pictures.")] = None,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the fitted model here.")] = None,
+    force: opt.Force = False,
     report_file: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as a page.")] = None,
     no_masks: Annotated[bool, typer.Option("--no-masks", help="Judge whole pictures only.")] = False,
     ensemble_norm: opt.EnsembleNorm = "held-out",
@@ -121,6 +125,7 @@ def evaluate(
     from flawsight.evaluation import evaluate_dataset
     from flawsight.fitting import Plan
     from flawsight.judging import Judging
+    from flawsight.manifest import to_replace
     from flawsight.model import load
     from flawsight.report import html
     from flawsight.report.console import meter, tell_report
@@ -129,12 +134,13 @@ def evaluate(
         raise UsageError("evaluate: --model judges with that model as it is, and options of a new fit came too. Leave out either.")
     judging = Judging(not no_masks, plan.skip_bad, ensemble_norm=ensemble_norm)
     _check_writable(save, report_file, json)
+    replaced = to_replace(save, force) if save and not model else ()
     loaded = load(model, plan.runtime, plan.device) if model else None
     with meter() as progress:
         dataset = open_dataset(data, category, layout, not no_masks)
         report, fitted = evaluate_dataset(dataset, loaded, plan, judging, progress)
         if save:
-            fitted.save(save)  # first: it is what took the time
+            fitted.in_place_of(replaced).save(save)  # first: it is what took the time
         if report_file:
             html.write(report_file, report, progress=progress)
     tell_report(report, json, False, save, report_file)

@@ -109,7 +109,7 @@ def _saturations(sample: Sample, masks: Mask) -> list[float]:
         if value not in known:
             raise DataError(
                 f"{file}: a mask of one of the values {', '.join(map(str, sorted(known)))} was needed, by which the data set tells "
-                f"how much of a defect suffices; its value is {value}. Unpack it again, or use --no-masks."
+                f"how much of a defect suffices; its value is {value}. Unpack it again, or leave masks out with use_masks=False."
             )
         shares.append(known[value].share(max(1, int(np.count_nonzero(mask)))))
     return shares
@@ -119,5 +119,5 @@ def _check_mask(sample: Sample, file: Path, mask_hw: tuple[int, ...], picture_hw
     if mask_hw != picture_hw:
         raise DataError(
             f"{file}: the mask of {sample.name} must have its picture's size, {picture_hw[1]}×{picture_hw[0]}; "
-            f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or use --no-masks to judge whole pictures only."
+            f"it has {mask_hw[1]}×{mask_hw[0]}. Mend it, or judge whole pictures only, with use_masks=False."
         )

@@ -15,12 +15,18 @@ Every message reads: where: what was needed; what came. What to do.
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class FlawsightError(Exception):
     """Base of every error flawsight raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors come whole from other processes, whatever their `__init__` takes."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # missing in typeshed
 
 
 class UsageError(FlawsightError):

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import typer
 
+from flawsight import interrupts
 from flawsight.errors import FlawsightError, UsageError
 
 REJECTED = 3
-INTERRUPTED = 130
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:
@@ -22,18 +22,26 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             function(*args, **kwargs)
-        except FlawsightError as error:
-            stop(f"error: {error}", 2 if isinstance(error, UsageError) else 1)
-        except KeyboardInterrupt:
-            stop("interrupted: no file was left half-written", INTERRUPTED)
-        except MemoryError as error:
-            stop(f"error: not enough memory ({error}). Ask for a smaller --size or a smaller coreset_ratio.", 1)
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # whoever read the output has stopped; the framework ends quietly
-            stop(f"error: {error.filename or 'this system'}: {(error.strerror or str(error)).lower()}. Check the path.", 1)
+        except typer.Exit:
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or interrupts.came():  # of which an import may have made another error
+                interrupts.report()
+                raise typer.Exit(interrupts.status()) from None
+            _explain(error)
+            raise
 
     return run
+
+
+def _explain(error: BaseException) -> None:
+    """End with what an expected error says; any other is left to be raised."""
+    if isinstance(error, FlawsightError):
+        stop(f"error: {error}", 2 if isinstance(error, UsageError) else 1)
+    if isinstance(error, MemoryError):
+        stop(f"error: not enough memory ({error}). Ask for a smaller --size or a smaller coreset_ratio.", 1)
+    if isinstance(error, OSError) and error.errno != errno.EPIPE:  # EPIPE: whoever read the output has stopped; typer ends quietly
+        stop(f"error: {error.filename or 'this system'}: {(error.strerror or str(error)).lower()}. Check the path.", 1)
 
 
 def stop(message: str, status: int) -> NoReturn:

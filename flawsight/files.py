@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from flawsight.errors import DataError, FlawsightError, UsageError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX, ENDING = ".flawsight-", ".part"  # of what is being written
+SWEPT_EVERY_S = 60.0
+ABANDONED_S = 86400.0  # without a change, where locks cannot tell that the writer is dead
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
@@ -40,23 +50,52 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     Raises as `atomic_write`. What the block itself raises comes through unchanged, and the old file stays.
     """
     target = _target(Path(path))
-    part = target.with_name(f".{secrets.token_hex(6)}.part")  # short: the target's own name may be as long as is allowed
+    _sweep(target.parent, int(time.monotonic() // SWEPT_EVERY_S))
+    part = target.with_name(f"{PREFIX}{secrets.token_hex(6)}{ENDING}")  # short: the target's own name may be as long as is allowed
     try:
-        file = part.open("xb")  # not tempfile: that gives mode 0600, and colleagues are to read what is written
-    except OSError as error:
-        raise _explained(path, error) from error
-    try:
-        with file:
+        with _begun(part, path) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _move(part, target, path)
+            if fcntl:  # under the lock, so that nobody takes it for abandoned; other systems move no open file
+                _move(part, target, path)
+        if not fcntl:
+            _move(part, target, path)
     except BaseException as error:  # an interrupt too must not leave the part behind
         with contextlib.suppress(OSError):
             part.unlink()
         if isinstance(error, OSError) and error.errno in _FULL:
             raise _explained(path, error) from error
         raise
+
+
+def _begun(part: Path, path: Path) -> BinaryIO:
+    """The part, made, opened and locked for as long as it is open."""
+    while True:
+        try:
+            file = part.open("xb")  # not tempfile: that gives mode 0600, and colleagues are to read what is written
+        except OSError as error:
+            raise _explained(path, error) from error
+        if fcntl:
+            with contextlib.suppress(OSError):  # a file system without locks, on which nothing is swept either
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        if not fcntl or os.fstat(file.fileno()).st_nlink:  # else it was swept before it was locked
+            return file
+        file.close()
+
+
+@functools.lru_cache(maxsize=64)
+def _sweep(folder: Path, period: int) -> None:
+    """Remove parts whose writer died before it could; once a period, as a folder may be written to thousands of times."""
+    with contextlib.suppress(OSError):
+        for part in folder.glob(f"{PREFIX}*{ENDING}"):
+            with contextlib.suppress(OSError):
+                if fcntl:
+                    with part.open("rb") as left:
+                        fcntl.flock(left.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where the writer lives
+                        part.unlink()
+                elif time.time() - part.stat().st_mtime > ABANDONED_S:
+                    part.unlink()
 
 
 def _target(path: Path) -> Path:

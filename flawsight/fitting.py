@@ -14,6 +14,7 @@ from flawsight import forecast, loader, memory, rehearsal, series, sharing, thre
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.checks import check_plan
 from flawsight.datasets.base import samples
 from flawsight.datasets.finding import look
 from flawsight.errors import DataError, UsageError
@@ -52,6 +53,8 @@ class Plan:
     primed: whether a picture of ones as large as the input first moves the network's normalisation, as PatchCore's code does, see
     opening.network_file; the preset's if None.
     bits: how many of a 16-bit file's the camera uses, 8 to 16; if None, what the highest value in all the pictures needs.
+
+    Every field is checked when a plan is made. Raises UsageError, or UnknownName.
     """
 
     method: str | None = None
@@ -73,6 +76,11 @@ class Plan:
     group_by: str | None = None
     primed: bool | None = None
     bits: int | None = None
+
+    def __post_init__(self) -> None:
+        check_plan(self)
+        object.__setattr__(self, "levels", tuple(self.levels))
+        object.__setattr__(self, "checkpoints", None if self.checkpoints is None else Path(self.checkpoints))
 
     @property
     def method_name(self) -> str:
@@ -241,17 +249,13 @@ def _opened(
     preprocess = plan.preprocess()
     backbone = backbone or plan.network()
     method = make(plan.method_name, plan.method_options(), backbone)
-    if plan.memory is not None:
-        memory.parse(plan.memory)
-        if not isinstance(method, BankMethod | LearnedMethod):
-            raise UsageError(f"fit: {method.name} cannot keep to a given memory. Leave out --memory, or choose patchcore.")
+    if plan.memory is not None and not isinstance(method, BankMethod | LearnedMethod):
+        raise UsageError(f"fit: {method.name} cannot keep to a given memory. Leave out memory, or choose patchcore.")
     if plan.checkpoints is not None and not isinstance(method, LearnedMethod):
-        raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out --checkpoints.")
+        raise UsageError(f"fit: {method.name} does not learn by gradient and needs no checkpoints. Leave out checkpoints.")
     if plan.checkpoints is not None and plan.checkpoints.exists() and not plan.checkpoints.is_dir():
         raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
     check_shown(method, plan.defects)
-    traits.check_bits(plan.bits)
-    series.check_pattern(plan.group_by)
     below = plan.group_by == series.FOLDER
     chosen = good_pictures(Path(pictures), below) if isinstance(pictures, str | Path) else list(pictures)
     return preprocess, backbone, method, chosen
@@ -307,7 +311,7 @@ def good_pictures(folder: Path, below: bool = False) -> list[Sample]:
     if inside.pictures:
         return samples(folder, inside.pictures, 0, "good")
     inner = next((part for part in ("train/good", "good", "train") if (folder / part).is_dir()), None)
-    hint = "Check the path; pictures in folders below it are taken only with --group-by folder."
+    hint = 'Check the path; pictures in folders below it are taken only with group_by="folder".'
     hint = " ".join([hint, *inside.notes("learned from")])
     if inner:
         hint = f"Did you mean {folder / inner}?"
@@ -318,7 +322,7 @@ def unused(pictures: Any, below: bool) -> list[str]:
     """Notes on pictures in a folder of good ones that are not learned from; none where it is no folder that came."""
     if not isinstance(pictures, str | Path):
         return []
-    return look(Path(pictures), recursive=below).notes("learned from", "--group-by folder takes them too.")
+    return look(Path(pictures), recursive=below).notes("learned from", 'group_by="folder" takes them too.')
 
 
 class _Keeper:

@@ -80,10 +80,10 @@ def held_out_notes(training: Training, chosen: Threshold, held: Together) -> lis
 def _series_notes(chosen: Threshold, held: Together) -> list[str]:
     if not held.matter:
         return []
-    by = "found by their likeness; name them with --group-by" if held.group_by is None else f"named by --group-by {held.group_by}"
+    by = "found by their likeness; name them with group_by" if held.group_by is None else f"named by group_by {held.group_by}"
     n = len(held.of_each)
     if held.is_one:
-        cure = "Add pictures of other series" + (", or name series with --group-by." if held.group_by is None else ".")
+        cure = "Add pictures of other series" + (", or name series with group_by." if held.group_by is None else ".")
         note = f"All {n} good pictures are of one series ({by}): no promise is possible. "
         return [f"{note}Each was held out by itself, and the threshold is the highest of their scores. {cure}"]
     support = upper_bound(0, chosen.n_series or held.n, chosen.confidence)

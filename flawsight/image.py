@@ -13,11 +13,12 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import os
 import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -41,9 +42,10 @@ TURNS = {  # its values and Pillow's names for what makes the picture upright; f
     8: "ROTATE_90",
 }
 EXTENSIONS = formats.EXTENSIONS
+Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Pixels | Image.Image"
 
 
-def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = None, bits: int = traits.ALL_BITS) -> Pixels:
+def read(source: Source, name: str | None = None, bits: int = traits.ALL_BITS) -> Pixels:
     """uint8 [H,W,3] RGB from a path, the bytes of a picture file, a Pillow picture or a uint8 array [H,W], [H,W,1] or [H,W,3].
 
     `name` is used in errors where the source has none. The result is read-only and shares no memory with the source; of a grey
@@ -53,9 +55,7 @@ def read(source: str | Path | bytes | Pixels | Image.Image, name: str | None = N
     return examine(source, name, bits)[0]
 
 
-def examine(
-    source: str | Path | bytes | Pixels | Image.Image, name: str | None = None, bits: int = traits.ALL_BITS
-) -> tuple[Pixels, Traits]:
+def examine(source: Source, name: str | None = None, bits: int = traits.ALL_BITS) -> tuple[Pixels, Traits]:
     """What `read` gives, and what the picture is like apart from what it shows."""
     from PIL import Image
 
@@ -64,10 +64,10 @@ def examine(
         return pixels, traits.of(pixels, is_grey(pixels))
     if isinstance(source, Image.Image):
         return _to_rgb(source, name or name_of(getattr(source, "filename", "") or "picture"), bits)
-    if isinstance(source, bytes):
-        data, name = source, name or "bytes"
-    elif isinstance(source, str | Path):
-        name = name or name_of(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        data, name = bytes(source), name or "bytes"
+    elif isinstance(source, str | os.PathLike):
+        name = name or name_of(Path(source))
         data = _bytes(Path(source), name)
     else:
         came = type(source).__name__

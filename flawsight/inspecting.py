@@ -50,7 +50,7 @@ def unreadable(where: str, bad: Sequence[PictureError], n: int) -> DataError:
     """The error to raise where some of n pictures cannot be read: it names them all."""
     listed = "\n".join(f"  {error}" for error in bad)
     told = f"{where}: {len(bad)} of {n} pictures cannot be read:\n{listed}\n"
-    return DataError(f"{told}Mend or remove them, or leave them out with --skip-bad.")
+    return DataError(f"{told}Mend or remove them, or leave them out with skip_bad.")
 
 
 def grouped(names: list[str], inspections: list[Inspection], least: int) -> tuple[list[int], list[str]]:
@@ -86,7 +86,7 @@ def coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[st
     if side <= COARSE:
         return []
     reduced = f"The network sees one pixel for each {side:.0f}×{side:.0f} of the largest picture"
-    cure = "A larger --size finds smaller ones; time and memory grow with its square."
+    cure = "A larger size finds smaller ones; time and memory grow with its square."
     return [f"{reduced}: defects a few times as wide may be missed. {cure}"]
 
 
@@ -98,7 +98,7 @@ def few_bits(bits: int, given: int | None) -> list[str]:
     if given is not None:
         return [f"16-bit files are read as {bits} bits, as was asked for: {most} is white."]
     found = f"No value in the 16-bit files exceeds {most}: they are read as {bits} bits, and {most} is white"
-    return [f"{found}. If the camera gives more, say how many: --bits 16 takes the whole range."]
+    return [f"{found}. If the camera gives more, say how many: bits=16 takes the whole range."]
 
 
 def check_shown(method: Method, defects: Any) -> None:
@@ -107,11 +107,13 @@ def check_shown(method: Method, defects: Any) -> None:
     """
     takes = isinstance(method, ShownMethod)
     if takes and defects is None:
-        raise UsageError(f"fit: {method.name} needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.")
+        raise UsageError(
+            f"fit: {method.name} needs labelled defective pictures beside good ones; none came. Name a folder of them as defects."
+        )
     if defects is not None and not takes:
-        raise UsageError(f"fit: {method.name} learns from good pictures alone; defective ones came too. Leave out --defects.")
+        raise UsageError(f"fit: {method.name} learns from good pictures alone; defective ones came too. Leave out defects.")
     if isinstance(defects, str | Path) and not Path(defects).exists():
-        raise DataError(f"fit: --defects {defects}: there is no such folder. Name one with pictures of defective parts.")
+        raise DataError(f"fit: defects: {defects}: there is no such folder. Name one with pictures of defective parts.")
 
 
 def show(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from flawsight import image
-from flawsight.errors import PictureError
+from flawsight.datasets.base import loose_samples
+from flawsight.errors import PictureError, UsageError
 from flawsight.traits import ALL_BITS, UNKNOWN, Traits
 from flawsight.types import Pixels, Sample, name_of
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from flawsight.types import AnyPicture
 
 
 class Inspection(NamedTuple):
@@ -30,30 +32,75 @@ class Inspection(NamedTuple):
     traits: Traits = UNKNOWN
 
 
-def named(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int) -> str:
+def named(picture: AnyPicture, position: int) -> str:
     """What to call a picture in results and errors: its name or path, or else its position."""
     if isinstance(picture, Sample):
         return picture.name
-    if isinstance(picture, str | Path):
-        return name_of(picture)
-    return name_of(getattr(picture, "filename", "") or f"picture {position}")
+    if isinstance(picture, str | os.PathLike):
+        return name_of(Path(picture))
+    name = getattr(picture, "filename", None) or getattr(picture, "name", None)  # of a Pillow picture; of an open file
+    return name_of(name if isinstance(name, str | bytes | Path) else f"picture {position}")
 
 
-def read(picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int, bits: int = ALL_BITS) -> Pixels:
+def path_of(picture: AnyPicture) -> Path | None:
+    """The file that a picture is in, if it came as one."""
+    if isinstance(picture, Sample):
+        return picture.path
+    return Path(picture) if isinstance(picture, str | os.PathLike) else None
+
+
+def several(pictures: AnyPicture | Iterable[AnyPicture]) -> Iterator[tuple[AnyPicture, int]]:
+    """The pictures, with their positions from 1 on: those of a folder and below in its place, open files read by their turn.
+
+    Raises UsageError where one picture came that could be taken for several, DataError for a folder without pictures.
+    """
+    if isinstance(pictures, str | os.PathLike):
+        pictures = [pictures]
+    shape = getattr(pictures, "shape", (0, 0, 0, 0))
+    one = (
+        isinstance(pictures, bytes | bytearray | memoryview | Sample) or hasattr(pictures, "read") or hasattr(pictures, "getpixel")
+    )
+    if one or len(shape) < 3 or (len(shape) == 3 and shape[2] in (1, 3, 4)):
+        raise UsageError("predict_batch: expected several pictures, got one. Call predict, or give it in a list.")
+    return enumerated(pictures)  # type: ignore[arg-type]
+
+
+def enumerated(pictures: Iterable[AnyPicture]) -> Iterator[tuple[AnyPicture, int]]:
+    """See several."""
+    position = 0
+    for picture in pictures:
+        is_folder = isinstance(picture, str | os.PathLike) and Path(picture).is_dir()
+        for one in loose_samples([Path(picture)]) if is_folder else [picture]:  # type: ignore[arg-type]
+            position += 1
+            yield one, position
+
+
+def read(picture: AnyPicture, position: int, bits: int = ALL_BITS) -> Pixels:
     """Its pixels, uint8 [H,W,3]. bits: see image.read. Raises PictureError with the picture's name."""
     return examine(picture, position, bits)[0]
 
 
-def examine(
-    picture: str | Path | bytes | Pixels | Image.Image | Sample, position: int, bits: int = ALL_BITS
-) -> tuple[Pixels, Traits]:
+def examine(picture: AnyPicture, position: int, bits: int = ALL_BITS) -> tuple[Pixels, Traits]:
     """The same, and what the picture is like apart from what it shows."""
-    source = picture.path if isinstance(picture, Sample) else picture
-    return image.examine(source, named(picture, position), bits)
+    source, name = picture.path if isinstance(picture, Sample) else picture, named(picture, position)
+    return image.examine(streamed(source, name) if hasattr(source, "read") else source, name, bits)
+
+
+def streamed(stream: Any, name: str) -> bytes:
+    """All bytes of an open file, from its start where it can go back there. Raises PictureError."""
+    try:
+        if stream.seekable():
+            stream.seek(0)
+        data = stream.read()
+    except (OSError, ValueError) as error:  # ValueError: of one that is closed
+        raise PictureError(name, f"cannot be read ({error}). Give it open, or its path.") from None
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise PictureError(name, 'is open as text. Open it with mode "rb".')
+    return bytes(data)
 
 
 def inspect(
-    picture: str | Path | bytes | Pixels | Image.Image | Sample,
+    picture: AnyPicture,
     position: int,
     keep: Callable[[Pixels], Pixels | None] | None = None,
     look: Callable[[Pixels], Pixels] | None = None,

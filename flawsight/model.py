@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import itertools
+import math
+import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,19 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 import flawsight
-from flawsight import bundle, loader, threads
+from flawsight import bundle, loader, manifest, threads
 from flawsight.backbones.joined import JoinedBackbone, restored
-from flawsight.backbones.onnx import OnnxBackbone, Origin, check_runtime
-from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError
+from flawsight.backbones.onnx import OnnxBackbone, check_runtime
+from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UsageError
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import Method
+from flawsight.methods.stored import restore
 from flawsight.preprocess import Preprocess
-from flawsight.threshold import Threshold
-from flawsight.traits import Learned, Traits, from_manifest
-from flawsight.types import Evidence, Float, Pixels, Prediction, Sample, Scores
+from flawsight.threshold import Threshold, fixed
+from flawsight.traits import UNKNOWN, Learned, Traits
+from flawsight.types import Evidence, Float, Pixels, Prediction, Scores, name_of
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from flawsight.types import AnyPicture
 
 BLANK = (64, 64, 3)  # of the picture that a model judges when it is loaded
 
@@ -78,7 +80,7 @@ class Training:
         return first[np.isfinite(self.held_out[first])]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A fitted method with its preprocessing and threshold. Safe to use from several threads.
 
@@ -95,42 +97,61 @@ class Model:
     threshold_set: str
     history: tuple[dict[str, Any], ...] = ()
 
-    def predict(self, picture: str | Path | bytes | Pixels | Image.Image | Sample, name: str | None = None) -> Prediction:
-        """Judge one picture: a path, the bytes of a file, a Pillow picture, or uint8 [H,W,3] in RGB, [H,W,1] or [H,W].
+    def __repr__(self) -> str:
+        """A line: what counts, without arrays."""
+        n = len(self.training.names)
+        return f"<Model {self.method.name} on {self.backbone_name}: {n} good pictures, threshold {self.threshold.value:.4g}>"
+
+    def predict(self, picture: AnyPicture, name: str | None = None) -> Prediction:
+        """Judge one picture: a path, a file's bytes, an open file, a Pillow picture, or uint8 [H,W,3] in RGB, [H,W,1] or [H,W].
 
         OpenCV gives its frames in BGR: `predict(frame[:, :, ::-1])` turns them. Raises PictureError if the picture cannot be read,
         or uses more bits than those that were learned from, see `bits`.
         """
         name = name or loader.named(picture, 0)
         try:
-            return self._judge(*loader.examine(picture, 0, self.bits), name)
+            return self._judge(*loader.examine(picture, 0, self.bits), name, loader.path_of(picture))
         except PictureError as error:
             raise PictureError(name, error.reason) from None
 
-    def predict_batch(self, pictures: Iterable[str | Path | bytes | Pixels | Image.Image | Sample]) -> Iterator[Prediction]:
-        """Judge many pictures, in order, one result at a time; the work runs ahead in threads. Raises as `predict`."""
+    def predict_batch(self, pictures: AnyPicture | Iterable[AnyPicture]) -> Iterator[Prediction]:
+        """Judge many pictures, in order, one result at a time; the work runs ahead in threads.
+
+        pictures: as `predict` takes them, and folders, of which all pictures in them and below are judged; or one folder. Raises as
+        `predict`, DataError for a folder without pictures, UsageError for one picture that is not in a list.
+        """
         for result in self.predict_each(pictures):
             if isinstance(result, PictureError):
                 raise result
             yield result
 
-    def predict_each(
-        self, pictures: Iterable[str | Path | bytes | Pixels | Image.Image | Sample]
-    ) -> Iterator[Prediction | PictureError]:
+    def predict_each(self, pictures: AnyPicture | Iterable[AnyPicture]) -> Iterator[Prediction | PictureError]:
         """As predict_batch, but a picture that cannot be read gives its error in its place, and the others are judged."""
 
         def judge(item: tuple[Any, int]) -> Prediction | PictureError:
             try:
-                return self._judge(*loader.examine(*item, self.bits), loader.named(*item))
+                return self._judge(*loader.examine(*item, self.bits), loader.named(*item), loader.path_of(item[0]))
             except PictureError as error:
                 return error
 
-        return threads.ahead(judge, zip(pictures, itertools.count(1), strict=False))
+        return threads.ahead(judge, loader.several(pictures))
 
-    def with_threshold(self, threshold: Threshold) -> Model:
-        """The same model with another threshold; the one it had goes into the history."""
-        before = {**dataclasses.asdict(self.threshold), "set": self.threshold_set}
+    def with_threshold(self, threshold: Threshold | float) -> Model:
+        """The same model with another threshold, or one set by hand at this score; the one it had goes into the history.
+
+        Raises UsageError for what is neither, DataError where there are too few held-out scores to say what it promises.
+        """
+        if isinstance(threshold, numbers.Real) and not isinstance(threshold, bool):
+            threshold = fixed(self.training.independent, float(threshold), series=self.training.independent_series)
+        elif not isinstance(threshold, Threshold):
+            came = type(threshold).__name__
+            raise UsageError(f"with_threshold: expected a score, or what threshold.choose or threshold.fixed gave; got {came}.")
+        before = {**manifest.stored_threshold(self.threshold), "set": self.threshold_set}
         return dataclasses.replace(self, threshold=threshold, threshold_set=now(), history=(*self.history, before))
+
+    def in_place_of(self, replaced: tuple[dict[str, Any], ...]) -> Model:
+        """The same model, its history begun with the thresholds of the one that it replaces; see manifest.to_replace."""
+        return dataclasses.replace(self, history=(*replaced, *self.history))
 
     @property
     def bits(self) -> int:
@@ -159,7 +180,7 @@ class Model:
             "network_sees": " ".join(dict.fromkeys("{1}×{0}".format(*self.preprocess.input_hw((h, w))) for w, h in sizes)),
             "learned": {name: "×".join(map(str, array.shape)) for name, array in state.items() if array.size > 1},
             "reached": {name: float(array[0]) for name, array in state.items() if array.shape == (1,)},
-            "threshold": self.threshold.value,
+            "threshold": manifest.stored_threshold(self.threshold)["value"],
             "promise": self.threshold.promise,
             "rule": self.threshold.rule,
             "earlier_thresholds": [before["value"] for before in self.history],
@@ -173,21 +194,30 @@ class Model:
     @property
     def fingerprint(self) -> str:
         """sha256 over the fingerprints of the pictures it was fitted on: the same for the same training set in the same order."""
-        return hashlib.sha256("".join(self.training.fingerprints).encode()).hexdigest()
+        return hashlib.sha256("".join(self.training.fingerprints).encode("utf-8", "backslashreplace")).hexdigest()
 
     def save(self, path: str | Path) -> None:
         """Write the model file, whole or not at all. Raises UsageError or DataError if it cannot be written."""
+        bundle.write(Path(path), *self._parts())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process a model goes as the bytes of its file; there it is checked as `load` does."""
+        runtime = "onnxruntime" if self.backbone.device != "cpu" else self.backbone.runtime
+        return _unpacked, (bundle.pack(*self._parts()), runtime, self.backbone.device)
+
+    def _parts(self) -> tuple[dict[str, Any], bundle.Arrays]:
+        """The manifest and the arrays of its file."""
         training = self.training
-        manifest = {
+        contents = {
             "flawsight": flawsight.__version__,
             "created": self.created,
             "method": {"name": self.method.name, "params": dataclasses.asdict(self.method.params)},
             "backbone": {"name": self.backbone_name, "levels": self.backbone.levels, **dataclasses.asdict(self.backbone.origin)},
             "preprocess": dataclasses.asdict(self.preprocess),
-            "threshold": {**dataclasses.asdict(self.threshold), "set": self.threshold_set},
+            "threshold": {**manifest.stored_threshold(self.threshold), "set": self.threshold_set},
             "threshold_history": self.history,
             "fingerprint": self.fingerprint,
-            "pictures": training.pictures.to_manifest(),
+            "pictures": dataclasses.asdict(training.pictures),
             "training": {
                 "names": training.names,
                 "fingerprints": training.fingerprints,
@@ -200,23 +230,27 @@ class Model:
         arrays = {f"method.{name}": array for name, array in self.method.state().items()}
         arrays |= {name: np.frombuffer(graph, np.uint8) for name, graph in self.backbone.graphs.items()}
         arrays["training.held_out"], arrays["training.sizes_hw"] = training.held_out, training.sizes_hw
-        bundle.write(Path(path), manifest, arrays)
+        return contents, arrays
 
     def try_out(self) -> None:
-        """Judge nothing, which raises something unless preprocessing, network, method and what it learned from fit together.
+        """Judge a blank, which raises something unless preprocessing, network, method and what it learned from fit together.
 
         The network's input is as large as that of the first good picture: not every method takes another.
         """
         self.preprocess.apply(np.zeros(BLANK, np.uint8))
         high, wide = self.preprocess.input_hw((int(self.training.sizes_hw[0, 0]), int(self.training.sizes_hw[0, 1])))
-        self._told(self.method.score(np.zeros((1, 3, high, wide), np.float32)), BLANK[:2], "blank")
+        blank = self._told(self.method.score(np.zeros((1, 3, high, wide), np.float32)), BLANK[:2], "blank")
+        if not math.isfinite(blank.score):
+            raise ModelFileError(f"a blank picture scores {blank.score}, which is no number to compare. Copy it again or refit.")
 
-    def _judge(self, pixels: Pixels, traits: Traits, name: str) -> Prediction:
+    def _judge(self, pixels: Pixels, traits: Traits, name: str, path: Path | None) -> Prediction:
         """The only road from pixels to a Prediction."""
         scores = self.method.score(self.preprocess.apply(pixels)[None])
-        return dataclasses.replace(self._told(scores, (pixels.shape[0], pixels.shape[1]), name), traits=traits)
+        return self._told(scores, (pixels.shape[0], pixels.shape[1]), name, path, traits)
 
-    def _told(self, scores: Scores, picture_hw: tuple[int, int], name: str) -> Prediction:
+    def _told(
+        self, scores: Scores, picture_hw: tuple[int, int], name: str, path: Path | None = None, traits: Traits = UNKNOWN
+    ) -> Prediction:
         """What the scores of one picture of that size mean."""
         return Prediction(
             name=name,
@@ -227,6 +261,10 @@ class Model:
             input_map=None if scores.map is None else scores.map[0],
             preprocess=self.preprocess,
             evidence=self._evidence(scores, picture_hw),
+            typical_good=self.colour_scale[0],
+            path=path,
+            traits=traits,
+            bits=self.bits,
         )
 
     def _evidence(self, scores: Scores, picture_hw: tuple[int, int]) -> Evidence | None:
@@ -247,55 +285,62 @@ def load(path: str | Path, runtime: str = "onnxruntime", device: str = "cpu") ->
     Raises ModelFileError for a file that cannot be used, UsageError or MissingExtra for such a runtime or device.
     """
     check_runtime(runtime, device)
-    path = Path(path)
-    manifest, arrays = bundle.read(path)
+    return _opened(name_of(path), *bundle.read(Path(path)), runtime, device)
+
+
+def _unpacked(data: bytes, runtime: str, device: str) -> Model:
+    """The model that another process sent. Raises as `load`."""
+    check_runtime(runtime, device)
+    where = "the model sent to this process"
+    return _opened(where, *bundle.unpack(data, where), runtime, device)
+
+
+def _opened(where: str, contents: Mapping[str, Any], arrays: bundle.Arrays, runtime: str, device: str) -> Model:
+    """The model of a file's parts, each checked. where: what to call the file."""
     try:
-        model = _from_parts(manifest, arrays, runtime, device)
+        model = _from_parts(contents, arrays, runtime, device)
         model.try_out()
-    except (MissingExtra, MemoryError):
+    except (MissingExtra, ImportError, MemoryError):
         raise
     except FlawsightError as error:
-        raise ModelFileError(f"{path}: cannot be used: {error}") from error
+        raise ModelFileError(f"{where}: cannot be used: {error}") from error
     except Exception as error:  # what misfits can raise anything; onnxruntime's own exceptions share no base class
-        raise ModelFileError(f"{path}: its contents do not fit together ({error!r}). Copy it again or refit.") from error
+        raise ModelFileError(f"{where}: its contents do not fit together ({error!r}). Copy it again or refit.") from error
     return model
 
 
-def _from_parts(manifest: Mapping[str, Any], arrays: bundle.Arrays, runtime: str, device: str) -> Model:
-    if manifest["method"]["name"] not in METHODS:
-        raise ModelFileError(f"its method '{manifest['method']['name']}' is unknown to this flawsight. Update flawsight.")
-    about = dict(manifest["backbone"])
-    backbone_name, levels = about.pop("name"), about.pop("levels")
+def _from_parts(contents: Mapping[str, Any], arrays: bundle.Arrays, runtime: str, device: str) -> Model:
+    method_name, params = manifest.method_of(contents)
+    if method_name not in METHODS:
+        raise ModelFileError(
+            f"its method '{method_name}' is unknown to this flawsight. Update flawsight, or install the package that brings it."
+        )
+    network, training = manifest.network_of(contents), _training(contents, arrays)
+    threshold, threshold_set = manifest.threshold_of(contents)
     graphs = {name: array.tobytes() for name, array in arrays.items() if name.startswith("backbone")}
-    backbone = restored(graphs, levels, runtime, Origin(**about), device)
-    method = make(manifest["method"]["name"], manifest["method"]["params"], backbone)
-    prefix = "method."
-    method.with_state({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
-    stored = dict(manifest["threshold"])
-    threshold_set = stored.pop("set")
-    training = Training(
-        sizes_hw=arrays["training.sizes_hw"],
-        held_out=arrays["training.held_out"],
-        pictures=from_manifest(manifest.get("pictures")),
-        **manifest["training"],
-    )
-    counts = {
-        len(part)
-        for part in (training.series or training.names, training.names, training.fingerprints, training.sizes_hw, training.held_out)
-    }
-    if len(counts) > 1:
-        raise ValueError(f"lists of {sorted(counts)} good pictures")
+    backbone = restored(graphs, network.levels, runtime, network.origin, device)
+    method = make(method_name, params, backbone)
+    restore(method, arrays, "method.")
     return Model(
-        preprocess=Preprocess(**manifest["preprocess"]),
+        preprocess=manifest.made(Preprocess, manifest.get(contents, "preprocess", dict), "preprocess"),
         method=method,
-        backbone_name=backbone_name,
+        backbone_name=network.name,
         backbone=backbone,
-        threshold=Threshold(**stored),
+        threshold=threshold,
         training=training,
-        created=manifest["created"],
+        created=manifest.get(contents, "created", str),
         threshold_set=threshold_set,
-        history=tuple(manifest["threshold_history"]),
+        history=manifest.history_of(contents),
     )
+
+
+def _training(contents: Mapping[str, Any], arrays: bundle.Arrays) -> Training:
+    """What is said of the good pictures; the same number of each list."""
+    own = {**manifest.picture_arrays(arrays), "pictures": manifest.made(Learned, contents.get("pictures", {}), "pictures")}
+    training = manifest.made(Training, manifest.get(contents, "training", dict), "training", own)
+    lists = {"names": training.names, "fingerprints": training.fingerprints, "series": training.series or training.names}
+    manifest.check_lengths(lists, len(training.sizes_hw))
+    return training
 
 
 def _range(scores: Float) -> dict[str, float]:

@@ -94,6 +94,7 @@ Bits = Annotated[
     int | None,
     typer.Option(help="Bits that the camera uses of its 16-bit files, 8 to 16; if not told, what the highest value of all needs."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that holds a model whose threshold was changed, or no model.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what this will need of time and memory.")]
 
 

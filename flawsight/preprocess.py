@@ -39,6 +39,10 @@ class Preprocess:
     multiple: int = MULTIPLE
 
     def __post_init__(self) -> None:
+        for name in ("size", "resize", "multiple"):
+            value = getattr(self, name)
+            if not isinstance(value, int) and not (name == "resize" and value is None):
+                raise UsageError(f"preprocess: {name} must be a whole number of pixels; got {value!r}.")
         if not MIN_SIDE <= self.size <= MAX_SIZE:
             raise UsageError(f"preprocess: size must be {MIN_SIDE} to {MAX_SIZE} pixels; got {self.size}.")
         if self.filter not in FILTERS:

@@ -33,7 +33,7 @@ class TrainingEstimate(forecast.Needs):
             words = [memory.in_words(1e6 * size) for size in (self.smallest_mb, self.budget_mb)]
             raise UsageError(
                 f"fit: {name} needs about {words[0]} of memory to learn from {self.learned_from} pictures; {words[1]} may be used. "
-                "Give it more with --memory, or choose a smaller batch, width or --size."
+                "Give it more memory, or choose a smaller batch, width or size."
             )
 
 

@@ -71,8 +71,8 @@ def by_name(names: Sequence[str], group_by: str) -> NDArray[np.int64]:
                 "no picture's name matches" if len(missed) == len(names) else f"{len(missed)} of {len(names)} names do not match"
             )
             raise UsageError(
-                f"fit: --group-by: a pattern that says the series of every picture was needed; got {group_by!r}, which {which}: "
-                f"{', '.join(missed[:3])}{' …' if len(missed) > 3 else ''}. Write one that matches all, or leave the option out."
+                f"fit: group_by: a pattern that says the series of every picture was needed; got {group_by!r}, which {which}: "
+                f"{', '.join(missed[:3])}{' …' if len(missed) > 3 else ''}. Write one that matches all, or leave it out."
             )
         keys = [str(_said(match)) for match in matches if match]
     first: dict[str, int] = {}
@@ -108,7 +108,7 @@ def _pattern(group_by: str) -> re.Pattern[str]:
         return re.compile(group_by)
     except re.error as error:
         raise UsageError(
-            f"fit: --group-by: {FOLDER} or a regular expression was needed; got {group_by!r}: {error}. Put a backslash before "
+            f"fit: group_by: {FOLDER} or a regular expression was needed; got {group_by!r}: {error}. Put a backslash before "
             "characters that are meant as they are."
         ) from None
 

@@ -89,8 +89,8 @@ class Room:
             words = memory.in_words
             raise UsageError(
                 f"fit: {self.patches:,} patches, of which {self.need.n_kept(self.patches):,} are kept, need at least "
-                f"{words(self.smallest)} of memory; {words(self.budget)} may be used. Give it more with --memory, or keep fewer "
-                "patches: with coreset=greedy, a bank_limit or a smaller coreset_ratio, or a smaller --size."
+                f"{words(self.smallest)} of memory; {words(self.budget)} may be used. Give it more memory, or keep fewer "
+                "patches: with coreset=greedy, a bank_limit or a smaller coreset_ratio, or a smaller size."
             )
 
 

@@ -58,6 +58,16 @@ class Threshold:
     n_series: int = 0
     rejected_series: float = 0.0
 
+    def __post_init__(self) -> None:
+        if math.isnan(self.value):
+            raise UsageError("threshold: the value must be a number; got nan.")
+        check_confidence(self.confidence)
+        known = 0 <= self.n_rejected <= self.n_held_out and 0 <= self.max_false_rejects <= 1
+        if not known or not 0 <= self.rejected_series <= max(self.n_series, 0):
+            raise UsageError(
+                f"threshold: n_rejected, max_false_rejects and rejected_series must be shares of what was held out; got {self}."
+            )
+
     @property
     def promise(self) -> str:
         """What the threshold promises, as a sentence."""
@@ -134,18 +144,14 @@ def most_rejected(n: int, max_false_rejects: float | None = None, confidence: fl
 
     one_series: whether all pictures are of one. Raises UsageError for a promise that so few cannot support.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if max_false_rejects is None:
         return n // ONE_IN
-    if not SMALLEST <= max_false_rejects < 1:
-        raise UsageError(
-            f"threshold: max_false_rejects must be a share between {SMALLEST:f} and 1, or a percentage, such as 5%; "
-            f"got {max_false_rejects}."
-        )
+    check_share(max_false_rejects)
     if one_series:
         raise UsageError(
             f"threshold: to promise at most {_percent(max_false_rejects)} false rejects needs good pictures of several series; all "
-            "are of one, so no promise is possible. Add pictures of other series, or leave out --max-false-rejects."
+            "are of one, so no promise is possible. Add pictures of other series, or leave out max_false_rejects."
         )
     if upper_bound(0, n, confidence) > max_false_rejects:
         raise UsageError(
@@ -165,7 +171,7 @@ def fixed(
     """A threshold set by hand, with what it promises."""
     if not math.isfinite(value):
         raise UsageError(f"threshold: the value must be a finite number; got {value}.")
-    _check_confidence(confidence)
+    check_confidence(confidence)
     return _Scores(held_out, series).threshold(value, confidence, "set by hand")
 
 
@@ -211,7 +217,17 @@ def _needed(max_false_rejects: float, confidence: float) -> int:
     return next(m for m in near if m == near[-1] or upper_bound(0, m, confidence) <= max_false_rejects)
 
 
-def _check_confidence(confidence: float) -> None:
+def check_share(max_false_rejects: float) -> None:
+    """Raise UsageError for a share of false rejects that no number of pictures could promise."""
+    if not SMALLEST <= max_false_rejects < 1:
+        raise UsageError(
+            f"threshold: max_false_rejects must be a share between {SMALLEST:f} and 1, or a percentage, such as 5%; "
+            f"got {max_false_rejects}."
+        )
+
+
+def check_confidence(confidence: float) -> None:
+    """Raise UsageError for a confidence that is no share."""
     if not 0 < confidence < 1:
         raise UsageError(f"threshold: confidence must be between 0 and 1; got {confidence}.")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,18 +53,29 @@ class Learned:
     """Of all the pictures that a model was fitted on. bits: that pictures of 16 bits are read with.
 
     formats, depths, colours: how many pictures are of each. qualities, brightness: lowest and highest, empty where there is none.
+
+    Raises UsageError for what cannot be.
     """
 
     bits: int = ALL_BITS
-    formats: Mapping[str, int] = field(default_factory=dict)
-    depths: Mapping[str, int] = field(default_factory=dict)
-    colours: Mapping[str, int] = field(default_factory=dict)
+    formats: dict[str, int] = field(default_factory=dict)
+    depths: dict[str, int] = field(default_factory=dict)
+    colours: dict[str, int] = field(default_factory=dict)
     qualities: tuple[int, ...] = ()
     brightness: tuple[float, ...] = ()
 
-    def to_manifest(self) -> dict[str, Any]:
-        """Plain values, as they stand in the model file."""
-        return asdict(self)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "qualities", tuple(self.qualities))
+        object.__setattr__(self, "brightness", tuple(self.brightness))
+        if not FEWEST_BITS <= self.bits <= ALL_BITS:
+            raise UsageError(f"pictures.bits: expected {FEWEST_BITS} to {ALL_BITS}, got {self.bits}.")
+        for name in ("formats", "depths", "colours"):
+            if any(n < 1 for n in getattr(self, name).values()):
+                raise UsageError(f"pictures.{name}: expected counts from 1, got {getattr(self, name)}.")
+        for name in ("qualities", "brightness"):
+            ends = getattr(self, name)
+            if len(ends) not in (0, 2) or not all(0 <= end <= 255 for end in ends):
+                raise UsageError(f"pictures.{name}: expected two numbers of 0 to 255 or none, got {list(ends)}.")
 
     def in_words(self) -> dict[str, str]:
         """The same for a person; empty where nothing is known."""
@@ -78,24 +89,6 @@ class Learned:
             "brightness": f"{span(self.brightness)} of 255",
         }
         return {**words, "JPEG quality": f"about {span(self.qualities)}"} if self.qualities else words
-
-
-def from_manifest(stored: Any) -> Learned:
-    """What `Learned.to_manifest` gave; nothing is known of older model files. Raises ValueError naming what cannot be."""
-    if stored is None:
-        return Learned()
-    learned = Learned(**{**stored, "qualities": tuple(stored["qualities"]), "brightness": tuple(stored["brightness"])})
-    if not isinstance(learned.bits, int) or not FEWEST_BITS <= learned.bits <= ALL_BITS:
-        raise ValueError(f"pictures.bits is {learned.bits!r}; 8 to 16 was expected")
-    for name in ("formats", "depths", "colours"):
-        counts = getattr(learned, name)
-        if not isinstance(counts, dict) or not all(type(n) is int and n > 0 for n in counts.values()):
-            raise ValueError(f"pictures.{name} is {counts!r}; counts by name were expected")
-    for name in ("qualities", "brightness"):
-        ends = getattr(learned, name)
-        if len(ends) not in (0, 2) or not all(type(end) in (int, float) and 0 <= end <= 255 for end in ends):
-            raise ValueError(f"pictures.{name} is {ends!r}; two numbers of 0 to 255 or none were expected")
-    return learned
 
 
 def learned_from(traits: Sequence[Traits], bits: int) -> Learned:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,18 @@ from flawsight.regions import Region
 from flawsight.traits import ALL_BITS, UNKNOWN, Traits
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from PIL import Image
+
     from flawsight.preprocess import Preprocess
 
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 DETAIL = " · "  # in what progress says is being done, before that which changes from step to step: "training · loss 0.0123"
+# A picture as anybody may have it: a path, a file's bytes, an open file, a Pillow picture, uint8 pixels, a Sample.
+AnyPicture: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Pixels | Image.Image | Sample"
 
 
 def name_of(path: str | bytes | Path) -> str:
@@ -120,14 +126,15 @@ class Evidence:
     good_box_xyxy: tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """One picture judged.
 
-    score: raw, higher is worse. threshold: the model's. is_defective: score > threshold.
+    score: raw, higher is worse. threshold: the model's.
     size_hw: the picture's own pixels. seen_xyxy: the part that was looked at, in those. name: path or position of the picture.
     input_map: float32 [h,w], on the scale of the score, at the network's input; None where the method gives no map. preprocess:
-    what brings it to the picture's pixels. traits: what the picture is like apart from what it shows.
+    what brings it to the picture's pixels. typical_good: score of a typical good picture. path: the file it came from, if it did.
+    traits: what the picture is like apart from what it shows. bits: that it was read with, see image.read.
     """
 
     name: str
@@ -138,7 +145,42 @@ class Prediction:
     input_map: Float | None
     preprocess: Preprocess
     evidence: Evidence | None = None
+    typical_good: float = 0.0
+    path: Path | None = None
     traits: Traits = UNKNOWN
+    bits: int = ALL_BITS
+
+    def __repr__(self) -> str:
+        """A line: what counts, without arrays."""
+        verdict = "rejected" if self.is_defective else "passed"
+        return f"<Prediction {self.name}: {verdict}, score {self.score:.4g}, threshold {self.threshold:.4g}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the map as plain values, which JSON takes unless the score is no number."""
+        box, good = self.evidence and self.evidence.box_xyxy, self.evidence and self.evidence.good_box_xyxy
+        return {
+            "name": self.name,
+            "score": self.score,
+            "threshold": self.threshold,
+            "is_defective": self.is_defective,
+            "size_hw": list(self.size_hw),
+            "seen_xyxy": list(self.seen_xyxy),
+            "box_xyxy": box and list(box),
+            "nearest_good": self.evidence and self.evidence.good_name,
+            "nearest_good_box_xyxy": good and list(good),
+            "regions": [asdict(region) for region in self.regions],
+        }
+
+    def overlay(self, picture: Any = None) -> Image.Image:
+        """The picture with its heat map over it, in the colours of the reports. picture: the one judged, in any form that `predict`
+        takes; needed unless it came from a file.
+
+        Raises UsageError where there is no map, or no picture; PictureError where it cannot be read.
+        """
+        import flawsight
+
+        drawn: Image.Image = flawsight.overlay_of(self, picture)
+        return drawn
 
     @cached_property
     def map(self) -> Float | None:
@@ -165,8 +207,8 @@ class Prediction:
 
     @property
     def is_defective(self) -> bool:
-        """Whether the picture is rejected."""
-        return self.score > self.threshold
+        """Whether the picture is rejected: unless its score is known to lie no higher than the threshold, which NaN never does."""
+        return not self.score <= self.threshold
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,41 @@ def test_a_manifest_without_members_is_no_proof(path: Path) -> None:
         bundle.read(path)
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_not_finite_are_refused(path: Path, number: str) -> None:
+    text = f'{{"schema": 1, "threshold": {number}}}'
+    save_file({}, path, {bundle.KEY: json.dumps({"sha256": bundle._sha256(text.encode()), "manifest": text})})
+    with pytest.raises(ModelFileError, match=rf"part\.flaw: its manifest holds {number}, which is no finite number"):
+        bundle.read(path)
+
+
+@pytest.mark.parametrize("damage", [b"", b"text", b"\xff" * 40])
+def test_bytes_that_are_no_model_are_refused(damage: bytes) -> None:
+    with pytest.raises(ModelFileError, match=r"^the sent one: is no model, or is damaged"):
+        bundle.unpack(damage, "the sent one")
+
+
+def test_bytes_hold_what_a_file_does(path: Path) -> None:
+    manifest, arrays = bundle.unpack(path.read_bytes(), "x")
+    assert manifest == bundle.read(path)[0]
+    for name, array in ARRAYS.items():
+        assert_same(arrays[name], array)
+    with pytest.raises(ModelFileError, match=r"^x: its part 'bytes' is not what was saved"):
+        bundle.unpack(path.read_bytes().replace(ARRAYS["bytes"].tobytes(), b"\x01" * 11), "x")
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+def test_a_type_that_numpy_lacks_is_refused(path: Path, dtype: str) -> None:
+    sides = {"BF16": 2, "F8_E4M3": 1}
+    head = {"a": {"dtype": dtype, "shape": [2], "data_offsets": [0, 2 * sides[dtype]]}, "__metadata__": sealed({"schema": 1})}
+    text = json.dumps(head).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(2 * sides[dtype]))
+    with pytest.raises(ModelFileError, match=r"part\.flaw: is no model file, or is damaged"):
+        bundle.read(path)
+    with pytest.raises(ModelFileError, match=r"^x: is no model, or is damaged"):
+        bundle.unpack(path.read_bytes(), "x")
+
+
 def test_a_changed_manifest_is_found(path: Path) -> None:
     manifest, _ = bundle.read(path)
     was = json.loads(metadata(path)[bundle.KEY])["sha256"]

@@ -146,6 +146,40 @@ def test_fit_writes_a_model_and_says_what_it_learned(plate: Path, tmp_path: Path
     assert facts == {**json.loads(json.dumps(loaded.info())), "notes": loaded.training.notes}
 
 
+def test_fit_keeps_a_model_whose_threshold_was_changed(plate: Path, tmp_path: Path, model: Model) -> None:
+    path, good = tmp_path / "x.flaw", plate / "train/good"
+    changed = model.with_threshold(0.5).with_threshold(0.7)
+    changed.save(path)
+    old = path.read_bytes()
+    for verb in (("fit", good, "-o", path, "--size", 64), ("evaluate", plate, "--save", path, "--size", 64)):
+        refused = run(*verb)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert f"{path}: holds a model whose threshold was changed, last at {changed.threshold_set}. Name another" in refused.stderr
+        assert path.read_bytes() == old
+    assert run("fit", good, "-o", path, "--size", 64, "--dry-run").exit_code == 0
+    assert run("fit", good, "-o", path, "--size", 64, "--force").exit_code == 0
+    new = load(path)
+    assert [before["value"] for before in new.history] == [model.threshold.value, 0.5, 0.7]
+    of = {"created": model.created, "fingerprint": model.fingerprint}
+    assert all(before["replaced"] == of for before in new.history)
+    assert new.info()["earlier_thresholds"] == [model.threshold.value, 0.5, 0.7]
+    assert new.preprocess.size == 64
+
+
+def test_fit_replaces_a_model_as_it_was_fitted_and_no_other_file(plate: Path, tmp_path: Path, model: Model) -> None:
+    good = plate / "train/good"
+    model.save(tmp_path / "x.flaw")
+    assert run("fit", good, "-o", tmp_path / "x.flaw", "--size", 64).exit_code == 0
+    assert load(tmp_path / "x.flaw").history == ()
+    picture = tmp_path / "000.png"
+    shutil.copy(next(good.iterdir()), picture)
+    refused = run("fit", good, "-o", picture, "--size", 64)
+    assert refused.exit_code == 2
+    assert f"error: {picture}: expected no file or a model; {picture}: is no model file" in refused.stderr
+    assert run("fit", good, "-o", picture, "--size", 64, "--force").exit_code == 0
+    assert load(picture).history == ()
+
+
 def test_fit_takes_options(plate: Path, tmp_path: Path) -> None:
     options = ["--preset", "paper", "--size", "64", "--set", "coreset=random", "--set", "coreset_ratio=0.5", "--seed", "7"]
     promise = [
@@ -240,8 +274,8 @@ WRONG = {
     "--memory much": "error: memory: a size such as 1GB, 512MiB or a number of bytes was needed; got 'much'.",
     "--memory 20MB": "need at least",
     "--checkpoints kept": "two_banks does not learn by gradient and needs no checkpoints",
-    "--defects kept": "two_banks learns from good pictures alone; defective ones came too. Leave out --defects.",
-    "--method cavga_rw": "cavga_rw needs labelled defective pictures beside good ones; none came. Add --defects FOLDER.",
+    "--defects kept": "two_banks learns from good pictures alone; defective ones came too. Leave out defects.",
+    "--method cavga_rw": "cavga_rw needs labelled defective pictures beside good ones; none came. Name a folder of them",
     "--method ae_ssim --backbone resnet18": "ae_ssim: it learns from the picture itself; the network resnet18 came",
     "--size 7": "error: preprocess: size must be 64 to 4096 pixels; got 7.",
     "--size 100000": "error: preprocess: size must be 64 to 4096 pixels; got 100000.",
@@ -523,7 +557,7 @@ def test_evaluate_where_some_defects_lack_a_mask(plate: Path, tmp_path: Path) ->
     shutil.copy(copy / "test/dent/000.png", copy / "test/dent/001.png")
     refused = run("evaluate", copy, "--size", 64)
     assert refused.exit_code == 1
-    assert "--no-masks" in refused.stderr
+    assert "use_masks=False" in refused.stderr
     assert run("evaluate", copy, "--size", 64, "--no-masks").exit_code == 0
 
 
@@ -538,7 +572,7 @@ def test_evaluate_scales_an_ensemble_as_it_is_told(plate: Path) -> None:
     assert "Did you mean test" in run("evaluate", plate, "--ensemble-norm", "tests").stderr
 
 
-@pytest.mark.parametrize("options", ["--size 64", "--set k=1", "--max-false-rejects 10%", "--preset paper", "--seed 1"])
+@pytest.mark.parametrize("options", ["--size 64", "--set neighbours=2", "--max-false-rejects 10%", "--preset paper", "--seed 1"])
 def test_evaluate_refuses_to_ignore_options(model_file: Path, plate: Path, options: str) -> None:
     result = run("evaluate", plate, "--model", model_file, *options.split(" "))
     assert result.exit_code == 2
@@ -636,7 +670,7 @@ def test_a_full_disk_leaves_the_old_model(model_file: Path, tmp_path: Path, plat
 
     path = Path(shutil.copy(model_file, tmp_path))
     monkeypatch.setattr(files.os, "fsync", full)
-    for result in (run("threshold", path, "--value", 1), run("fit", plate / "train/good", "-o", path, "--size", 64)):
+    for result in (run("threshold", path, "--value", 1), run("fit", plate / "train/good", "-o", path, "--size", 64, "--force")):
         assert result.exit_code == 1
         told = f"error: {path}: room on a working disk was needed; no space left on device. Free some space or write elsewhere."
         assert result.stderr.splitlines()[-1] == told
@@ -693,7 +727,7 @@ def test_ctrl_c_during_a_fit(plate: Path, tmp_path: Path, terminal: tuple[int, i
     ours, theirs = terminal
     path = tmp_path / "x.flaw"
     path.write_bytes(b"old")
-    command = [sys.executable, "-m", "flawsight", "fit", str(plate / "train/good"), "-o", str(path), "--size", "1500"]
+    command = [sys.executable, "-m", "flawsight", "fit", str(plate / "train/good"), "-o", str(path), "--size", "1500", "--force"]
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     # What a shell starts in the background ignores interrupts, and hands that down to what it starts.
     attend = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

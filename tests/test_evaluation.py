@@ -250,7 +250,7 @@ def test_masks_of_another_size_are_refused_before_anything_is_fitted(copy: Path,
     no_fit(monkeypatch)
     mask = next((copy / "ground_truth" / "chip").iterdir())
     image.write(mask, np.zeros((96, 200), np.uint8))
-    told = r"000_mask\.png: the mask of test/chip/000\.png must have its picture's size, 192×192; it has 200×96\. .*--no-masks"
+    told = r"000_mask\.png: the mask of test/chip/000\.png must have its picture's size, 192×192; it has 200×96\. .*use_masks=False"
     with pytest.raises(DataError, match=told):
         evaluate_dataset(open_dataset(copy))
     with pytest.raises(pytest.fail.Exception, match="fit was called"):
@@ -281,7 +281,7 @@ def test_all_unreadable_test_pictures_are_named(copy: Path, model: Model, given:
     assert told.startswith("evaluate: 2 of 10 pictures cannot be read:\n")
     assert "  test/good/001.png: the file is empty" in told
     assert "  test/dent/000.png: is not a picture" in told
-    assert told.endswith("--skip-bad.")
+    assert told.endswith("skip_bad.")
 
 
 def test_unreadable_test_pictures_may_be_left_out(copy: Path, middling: Model, report: Report) -> None:

@@ -3,6 +3,9 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,65 @@ def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
 def test_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="this is a folder"):
         atomic_write(tmp_path, b"")
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Nothing swept yet, as in a new process."""
+    files._sweep.cache_clear()
+    yield
+    files._sweep.cache_clear()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from flawsight.files import atomic_file
+with atomic_file(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere parts are swept a day later")
+@pytest.mark.usefixtures("fresh")
+def test_the_next_write_sweeps_parts_of_dead_writers_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "model")]
+    dead, alive = (subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2))
+    for writer in (dead, alive):
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"writing\n"
+    dead.kill()
+    dead.communicate()
+    (tmp_path / ".somebody.part").write_bytes(b"of another program")
+    assert len(names(tmp_path)) == 3
+    atomic_write(tmp_path / "other", b"new")
+    parts = [name for name in names(tmp_path) if name.startswith(files.PREFIX)]
+    assert len(parts) == 1
+    alive.communicate(timeout=60)
+    assert alive.returncode == 0
+    assert names(tmp_path) == [".somebody.part", "model", "other"]
+    assert (tmp_path / "model").read_bytes() == b"half"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere parts are swept a day later")
+@pytest.mark.usefixtures("fresh")
+def test_a_part_swept_before_it_was_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, swept = files.fcntl.flock, []
+
+    def late(number: int, how: int) -> None:
+        if not swept:
+            swept.extend(tmp_path.iterdir())
+            swept[0].unlink()
+        lock(number, how)
+
+    monkeypatch.setattr(files.fcntl, "flock", late)
+    atomic_write(tmp_path / "model", b"whole")
+    assert swept
+    assert names(tmp_path) == ["model"]
+    assert (tmp_path / "model").read_bytes() == b"whole"
 
 
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="no devices here")

@@ -63,7 +63,7 @@ def test_every_unreadable_picture_is_named_at_once(folder: Path) -> None:
     assert told[0] == "fit: 3 of 7 pictures cannot be read:"
     assert [line.split(":")[0].strip() for line in told[1:4]] == ["a.png", "b.jpg", "c.png"]
     assert [why in line for why, line in zip(("empty", "text", "cut short"), told[1:4], strict=True)] == [True] * 3
-    assert told[4:] == ["Mend or remove them, or leave them out with --skip-bad."]
+    assert told[4:] == ["Mend or remove them, or leave them out with skip_bad."]
 
 
 def test_unreadable_pictures_may_be_left_out_and_are_listed(folder: Path, tmp_path: Path) -> None:
@@ -240,6 +240,41 @@ def test_a_promise_that_so_few_cannot_support_is_refused_early(unreadable: bool)
 def test_a_plan_that_cannot_be_followed_is_refused(plan: dict[str, Any], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         fit([pixels(0), pixels(1)], Plan(**{"size": 64, **plan}))
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Plan)])
+def test_every_field_of_a_plan_is_checked_when_it_is_made(name: str) -> None:
+    with pytest.raises(UsageError, match=f"^Plan: {name}: expected .*, got <object"):
+        Plan(**{name: object()})
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        ({"levels": "stage3"}, "Plan: levels: expected the names of levels, such as .*, got 'stage3'"),
+        ({"size": True}, "Plan: size: expected a whole number of pixels, got True"),
+        ({"size": 128.0}, "Plan: size: expected a whole number of pixels, got 128.0"),
+        ({"max_false_rejects": "1%"}, "Plan: max_false_rejects: expected a share such as 0.01, got '1%'"),
+        ({"max_false_rejects": float("nan")}, "max_false_rejects must be a share between"),
+        ({"confidence": 1}, "confidence must be between 0 and 1"),
+        ({"skip_bad": "no"}, "Plan: skip_bad: expected True or False, got 'no'"),
+        ({"device": "gpu"}, "Plan: device: there is no 'gpu'"),
+        ({"runtime": "onnx"}, "Plan: runtime: there is no 'onnx'. Did you mean onnxruntime"),
+        ({"memory": "much"}, "memory: a size such as 1GB"),
+        ({"group_by": "("}, "group_by: folder or a regular expression"),
+        ({"options": {"blur_sigma": float("nan")}}, "blur_sigma must be a finite number; got nan"),
+        ({"options": {1: 2}}, "expected names as text"),
+    ],
+    ids=str,
+)
+def test_a_wrong_field_of_a_plan_is_named(plan: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        Plan(**plan)
+
+
+def test_a_plan_takes_lists_and_text_for_paths() -> None:
+    plan = Plan(levels=["stage2", "stage3"], checkpoints="kept")  # type: ignore[arg-type]
+    assert (plan.levels, plan.checkpoints) == (("stage2", "stage3"), Path("kept"))
 
 
 def test_a_runtime_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

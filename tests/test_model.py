@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib.util
+import io
 import itertools
 import json
+import multiprocessing
+import pickle
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +22,10 @@ from PIL import Image
 
 from flawsight import bundle, fitting, image
 from flawsight.datasets import DataSet
-from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName
+from flawsight.errors import DataError, FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName, UsageError
 from flawsight.fitting import Plan, fit
 from flawsight.model import Model, load
+from flawsight.report import pictures as report_pictures
 from flawsight.threshold import fixed
 from flawsight.types import Pixels, Prediction
 
@@ -54,7 +59,7 @@ def assert_same(a: Prediction, b: Prediction, names: bool = True) -> None:
     for field in dataclasses.fields(Prediction):
         if field.name in ("map", "input_map"):
             np.testing.assert_array_equal(getattr(a, field.name), getattr(b, field.name))
-        elif field.name != "traits" and (names or field.name != "name"):  # an array comes from no file
+        elif field.name != "traits" and (names or field.name not in ("name", "path")):  # an array comes from no file
             assert getattr(a, field.name) == getattr(b, field.name)
 
 
@@ -79,11 +84,124 @@ def test_saved_and_loaded_it_judges_the_same(
 def test_a_picture_is_the_same_however_it_comes(model: Model, plates: DataSet) -> None:
     sample = plates.test[-1]
     reference = model.predict(sample.path)
-    forms = [str(sample.path), sample.path.read_bytes(), image.read(sample.path), sample]
+    data = sample.path.read_bytes()
+    written = io.BytesIO()
+    written.write(data)  # it stands at its end, as a picture just saved into it would leave it
+    forms = [str(sample.path), data, bytearray(data), memoryview(data), io.BytesIO(data), written, image.read(sample.path), sample]
     for form in forms:
         assert_same(model.predict(form), reference, names=False)
+    for found, _ in zip(model.predict_batch(forms), forms, strict=True):
+        assert_same(found, reference, names=False)
+    with sample.path.open("rb") as file:
+        assert_same(model.predict(file), reference, names=False)
+        assert model.predict(file).name == str(sample.path)
     with Image.open(sample.path) as picture:
         assert_same(model.predict(picture), reference, names=False)
+
+
+def test_open_files_that_cannot_be_read_are_told(model: Model, pictures: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("text", encoding="utf-8")
+    with (
+        (tmp_path / "x.txt").open(encoding="utf-8") as text,
+        pytest.raises(PictureError, match=r"x\.txt: is open as text\. Open it"),
+    ):
+        model.predict(text)  # type: ignore[arg-type]
+    with pictures[0].open("rb") as closed:
+        pass
+    with pytest.raises(PictureError, match=r"cannot be read \(.*closed file"):
+        model.predict(closed)
+
+
+def test_a_batch_takes_folders(model: Model, plate: Path, pictures: list[Path], tmp_path: Path) -> None:
+    inside = sorted((plate / "test").rglob("*.png"))
+    expected = [path.as_posix() for path in inside]
+    for folder in (plate / "test", str(plate / "test")):
+        assert [one.name for one in model.predict_batch(folder)] == expected
+    mixed = [noise(64, 64), plate / "test", pictures[0].read_bytes(), pictures[1]]
+    names = [one.name for one in model.predict_batch(mixed)]
+    assert names == ["picture 1", *expected, f"picture {len(expected) + 2}", pictures[1].as_posix()]
+    assert [one.name for one in model.predict_batch(pictures[0])] == [pictures[0].as_posix()]
+    with pytest.raises(DataError, match="no pictures in this folder or below it"):
+        list(model.predict_batch(tmp_path))
+
+
+def test_one_picture_is_not_taken_for_several(model: Model, pictures: list[Path]) -> None:
+    data = pictures[0].read_bytes()
+    for one in (data, bytearray(data), io.BytesIO(data), noise(8, 9), noise(8, 9)[..., 0], noise(8, 9)[..., :1]):
+        with pytest.raises(UsageError, match=r"predict_batch: expected several pictures, got one\. Call predict"):
+            list(model.predict_batch(one))
+    stack = np.stack([noise(70, 80)] * 2)
+    assert [one.size_hw for one in model.predict_batch(stack)] == [(70, 80)] * 2
+    assert [one.size_hw for one in model.predict_batch(stack[..., 0])] == [(70, 80)] * 2
+
+
+def test_a_prediction_says_what_counts(model: Model, pictures: list[Path]) -> None:
+    found = model.predict(pictures[-1])
+    rejected = model.with_threshold(found.score / 2).predict(pictures[-1])
+    assert repr(rejected) == f"<Prediction {rejected.name}: rejected, score {found.score:.4g}, threshold {found.score / 2:.4g}>"
+    assert len(repr(model)) < 120
+    facts = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert facts == found.to_dict()
+    assert (facts["name"], facts["score"], facts["is_defective"]) == (found.name, found.score, found.is_defective)
+    assert facts["box_xyxy"] == list(found.evidence.box_xyxy)
+    assert facts["nearest_good"] == found.evidence.good_name
+    assert dataclasses.replace(found, evidence=None).to_dict()["box_xyxy"] is None
+
+
+def test_a_prediction_draws_itself_in_the_reports_colours(model: Model, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.png"
+    image.write(odd, noise(192, 192))
+    found, pixels = model.predict(odd), image.read(odd)
+    expected = report_pictures.overlay(pixels, found.map, report_pictures.Scale(*model.colour_scale))
+    for drawn in (found.overlay(), found.overlay(pixels), model.predict(pixels).overlay(odd.read_bytes())):
+        np.testing.assert_array_equal(np.asarray(drawn), expected)
+    assert (expected != pixels).any()
+    found.overlay().save(tmp_path / "x.png")
+    with pytest.raises(UsageError, match=r"picture 0: it did not come from a file, .*prediction\.overlay\(picture\)"):
+        model.predict(pixels).overlay()
+    with pytest.raises(PictureError, match="was 192×192 when judged; got 8×9"):
+        found.overlay(noise(9, 8))
+    with pytest.raises(UsageError, match="gives no map"):
+        dataclasses.replace(found, input_map=None).overlay()
+
+
+def judged(model: Model, path: Path) -> Prediction | PictureError:
+    """What a worker of a pool does."""
+    try:
+        return model.predict(path)
+    except PictureError as error:
+        return error
+
+
+def test_a_model_goes_to_other_processes(model: Model, pictures: list[Path], tmp_path: Path) -> None:
+    changed = model.with_threshold(0.5)
+    again = pickle.loads(pickle.dumps(changed))
+    assert (again.info(), again.history) == (changed.info(), changed.history)
+    assert_same(again.predict(pictures[0]), changed.predict(pictures[0]))
+    again.save(tmp_path / "again.flaw")
+    changed.save(tmp_path / "changed.flaw")
+    assert (tmp_path / "again.flaw").read_bytes() == (tmp_path / "changed.flaw").read_bytes()
+    assert copy.deepcopy(changed).info() == changed.info()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        found, lost = pool.map(judged, [changed] * 2, [pictures[-1], tmp_path / "none.png"])
+    assert isinstance(found, Prediction)
+    assert_same(found, changed.predict(pictures[-1]))
+    assert isinstance(lost, PictureError)
+    assert (lost.name, lost.reason) == ((tmp_path / "none.png").as_posix(), "there is no such file. Check the path.")
+
+
+def test_a_model_goes_to_joblibs_processes(model: Model, pictures: list[Path]) -> None:
+    joblib = pytest.importorskip("joblib", reason="needs joblib")
+    found = joblib.Parallel(n_jobs=2)(joblib.delayed(model.predict)(path) for path in pictures[:2])
+    for one, path in zip(found, pictures[:2], strict=True):
+        assert_same(one, model.predict(path))
+
+
+def test_a_model_that_was_changed_on_its_way_is_refused(model: Model) -> None:
+    sent = bytearray(pickle.dumps(model))
+    sent[len(sent) // 2] ^= 1
+    with pytest.raises(ModelFileError, match=r"the model sent to this process: its part '.*' is not what was saved"):
+        pickle.loads(bytes(sent))
 
 
 def test_grey_pictures_are_pictures(model: Model) -> None:
@@ -200,6 +318,13 @@ def test_where_the_map_decides_the_box_is_on_its_peak(plates: DataSet) -> None:
         assert y0 - 4 <= peak[0] <= y1 + 4
 
 
+def test_a_score_that_is_no_number_never_passes(model: Model, pictures: list[Path]) -> None:
+    found = model.predict(pictures[0])
+    assert dataclasses.replace(found, score=float("nan")).is_defective
+    assert dataclasses.replace(found, score=float("inf"), threshold=float("nan")).is_defective
+    assert not dataclasses.replace(found, score=1.0, threshold=1.0).is_defective
+
+
 @pytest.mark.parametrize("shift", [-1e-4, 0.0, 1e-4])
 def test_a_picture_is_rejected_above_the_threshold_and_only_there(model: Model, pictures: list[Path], shift: float) -> None:
     score = model.predict(pictures[0]).score
@@ -248,6 +373,26 @@ def test_a_new_threshold_keeps_the_old_ones(model: Model, tmp_path: Path, monkey
     assert loaded.info()["earlier_thresholds"] == [model.threshold.value, 0.5]
 
 
+def test_a_threshold_may_be_a_number(model: Model) -> None:
+    scores = model.training.independent
+    assert model.with_threshold(1.2).threshold == fixed(scores, 1.2)
+    assert model.with_threshold(np.float32(0.5)).threshold == fixed(scores, 0.5)
+    for wrong in ("1.2", None, True):
+        with pytest.raises(UsageError, match=r"with_threshold: expected a score, or what .* gave; got (str|NoneType|bool)"):
+            model.with_threshold(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="finite number; got nan"):
+        model.with_threshold(float("nan"))
+
+
+def test_a_model_that_rejects_nothing_is_saved_too(plates: DataSet, tmp_path: Path) -> None:
+    lenient = fit(plates.train[:2], Plan(method="patchcore", size=64, needs_threshold=False))
+    assert lenient.threshold.value == np.inf
+    lenient.with_threshold(1.2).with_threshold(lenient.threshold).save(tmp_path / "x.flaw")
+    loaded = load(tmp_path / "x.flaw")
+    assert loaded.threshold == lenient.threshold
+    assert [before["value"] for before in loaded.history] == [None, 1.2]
+
+
 def test_the_same_pictures_and_seed_give_the_same_file(plates: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     for time in ("2031-01-01T00:00:00+00:00", "2031-01-01T00:00:00+00:00", "2032-02-02T00:00:00+00:00"):
@@ -293,15 +438,34 @@ MISFITS: dict[str, tuple[Edit, str]] = {
     "method of the future": (lambda m, a: m["method"].update(name="patchcore2"), "method 'patchcore2' is unknown"),
     "param of the future": (lambda m, a: m["method"]["params"].update(glow=1), "there is no 'glow'"),
     "param of another type": (lambda m, a: m["method"]["params"].update(neighbours="one"), "neighbours"),
-    "no params": (lambda m, a: m["method"].pop("params"), "'params'"),
-    "no bank": (lambda m, a: a.pop("method.bank"), "method.*bank|bank"),
-    "empty bank": (lambda m, a: a.update({"method.bank": a["method.bank"][:0]}), "bank"),
-    "bank too narrow": (lambda m, a: a.update({"method.bank": a["method.bank"][:, :-1]}), "fit together"),
-    "bank flat": (lambda m, a: a.update({"method.bank": a["method.bank"].ravel()}), "bank"),
-    "scale too long": (lambda m, a: a.update({"method.scale": np.ones(3, np.float32)}), "fit together"),
-    "sources lost": (lambda m, a: a.update({"method.source": a["method.source"][:0]}), "fit together"),
-    "names lost": (lambda m, a: m["training"]["names"].pop(), "7, 8. good pictures"),
-    "held-out lost": (lambda m, a: a.update({"training.held_out": a["training.held_out"][:5]}), "5, 8. good pictures"),
+    "no params": (lambda m, a: m["method"].pop("params"), "field 'method.params' is missing"),
+    "no bank": (lambda m, a: a.pop("method.bank"), r"method\.bank: expected float32 \[M,D\], got nothing"),
+    "empty bank": (lambda m, a: a.update({"method.bank": a["method.bank"][:0]}), r"method\.source: expected .* with M=0"),
+    "bank too narrow": (lambda m, a: a.update({"method.bank": a["method.bank"][:, :-1]}), "method.scale: expected .* with D="),
+    "bank flat": (
+        lambda m, a: a.update({"method.bank": a["method.bank"].ravel()}),
+        r"method\.bank: expected float32 \[M,D\], got float32 \[",
+    ),
+    "bank of another type": (lambda m, a: a.update({"method.bank": a["method.bank"].astype(float)}), r"method\.bank: .* float64"),
+    "bank not finite": (
+        lambda m, a: a.update({"method.bank": a["method.bank"] * np.float32(np.nan)}),
+        r"method\.bank: expected finite",
+    ),
+    "source beyond": (
+        lambda m, a: a.update({"method.source": a["method.source"] + np.int32(99)}),
+        r"method\.source: expected values",
+    ),
+    "grids empty": (lambda m, a: a.update({"method.grids": a["method.grids"] * 0}), r"method\.grids: expected values from 1"),
+    "scale too long": (lambda m, a: a.update({"method.scale": np.ones(3, np.float32)}), r"method\.scale: .* got float32 \[3\]"),
+    "sources lost": (
+        lambda m, a: a.update({"method.source": a["method.source"][:0]}),
+        r"method\.source: .* with M=.* got int32 \[0,3\]",
+    ),
+    "names lost": (lambda m, a: m["training"]["names"].pop(), r"training\.names': expected one for each of 8 .* got 7"),
+    "held-out lost": (
+        lambda m, a: a.update({"training.held_out": a["training.held_out"][:5]}),
+        r"training\.held_out: .*pictures=8, got float32 \[5\]",
+    ),
     "no network": (lambda m, a: a.pop("backbone"), "'backbone'"),
     "network is text": (lambda m, a: a.update(backbone=np.frombuffer(b"text", np.uint8)), "cannot load the network"),
     "unknown level": (lambda m, a: m["backbone"].update(levels=["stage3", "stage9"]), "stage9"),
@@ -309,9 +473,34 @@ MISFITS: dict[str, tuple[Edit, str]] = {
     "preprocess wrong": (lambda m, a: m["preprocess"].update(size=1), "size must be 64 to 4096"),
     "no threshold": (lambda m, a: m.pop("threshold"), "'threshold'"),
     "threshold in part": (lambda m, a: m["threshold"].pop("n_rejected"), "n_rejected"),
-    "pictures of no bits": (lambda m, a: m["pictures"].update(bits="12"), "pictures.bits is '12'"),
-    "pictures miscounted": (lambda m, a: m["pictures"].update(formats={"PNG": 0}), "pictures.formats"),
-    "pictures too bright": (lambda m, a: m["pictures"].update(brightness=[1, 256]), "pictures.brightness"),
+    "pictures of no bits": (lambda m, a: m["pictures"].update(bits="12"), "'pictures.bits': expected a whole number, got '12'"),
+    "pictures miscounted": (lambda m, a: m["pictures"].update(formats={"PNG": 0}), "pictures.formats: expected counts from 1"),
+    "pictures too bright": (lambda m, a: m["pictures"].update(brightness=[1, 256]), "pictures.brightness: expected two numbers"),
+    "threshold of text": (
+        lambda m, a: m["threshold"].update(value="0.9"),
+        "'threshold.value': expected a finite number or null, got '0.9'",
+    ),
+    "confidence too high": (lambda m, a: m["threshold"].update(confidence=2), "confidence must be between 0 and 1; got 2"),
+    "rejected by half": (lambda m, a: m["threshold"].update(n_rejected=0.5), "'threshold.n_rejected': expected a whole number"),
+    "history of numbers": (lambda m, a: m.update(threshold_history=[1]), "'threshold_history': expected a list"),
+    "history without value": (
+        lambda m, a: m.update(threshold_history=[{"set": ""}]),
+        r"'threshold_history\[0\]\.value' is missing",
+    ),
+    "names of numbers": (lambda m, a: m["training"].update(names=[1] * 8), "'training.names': expected a list, each of it text"),
+    "created in numbers": (lambda m, a: m.update(created=5), "'created': expected text, got 5"),
+    "no sizes": (
+        lambda m, a: a.update({"training.sizes_hw": a["training.sizes_hw"] * 0}),
+        r"training\.sizes_hw: expected values from 1",
+    ),
+    "mean of text": (
+        lambda m, a: m["preprocess"].update(mean=["a", "b", "c"]),
+        "'preprocess.mean': expected 3 values, each a finite",
+    ),
+    "size by half": (lambda m, a: m["preprocess"].update(size=128.5), "'preprocess.size': expected a whole number, got 128.5"),
+    "method a list": (lambda m, a: m.update(method=[]), "'method': expected an object"),
+    "levels a text": (lambda m, a: m["backbone"].update(levels="stage3"), "'backbone.levels': expected a list"),
+    "scores overflow": (lambda m, a: a.update({"method.bank": a["method.bank"] * np.float32(1e37)}), "a blank picture scores"),
     "no training": (lambda m, a: m.pop("training"), "'training'"),
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import flawsight
+import flawsight.errors
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = [
@@ -25,6 +26,14 @@ PUBLIC = [
     "evaluate",
     "evaluate_dataset",
     "FlawsightError",
+    "UsageError",
+    "UnknownName",
+    "DataError",
+    "PictureError",
+    "ModelFileError",
+    "MissingExtra",
+    "LearningFailed",
+    "NotFitted",
     "__version__",
 ]
 HEAVY = {"PIL", "jinja2", "numpy", "onnxruntime", "openvino", "rich", "safetensors", "scipy", "torch", "typer"}
@@ -63,13 +72,20 @@ def python(*args: str | Path, site: Path | None = None) -> subprocess.CompletedP
 
 def test_the_public_list_is_locked() -> None:
     assert flawsight.__all__ == PUBLIC
-    assert len(PUBLIC) <= 12
+    errors = {name for name, value in vars(flawsight.errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert errors < set(PUBLIC)
+    assert len(PUBLIC) - len(errors) <= 11
 
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(flawsight, name) is getattr(flawsight, name)
     assert getattr(flawsight, name).__doc__
+
+
+def test_all_names_are_listed_before_any_is_used() -> None:
+    found = python("-c", "import flawsight; print(*dir(flawsight))")
+    assert set(PUBLIC) < set(found.stdout.split())
 
 
 def test_an_unknown_name_says_what_there_is() -> None:

@@ -116,7 +116,7 @@ def test_names_tell_series(pattern: str, numbers: list[int]) -> None:
     ],
 )
 def test_patterns_that_do_not_say_every_series_are_refused(pattern: str, told: str) -> None:
-    with pytest.raises(UsageError, match=f"fit: --group-by: .*{told}"):
+    with pytest.raises(UsageError, match=f"fit: group_by: .*{told}"):
         series.by_name(["a1.png", "a2.png", "b3.png", "b4.png"], pattern)
 
 

@@ -58,7 +58,7 @@ def _open_joined(
     names: list[str], levels: tuple[str, ...], runtime: str, weights: str | None, device: str, primed: int
 ) -> JoinedBackbone:
     if weights not in (None, RANDOM):
-        raise UsageError(f"backbones: one file of weights cannot serve {len(names)} networks; got {weights}. Leave --weights out.")
+        raise UsageError(f"backbones: one file of weights cannot serve {len(names)} networks; got {weights}. Leave weights out.")
     networks = {}
     for name in names:
         network = open_backbone(name, own_levels(name, levels), runtime, weights, device, primed)

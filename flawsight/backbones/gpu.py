@@ -27,7 +27,7 @@ def place(device: str) -> torch.device:
         raise UnknownName("devices", device, ("cpu", "cuda"))
     here = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(number or 0) >= here:
-        raise UsageError(f"device {device}: such a GPU was needed; torch {torch.__version__} finds {here} here. Use --device cpu.")
+        raise UsageError(f"device {device}: such a GPU was needed; torch {torch.__version__} finds {here} here. Use device cpu.")
     return torch.device(device)
 
 
@@ -55,7 +55,7 @@ class Trunk(nn.Module):  # type: ignore[misc]  # torch's types are not looked at
         network = read(data)
         if unknown := sorted({node.op for node in network.nodes} - STEPS.keys()):
             raise ModelFileError(
-                f"backbones: the network has steps that do not run on {device}: {', '.join(unknown)}. Use --device cpu."
+                f"backbones: the network has steps that do not run on {device}: {', '.join(unknown)}. Use device cpu."
             )
         if lacking := [level for level in levels if level not in network.outputs]:
             raise ModelFileError(f"backbones: the network lacks the levels {', '.join(lacking)}. Rebuild or refit the model.")

@@ -56,9 +56,7 @@ def export(name: str, levels: tuple[str, ...], path: Path, weights: str | None =
     levels = levels or card.default_levels
     card.check_levels(levels)
     if primed and card.embedded:
-        raise UsageError(
-            f"backbones: {name} has its normalisation merged into its weights and cannot be primed. Leave --primed out."
-        )
+        raise UsageError(f"backbones: {name} has its normalisation merged into its weights and cannot be primed. Leave primed out.")
     data, origin = network_file(card, levels, weights, primed)
     atomic_write(path, data)
     return proto.read(data).outputs, origin
@@ -78,7 +76,7 @@ def _from_file(card: BackboneCard, levels: Sequence[str], path: Path, primed: in
         as_it_is = ", its normalisation as it is there" if primed else ""
         return data, Origin(sha256, "", f"the file {path.name}{as_it_is}", "file")
     if card.embedded:
-        raise UsageError(f"{path}: for {card.name} weights are taken from an ONNX file alone. Leave --weights out for its own.")
+        raise UsageError(f"{path}: for {card.name} weights are taken from an ONNX file alone. Leave weights out for its own.")
     origin = Origin(sha256, "", f"the file {path.name}{_how_primed(primed)}", "file")
     if sha256.startswith(card.sha256):
         origin = Origin(sha256, card.licence, card.source + _how_primed(primed))

@@ -96,7 +96,7 @@ def _category(root: Path, name: str | None, known: dict[str, Path]) -> Path:
         if len(known) == 1:
             return next(iter(known.values()))
         if known:
-            raise DataError(f"{root}: holds {len(known)} categories ({', '.join(known)}). Choose one with --category.")
+            raise DataError(f"{root}: holds {len(known)} categories ({', '.join(known)}). Name one as category.")
         return root
     if name in known:
         return known[name]

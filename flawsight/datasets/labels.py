@@ -91,7 +91,9 @@ def _samples(
         is_good = names.is_good(label) or label in ("0", "0.0") or label.lower() == "false"
         mask = root / row[columns["m"]].strip() if use_masks and columns["m"] and row[columns["m"]].strip() else None
         if mask is not None and not mask.is_file():
-            raise DataError(f"{file}: names the mask {mask}; there is none. Check the path, or use --no-masks.")
+            raise DataError(
+                f"{file}: names the mask {mask}; there is none. Check the path, or judge without masks, with use_masks=False."
+            )
         sample = Sample(path, name_of(path.relative_to(root)), int(not is_good), "good" if is_good else label)
         if path not in split:
             (good if is_good else bad).append(sample if is_good else replace(sample, mask=mask))

@@ -148,7 +148,7 @@ class Masks:
                 if other != sample.path:
                     raise DataError(
                         f"{file}: a mask of one picture was needed; by its name it may be that of {other} and of {sample.path}. "
-                        "Sort the masks into a folder for each kind of defect, or use --no-masks to judge whole pictures only."
+                        "Sort the masks into a folder for each kind of defect, or judge whole pictures only, with use_masks=False."
                     )
 
     def _check(self, root: Path, kind: str, paired: list[Sample], pairing: _Pairing, places: list[Path]) -> list[str]:
@@ -157,7 +157,7 @@ class Masks:
             where = " and ".join(map(str, places or self.folders or [pairing.folder]))
             raise DataError(
                 f"{root}: {len(missing)} of {len(paired)} '{kind}' pictures have no mask: {some(missing)}; looked in {where} "
-                f"for <name>_mask.png and <name>.png. Add them, or use --no-masks to judge whole pictures only."
+                f"for <name>_mask.png and <name>.png. Add them, or judge whole pictures only, with use_masks=False."
             )
         notes = []
         if missing and (self.folders or places):

@@ -46,7 +46,7 @@ class Drawn:
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise DataError(
                     f"{file}: shapes as Labelme or COCO keeps them were needed; came something else ({type(error).__name__}: "
-                    f"{error}). Save it again, or use --no-masks to judge whole pictures only."
+                    f"{error}). Save it again, or judge whole pictures only, with use_masks=False."
                 ) from None
 
     def of(self, picture: Path) -> Outlines | None:
@@ -57,7 +57,7 @@ class Drawn:
             if len(found) > 1:
                 raise DataError(
                     f"{picture}: its outlines in one file were needed; {found[0].file} and {found[1].file} both have some. "
-                    "Remove one of them, or use --no-masks to judge whole pictures only."
+                    "Remove one of them, or judge whole pictures only, with use_masks=False."
                 )
             if found:
                 return found[0]
@@ -84,7 +84,7 @@ def _labelme(file: Path, content: dict[str, Any]) -> Outlines:
         if kind not in LABELME:
             raise DataError(
                 f"{file}: polygons, rectangles, circles or lines were needed; came a shape of the kind '{kind}'. Draw it as a "
-                "polygon, or use --no-masks to judge whole pictures only."
+                "polygon, or judge whole pictures only, with use_masks=False."
             )
         turned = kind == "rectangle" and len(shape["points"]) == 4  # of some of its kin a rectangle is its four corners
         shapes.append(_shape(*LABELME["polygon" if turned else kind], shape["points"]))
@@ -97,7 +97,7 @@ def _coco(file: Path, content: dict[str, Any]) -> Iterable[tuple[str, Outlines]]
         if isinstance(one.get("segmentation"), dict):
             raise DataError(
                 f"{file}: polygons were needed; came run lengths (RLE), of image {one['image_id']}. Export polygons or masks, or "
-                "use --no-masks to judge whole pictures only."
+                "judge whole pictures only, with use_masks=False."
             )
         rings = one.get("segmentation") or []
         if not rings:

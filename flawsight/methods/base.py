@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
@@ -65,7 +66,7 @@ class Method(Scorer, Protocol):
         ...
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Take over what `state` returned; returns self."""
+        """Take over what `state` returned; returns self. Raises ModelFileError, which names an array that does not fit."""
         ...
 
 
@@ -175,6 +176,7 @@ def check_types(params: Any, where: str) -> None:
         value = getattr(params, field.name)
         fits = isinstance(value, kinds[str(field.type)]) and isinstance(value, bool) == (field.type == "bool")
         check(fits, f"{where}{field.name}", f"of type {field.type}", value)
+        check(not isinstance(value, float) or math.isfinite(value), f"{where}{field.name}", "a finite number", value)
 
 
 def last_at_strides(card: BackboneCard, strides: Sequence[int]) -> tuple[str, ...]:

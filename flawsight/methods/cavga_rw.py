@@ -181,7 +181,7 @@ class CAVGA(Learned):
 
         p, backbone = self.params, self.backbone
         if not isinstance(backbone, OnnxBackbone):
-            raise UsageError(f"{self.name}: one network was needed, to be trained on; several came. Name one with --backbone.")
+            raise UsageError(f"{self.name}: one network was needed, to be trained on; several came. Name one as backbone.")
         seen = [*pictures, *self._defects]
         low, high = (np.array([reach(one, (1, 2)) for one in seen]) for reach in (np.min, np.max))
         low, high = low.min(0), high.max(0)

@@ -28,6 +28,7 @@ from flawsight.errors import NotFitted
 from flawsight.methods.base import Arrays, Progress
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.patchcore_params import PatchCoreParams
+from flawsight.methods.stored import Stored, restore
 from flawsight.types import Float, Scores
 
 Scale = NDArray[np.float64]  # [K,2], of each member the value that becomes 0 and the one more that becomes 1
@@ -138,13 +139,10 @@ class Ensemble:
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See Method.with_state."""
         for i, member in enumerate(self.members):
-            own = f"{i}."
-            member.with_state({name.removeprefix(own): array for name, array in arrays.items() if name.startswith(own)})
-        self._held_out, self._image_scale, self._map_scale = (
-            arrays["held_out"],
-            arrays["image_scale"],
-            arrays["map_scale"],
-        )
+            restore(member, arrays, f"{i}.")
+        stored, n = Stored(arrays), len(self.members)
+        self._image_scale, self._map_scale = (stored.take(f"{of}_scale", np.float64, n, 2) for of in ("image", "map"))
+        self._held_out = stored.take("held_out", np.float32, n, "N", unknown=True)
         return self
 
     @property

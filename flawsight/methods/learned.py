@@ -94,7 +94,7 @@ class Learned:
     def default_levels(cls, card: BackboneCard) -> tuple[str, ...]:
         """See Method.default_levels. Raises UsageError for a network where the method learns from the picture itself."""
         if cls.default_backbone == PIXELS and card.name != PIXELS:
-            raise UsageError(f"{cls.name}: it learns from the picture itself; the network {card.name} came. Leave out --backbone.")
+            raise UsageError(f"{cls.name}: it learns from the picture itself; the network {card.name} came. Leave out backbone.")
         return card.default_levels
 
     def __init__(self, params: Any, backbone: Backbone) -> None:

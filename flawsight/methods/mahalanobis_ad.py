@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted
 from flawsight.methods.base import Arrays, Progress, averages, check, check_types
+from flawsight.methods.stored import Stored
 from flawsight.parts.folds import dealt
 from flawsight.parts.gaussian import Gaussian, Spread
 from flawsight.types import Float, Scores
@@ -114,9 +115,11 @@ class MahalanobisAD:
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See Method.with_state."""
-        parts = ("mean", "axes", "weights", "rest")
-        n_levels = sum(name.startswith("mean.") for name in arrays)
-        levels = [[arrays[f"{part}.{number}"] for part in parts] for number in range(n_levels)]
+        stored, levels = Stored(arrays), []
+        for i in range(sum(name.startswith("mean.") for name in arrays)):
+            sides = {"mean": (f"d{i}",), "axes": (f"r{i}", f"d{i}"), "weights": (f"r{i}",), "rest": ()}
+            folds = self.params.folds
+            levels.append([stored.take(f"{part}.{i}", np.float32, folds, *shape) for part, shape in sides.items()])
         self._models = [
             [Gaussian(mean[fold], axes[fold], weights[fold], float(rest[fold])) for mean, axes, weights, rest in levels]
             for fold in range(len(levels[0][0]))

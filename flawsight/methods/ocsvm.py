@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import MissingExtra, NotFitted
 from flawsight.methods.base import Arrays, Progress, check, check_types, scaled_averages
+from flawsight.methods.stored import Stored
 from flawsight.parts.folds import dealt
 from flawsight.types import Float, Scores
 
@@ -127,7 +128,13 @@ class OCSVM:
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See Method.with_state."""
-        self._machine = _Machine(**arrays)
+        stored = Stored(arrays)
+        support = stored.take("support", np.float64, "S", "r")
+        axes = stored.take("axes", np.float64, "n", "D")
+        mean, scale = stored.take("mean", np.float64, "D"), stored.take("scale", np.float64, "D")
+        weights = stored.take("weights", np.float64, "S")
+        rho, gamma = stored.take("rho", np.float64, 1), stored.take("gamma", np.float64, 1)
+        self._machine = _Machine(mean, scale, axes, support, weights, rho, gamma)
         return self
 
     @property

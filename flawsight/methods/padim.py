@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted
 from flawsight.methods.base import Arrays, Progress, check, check_types, last_at_strides
+from flawsight.methods.stored import LONGEST_SIDE, Stored, check_within
 from flawsight.parts import gaussian, resample
 from flawsight.threads import each
 from flawsight.types import Float, Scores
@@ -144,14 +145,19 @@ class PaDiM:
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See Method.with_state."""
-        self._kept, self._mean, factors = arrays["kept"], arrays["mean"], arrays["factors"]
-        self._grid = (int(arrays["grid"][0]), int(arrays["grid"][1]))
-        self._input_hw = (int(arrays["input"][0]), int(arrays["input"][1]))
-        if factors.ndim == 2:
-            n_places, d = self._mean.shape
-            packed, factors = factors, np.zeros((n_places, d, d), np.float32)
+        stored = Stored(arrays)
+        self._kept, self._mean = stored.take("kept", np.int32, "d"), stored.take("mean", np.float32, "P", "d")
+        grid, size = stored.take("grid", np.int32, 2), stored.take("input", np.int32, 2)
+        check_within(grid, "grid", 1, LONGEST_SIDE)
+        check_within(size, "input", 1, LONGEST_SIDE)
+        self._grid, self._input_hw = (int(grid[0]), int(grid[1])), (int(size[0]), int(size[1]))
+        (n_places, d), packed = self._mean.shape, arrays.get("factors", np.zeros(0)).ndim == 2
+        sides = (d * (d + 1) // 2,) if packed else ("N", "d")
+        factors = stored.take("factors", np.float32, "P", *sides)
+        if packed:
+            triangles, factors = factors, np.zeros((n_places, d, d), np.float32)
             rows, columns = np.tril_indices(d)
-            factors[:, rows, columns] = packed
+            factors[:, rows, columns] = triangles
         self._factors = factors
         return self
 

@@ -36,6 +36,7 @@ from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted, UsageError
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, picked, stack
 from flawsight.methods.patchcore_params import PatchCoreParams
+from flawsight.methods.stored import LONGEST_SIDE, Stored, check_within
 from flawsight.parts import axes, coreset, graphs, mapper, resample
 from flawsight.parts.neighbours import Bank
 from flawsight.parts.projected import Projected, projections
@@ -192,11 +193,17 @@ class PatchCore:
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See Method.with_state."""
-        self._bank = Bank(arrays["bank"], self.backbone.device)
-        self._scale, self._source, self._grids = arrays["scale"], arrays["source"], arrays["grids"]
-        self._axes = arrays.get("axes")
-        self._radius = float(arrays["radius"][0])
-        self._factor = float(arrays["radius_factor"][0]) if "radius_factor" in arrays else 1.0
+        stored = Stored(arrays)
+        rows = stored.take("bank", np.float32, "M", "D")
+        self._scale, self._source = stored.take("scale", np.float32, "D"), stored.take("source", np.int32, "M", 3)
+        self._grids = stored.take("grids", np.int32, "N", 2)
+        check_within(self._grids, "grids", 1, LONGEST_SIDE)
+        check_within(self._source[:, 0], "source", 0, len(self._grids))
+        check_within(self._source[:, 1:], "source", 0, self._grids[self._source[:, 0]])
+        self._axes = stored.take("axes", np.float32, "all", "D") if "axes" in arrays else None
+        self._radius = float(stored.take("radius", np.float64, 1)[0])
+        self._factor = float(stored.take("radius_factor", np.float64, 1)[0]) if "radius_factor" in arrays else 1.0
+        self._bank = Bank(rows, self.backbone.device)
         return self
 
     @property

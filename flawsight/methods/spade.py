@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import NotFitted
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, last_at_strides, stack
+from flawsight.methods.stored import LONGEST_SIDE, Stored, check_within
 from flawsight.parts import galleries, resample
 from flawsight.parts.galleries import Index, MapOf, vectors
 from flawsight.types import Float, Scores
@@ -160,15 +161,18 @@ class SPADE:
 
     def with_state(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See Method.with_state."""
-        self._averages, self._factor = arrays["averages"], float(arrays["factor"][0])
+        stored = Stored(arrays)
+        averages, self._factor = stored.take("averages", np.float32, "N", "D"), float(stored.take("factor", np.float64, 1)[0])
         self._means, self._levels = [], []
         for number in range(sum(name.startswith("mean.") for name in arrays)):
-            mean, grids = arrays[f"mean.{number}"], arrays[f"grids.{number}"]
+            mean = stored.take(f"mean.{number}", np.float32, f"C{number}")
+            grids = stored.take(f"grids.{number}", np.int32, "N", 2)
+            check_within(grids, f"grids.{number}", 1, LONGEST_SIDE)
             ends = np.cumsum(len(mean) * grids.prod(1, dtype=np.int64))
-            flat = np.split(arrays[f"maps.{number}"], ends[:-1])
+            flat = np.split(stored.take(f"maps.{number}", np.float32, int(ends[-1])), ends[:-1])
             self._means.append(mean)
             self._levels.append([one.reshape(len(mean), *grid) for one, grid in zip(flat, grids, strict=True)])
-        self._axes = self._main_axes()
+        self._averages, self._axes = averages, self._main_axes()
         return self
 
     @property

@@ -76,7 +76,7 @@ def deep(maps: list[Float]) -> list[Float]:
 
 def _second_on(maps: list[Float]) -> list[Float]:
     if len(maps) < 2:
-        raise UsageError("two_banks: expected two levels of the network or more, got one. Name more with --levels.")
+        raise UsageError("two_banks: expected two levels of the network or more, got one. Name more levels.")
     return maps[1:]
 
 

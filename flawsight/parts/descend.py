@@ -268,7 +268,7 @@ class _State:
         if rest["key"] != self._key:
             raise UsageError(
                 f"{self._path}: a checkpoint of this training was needed; it is of other pictures, settings or versions. "
-                "Name another folder with --checkpoints, or delete it."
+                "Name another folder for checkpoints, or delete it."
             )
         prefix = "network."
         self.network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})

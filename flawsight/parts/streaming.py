@@ -193,7 +193,7 @@ class Stream:
         needed = self._need.smallest(self._expected)
         if needed > self._room:
             n = self._need.n_kept(self._expected)
-            cure = "Give it more memory, or keep fewer: coreset=greedy with a bank_limit, a smaller coreset_ratio or --size."
+            cure = "Give it more memory, or keep fewer: coreset=greedy with a bank_limit, a smaller coreset_ratio or size."
             raise UsageError(
                 f"{self._where}: to choose {n:,} of {self._expected:,} patches needs {in_words(needed)} beside network and "
                 f"pictures; there are {in_words(max(self._room, 0))}. {cure}"

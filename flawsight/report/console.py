@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flawsight import memory
+from flawsight import interrupts, memory
 from flawsight.bench import BenchResult
 from flawsight.datasets.verify import Verification
 from flawsight.errors import UsageError
@@ -244,6 +244,7 @@ def meter() -> Iterator[Progress]:
         tasks: dict[str, bars.TaskID] = {}
 
         def progress(what: str, done: int, total: int) -> None:
+            interrupts.check()
             thing = what.partition(DETAIL)[0]
             if thing not in tasks:
                 tasks[thing] = shown.add_task(what, total=total)
@@ -258,6 +259,7 @@ def _in_lines() -> Progress:
 
     def progress(what: str, done: int, total: int) -> None:
         nonlocal told
+        interrupts.check()
         thing, now = what.partition(DETAIL)[0], time.monotonic()
         last, start, first = begun.get(thing, (total, now, done))
         if done < last:  # it begins, perhaps again

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flawsight import image
 from flawsight.errors import PictureError
 from flawsight.report import pictures
 from flawsight.report.pictures import Scale
-from flawsight.types import Pixels, Row
+from flawsight.types import Pixels, Prediction, Row
 
 LONGEST_SIDE = 65_000  # pixels: a JPEG takes 65,500, and the caption some of them
 LEAST_WIDTH = 400  # of the caption, in pixels
@@ -23,30 +24,30 @@ def jpeg(row: Row, scale: Scale) -> bytes:
         raise PictureError(row.sample.name, f"{wide}×{high} pixels are more than the {LONGEST_SIDE} a side that fit into a JPEG.")
     drawn = pixels if row.heat is None else pictures.overlay(pixels, row.heat, scale)
     if row.is_defective:
-        drawn = marked(drawn, row)
+        drawn = marked(drawn, row, row.heat)
     verdict = "rejected" if row.is_defective else "passed"
     return image.encode(captioned(drawn, f"{verdict}: score {scale.text(row.score)}", scale), "jpeg")
 
 
-def marked(drawn: Pixels, row: Row) -> Pixels:
-    """The picture [H,W,3] of a row, at any size, with its regions outlined and its most anomalous place framed."""
+def marked(drawn: Pixels, judged: Row | Prediction, heat: NDArray[np.floating] | None) -> Pixels:
+    """The picture [H,W,3], at any size, with its regions outlined and its most anomalous place framed. heat: [h,w], its map."""
     size_hw = (drawn.shape[0], drawn.shape[1])
-    if row.heat is not None:
-        drawn = pictures.outline(drawn, pictures.above(row.heat, row.pixel_threshold, size_hw), pictures.REGION)
-    box = worst_box(row, size_hw)
+    if heat is not None:
+        drawn = pictures.outline(drawn, pictures.above(heat, judged.pixel_threshold, size_hw), pictures.REGION)
+    box = worst_box(judged, size_hw)
     return drawn if box is None else pictures.framed(drawn, box)
 
 
-def worst_box(row: Row, size_hw: tuple[int, int]) -> tuple[int, int, int, int] | None:
+def worst_box(judged: Row | Prediction, size_hw: tuple[int, int]) -> tuple[int, int, int, int] | None:
     """The most anomalous place of a picture in its pixels at that size; None where the method does not say where."""
-    if row.evidence is not None:
-        box = row.evidence.box_xyxy
-    elif row.regions:
-        x, y = row.regions[0].peak_xy
+    if judged.evidence is not None:
+        box = judged.evidence.box_xyxy
+    elif judged.regions:
+        x, y = judged.regions[0].peak_xy
         box = (x, y, x + 1, y + 1)
     else:
         return None
-    down, across = size_hw[0] / row.size_hw[0], size_hw[1] / row.size_hw[1]
+    down, across = size_hw[0] / judged.size_hw[0], size_hw[1] / judged.size_hw[1]
     x0, y0, x1, y1 = box
     return round(x0 * across), round(y0 * down), round(x1 * across), round(y1 * down)
 

@@ -147,7 +147,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise UsageError(f"{folder}: a folder that may be written was needed; {why}. Choose another with --out.") from None
+        raise UsageError(f"{folder}: a folder that may be written was needed; {why}. Choose another.") from None
     for place in (folder, *(folder / part for part in outputs.DRAWN)):
         if place.exists():
             check_writable(place / outputs.CSV)

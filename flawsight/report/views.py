@@ -45,7 +45,7 @@ def view(row: Row, pixels: Pixels, scale: Scale, truth: Mask | None, alt: str) -
     """The whole picture [H,W,3] of a row. truth: bool [H,W] of the true defect, if known."""
     small = pictures.fit(pixels, SIDES[bool(row.is_defective)])
     size_hw = (small.shape[0], small.shape[1])
-    marked = marks.marked(small, row) if row.is_defective else small
+    marked = marks.marked(small, row, row.heat) if row.is_defective else small
     true = None if truth is None else pictures.outline(small, pictures.fit_mask(truth, size_hw))
     return View(
         picture=encoded(small, alt),

@@ -84,7 +84,7 @@ def of_weights(told: str | None) -> str:
         return hashlib.sha256(Path(str(told)).read_bytes()).hexdigest()
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise UsageError(f"{told}: a file of weights was needed; {why}. Check --weights.") from None
+        raise UsageError(f"{told}: a file of weights was needed; {why}. Check the path.") from None
 
 
 def _listed(lines: Iterable[tuple[Any, ...]]) -> str:

@@ -73,7 +73,7 @@ def choose(row: str, tried: Sequence[Tried]) -> tuple[Tried, dict[str, Any]]:
     metric = chosen_by(row)
     reached = [one.report.metrics.get(metric, math.nan) for one in tried]
     if all(math.isnan(value) for value in reached):
-        raise UsageError(f"tables: to choose by {metric}, good and defective pictures were needed. Leave out --oracle-select.")
+        raise UsageError(f"tables: to choose by {metric}, good and defective pictures were needed. Leave out oracle_select.")
     best = tried[reached.index(max(value for value in reached if not math.isnan(value)))]
     record = {
         "by": metric,

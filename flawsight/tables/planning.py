@@ -75,7 +75,7 @@ class Request:
         chosen = [row for row in rows if not self.methods or row.name in self.methods or row.method in self.methods]
         if not chosen:
             raise UsageError(
-                f"tables: none of {', '.join(self.methods)} has a row in {', '.join(self.tables)}. Name another --table."
+                f"tables: none of {', '.join(self.methods)} has a row in {', '.join(self.tables)}. Name another table."
             )
         return chosen
 
@@ -235,8 +235,8 @@ def _taught(request: Request) -> str:
         return ""
     if not any(_takes(row, "teacher_data") for row in request.rows):
         raise UsageError(
-            "tables: --teacher-data: a row whose method has a teacher was needed, such as student; none is asked for. "
-            "Leave it out, or name such a row's --table."
+            "tables: teacher_data: a row whose method has a teacher was needed, such as student; none is asked for. "
+            "Leave it out, or name the table of such a row."
         )
     return keys.of_pictures(request.teacher_data)
 

@@ -47,7 +47,7 @@ CELLS = "cells"  # folder of finished cells
 CHECKPOINTS = "checkpoints"  # beside it, of trainings that are under way
 ENDED = (
     "tables: processes that run to their end were needed; one was ended from outside, as systems do when memory runs out. "
-    "What is finished is kept: run again, with fewer --jobs."
+    "What is finished is kept: run again, with fewer jobs."
 )
 
 Told = Callable[["Result", int, int, float], None]  # a finished cell, cells done, in all, seconds left
@@ -118,7 +118,7 @@ def make_folder(out: Path, cells: bool = True) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise UsageError(f"{out}: a folder that may be written was needed; {why}. Choose another with --out.") from None
+        raise UsageError(f"{out}: a folder that may be written was needed; {why}. Choose another.") from None
     return folder
 
 

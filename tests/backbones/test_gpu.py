@@ -86,7 +86,7 @@ def test_a_step_that_is_not_known_is_told(cuda: None) -> None:
     info = onnx.helper.make_tensor_value_info
     node = onnx.helper.make_node("Softmax", ["image"], ["layer1"])
     graph = onnx.helper.make_graph([node], "one", [info("image", 1, ["n"])], [info("layer1", 1, ["n"])])
-    with pytest.raises(ModelFileError, match=r"steps that do not run on cuda: Softmax\. Use --device cpu"):
+    with pytest.raises(ModelFileError, match=r"steps that do not run on cuda: Softmax\. Use device cpu"):
         gpu.runner(onnx.helper.make_model(graph).SerializeToString(), ["layer1"], "cuda")
     with pytest.raises(ModelFileError, match="lacks the levels stage9"):
         gpu.runner(get_card("efficientnet_lite0").onnx(), ["stage9"], "cuda")
@@ -111,7 +111,7 @@ def test_a_model_is_fitted_saved_and_judges_there_as_here(plates: DataSet, cuda:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_is_said_and_nothing_is_done_instead(plates: DataSet, tmp_path: Path) -> None:
     for wanted in ("cuda", "cuda:1"):
-        with pytest.raises(UsageError, match=f"device {wanted}: such a GPU was needed; torch .* finds 0 here. Use --device cpu"):
+        with pytest.raises(UsageError, match=f"device {wanted}: such a GPU was needed; torch .* finds 0 here. Use device cpu"):
             fit(plates.train, Plan(device=wanted))
     with pytest.raises(UsageError, match="such a GPU was needed"):
         load(tmp_path / "any.flaw", device="cuda")

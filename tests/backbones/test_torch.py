@@ -229,7 +229,7 @@ def test_an_onnx_file_is_not_primed_and_says_so(tmp_path: Path, monkeypatch: pyt
 
 def test_embedded_networks_cannot_be_primed(tmp_path: Path) -> None:
     assert open_backbone("efficientnet_lite0", primed=224).data == open_backbone("efficientnet_lite0").data
-    with pytest.raises(UsageError, match=r"efficientnet_lite0 has its normalisation merged .* Leave --primed out\."):
+    with pytest.raises(UsageError, match=r"efficientnet_lite0 has its normalisation merged .* Leave primed out\."):
         opening.export("efficientnet_lite0", (), tmp_path / "x.onnx", primed=224)
 
 

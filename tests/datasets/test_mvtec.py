@@ -73,7 +73,7 @@ def test_a_mask_too_few_is_an_error_and_shifts_no_other(tmp_path):
     root = grow(tmp_path, *CATEGORY)
     (root / "ground_truth/bent/000_mask.png").unlink()
     with pytest.raises(
-        DataError, match=r"1 of 3 'bent' pictures have no mask: test/bent/000\.png; looked in .*ground_truth.bent .*--no-masks"
+        DataError, match=r"1 of 3 'bent' pictures have no mask: test/bent/000\.png; looked in .*ground_truth.bent .*use_masks=False"
     ):
         open_dataset(root)
     assert masks(open_dataset(root, use_masks=False)) == {f"test/bent/00{i}.png": None for i in range(3)}
@@ -183,7 +183,7 @@ def test_one_of_several_categories_is_chosen_by_name(three):
 
 
 def test_without_a_choice_the_categories_are_listed(three):
-    with pytest.raises(DataError, match=r"holds 3 categories \(Washer, bolt, nut\)\. Choose one with --category\."):
+    with pytest.raises(DataError, match=r"holds 3 categories \(Washer, bolt, nut\)\. Name one as category\."):
         open_dataset(three)
 
 

@@ -115,7 +115,7 @@ def test_a_fit_tells_what_it_leaves_unused(root: Path) -> None:
     assert [one.name for one in good_pictures(root / "good")] == [f"g{i}.png" for i in range(4)]
     told = " ".join(unused(root / "good", below=False))
     for part in (
-        "2 pictures in folders below were not learned from: lot2/ (2). --group-by folder",
+        '2 pictures in folders below were not learned from: lot2/ (2). group_by="folder"',
         "1 picture in linked folders was not learned from: far/ (1)",
         "1 picture was taken for masks by name and not learned from",
         "1 file ending in .photo was not learned from: they hold PNG pictures",

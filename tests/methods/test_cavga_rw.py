@@ -188,7 +188,7 @@ def test_a_model_says_what_it_was_shown_and_keeps_it(plates: DataSet, tmp_path: 
 
 def test_a_folder_of_defects_that_is_not_there_is_named(plate: Path) -> None:
     plan = Plan(method="cavga_rw", size=64, options={**SMALL, "held_out": 0.3}, defects=plate / "nowhere")
-    with pytest.raises(DataError, match=r"fit: --defects .*nowhere: there is no such folder\. Name one"):
+    with pytest.raises(DataError, match=r"fit: defects: .*nowhere: there is no such folder\. Name one"):
         fit(plate / "train" / "good", plan)
 
 

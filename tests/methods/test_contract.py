@@ -163,7 +163,7 @@ def test_labelled_defects_reach_only_the_method_that_says_it_learns_from_them(na
             fit(plates.train, plan)
         return
     assert isinstance(unfitted(name), ShownMethod)
-    with pytest.raises(UsageError, match=r"fit: cavga_rw needs labelled defective pictures .*; none came\. Add --defects"):
+    with pytest.raises(UsageError, match=r"fit: cavga_rw needs labelled defective pictures .*; none came\. Name a folder"):
         fit(plates.train, dataclasses.replace(plan, defects=None))
     with pytest.raises(UsageError, match="cavga_rw: needs labelled defective pictures beside good ones; none came"):
         make(name, options(name), network(name)).fit(Drawn(name)(1), list(range(N_GOOD)))

@@ -132,9 +132,7 @@ def test_the_evidence_is_of_the_bank_whose_worst_patch_lies_where_the_map_is_hig
 
 
 def test_a_network_of_one_level_is_refused() -> None:
-    with pytest.raises(
-        UsageError, match=r"two_banks: expected two levels of the network or more, got one\. Name more with --levels"
-    ):
+    with pytest.raises(UsageError, match=r"two_banks: expected two levels of the network or more, got one\. Name more levels"):
         two_banks(Levels((1,))).fit(draw(0, 6), GROUPS)
     with pytest.raises(UsageError, match="two_banks: expected two levels of the network or more, got one"):
         fit([np.zeros((64, 64, 3), np.uint8), np.ones((64, 64, 3), np.uint8)], Plan(size=64, levels=("stage5",)))

@@ -207,7 +207,7 @@ def test_a_teacher_s_pictures_that_are_not_there_are_refused(make_request: MakeR
             DataError, match=rf"a folder of pictures was needed to cut crops from; {told}\. Name another as teacher_"
         ):
             make_work(make_request(methods=("student",), teacher_data=tmp_path / where))
-    with pytest.raises(UsageError, match="--teacher-data: a row whose method has a teacher was needed, such as student; none is"):
+    with pytest.raises(UsageError, match="teacher_data: a row whose method has a teacher was needed, such as student; none is"):
         make_work(make_request(teacher_data=tmp_path))
 
 

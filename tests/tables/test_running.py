@@ -186,7 +186,7 @@ def test_a_process_that_is_ended_from_outside_is_told_and_what_is_finished_is_ke
             ended.append(int(process.pid or 0))
             process.kill()
 
-    with pytest.raises(DataError, match=r"one was ended from outside.*run again, with fewer --jobs"):
+    with pytest.raises(DataError, match=r"one was ended from outside.*run again, with fewer jobs"):
         run(request, tmp_path, told=end)
     assert ended
     finished = list((tmp_path / "cells").iterdir())
