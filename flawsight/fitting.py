@@ -18,7 +18,7 @@ from flawsight.datasets import find_pictures
 from flawsight.datasets.base import samples
 from flawsight.errors import DataError, UsageError
 from flawsight.holding import Together, held_out_notes, held_together
-from flawsight.inspecting import check_shown, coarseness, grouped, inspect, show, told_of
+from flawsight.inspecting import check_shown, coarseness, grouped, inspect, names_left_out, show, told_of
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
 from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
@@ -49,6 +49,7 @@ class Plan:
     defects: pictures labelled defective, or a folder of them, for a method that learns from some too.
     group_by: what tells the series of a picture, all of which is held out together: "folder", with pictures in folders below taken
     too, or a regular expression, whose first group in a picture's name is its series; the pictures themselves if None.
+    leave_out: names of good pictures, or their paths, that are not learned from; the model keeps a record of them.
     """
 
     method: str | None = None
@@ -68,6 +69,7 @@ class Plan:
     checkpoints: Path | None = None
     defects: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image] | None = None
     group_by: str | None = None
+    leave_out: tuple[str, ...] = ()
 
     @property
     def method_name(self) -> str:
@@ -130,7 +132,8 @@ def fit(
     """
     plan = plan or Plan()
     preprocess, backbone, method, chosen = _opened(pictures, plan, backbone)
-    _check_promise(plan, method, len(chosen))
+    left_out = names_left_out(chosen, plan.leave_out)
+    _check_promise(plan, method, len(chosen) - len(left_out))
     if plan.memory is not None and isinstance(method, LearnedMethod):
         _rehearsed(method, plan, preprocess, chosen)
     budget = memory.budget(plan.memory)
@@ -138,7 +141,7 @@ def fit(
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
     keeper = _Keeper(preprocess, sharing.kept_bytes(left))
     look = series.small if plan.needs_threshold and plan.group_by is None else None
-    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace, look)
+    readable, inspections, skipped = inspect("fit", chosen, plan.skip_bad, progress, keeper, pace, look, left_out)
     names = [loader.named(*item) for item in readable]
     copies, notes = grouped(names, inspections, 2 if plan.needs_threshold else 1)
     together = _together(plan, copies, inspections, names)
@@ -147,16 +150,8 @@ def fit(
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
     shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections})
     images = _Images(preprocess, readable, inspections, pace, progress)
-    if isinstance(method, BankMethod):
-        room = sharing.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
-        room.check()
-        held_out, more = method.fit_within(images, together.groups, room.left, progress)
-        notes += more
-    elif isinstance(method, LearnedMethod):
-        held_out = method.fit_kept(images, together.groups, plan.checkpoints, progress)
-        notes += [_shared(int(np.count_nonzero(np.isnan(held_out))), len(held_out)), *method.notes()]
-    else:
-        held_out = method.fit(images, together.groups, progress)
+    held_out, more = _learn(method, images, together.groups, plan, budget, progress)
+    notes += more
     training = Training(
         names=names,
         fingerprints=[one.fingerprint for one in inspections],
@@ -166,11 +161,27 @@ def fit(
         notes=[*notes, *told_of(shown)],
         defects=shown,
         series=together.of_each if together.matter else [],
+        left_out=left_out,
     )
     chosen_threshold = _threshold(plan, training)
     training.notes.extend(held_out_notes(training, chosen_threshold, together) if plan.needs_threshold else [])
     created = now()
     return Model(preprocess, method, plan.backbone_name, backbone, chosen_threshold, training, created, created)
+
+
+def _learn(
+    method: Method, images: _Images, groups: list[int], plan: Plan, budget: int, progress: Progress | None
+) -> tuple[Float, list[str]]:
+    """Fit the method: the held-out scores, float32 [N], and notes on how it was fitted. budget: bytes of memory."""
+    if isinstance(method, BankMethod):
+        sizes_hw = [images.preprocess.input_hw(one.size_hw) for one in images.inspections]
+        room = sharing.room(method, budget, sizes_hw, images.pace.bytes)
+        room.check()
+        return method.fit_within(images, groups, room.left, progress)
+    if isinstance(method, LearnedMethod):
+        held_out = method.fit_kept(images, groups, plan.checkpoints, progress)
+        return held_out, [_shared(int(np.count_nonzero(np.isnan(held_out))), len(held_out)), *method.notes()]
+    return method.fit(images, groups, progress), []
 
 
 def estimate(
@@ -183,6 +194,8 @@ def estimate(
     """
     plan = plan or Plan()
     preprocess, _, method, chosen = _opened(pictures, plan)
+    left_out = names_left_out(chosen, plan.leave_out)
+    chosen = [picture for i, picture in enumerate(chosen, 1) if loader.named(picture, i) not in left_out]
     _check_promise(plan, method, len(chosen))
     if isinstance(method, LearnedMethod):
         return _rehearsed(method, plan, preprocess, chosen)

@@ -38,7 +38,8 @@ class Training:
     names, fingerprints: of each good picture, the latter a sha256 of its pixels. sizes_hw: int32 [N,2]. held_out: float32 [N],
     the score of each had it not been learned from, NaN where that is not known. skipped: name → why it was left out. notes: what
     a reader must know. defects: name → fingerprint of labelled defective pictures, of a method that learns from some too. series: a
-    number for each picture, the same for those of one series; empty where each counts by itself.
+    number for each picture, the same for those of one series; empty where each counts by itself. left_out: names of pictures that
+    were not learned from because that was asked for.
     """
 
     names: list[str]
@@ -49,6 +50,7 @@ class Training:
     notes: list[str] = field(default_factory=list)
     defects: dict[str, str] = field(default_factory=dict)
     series: list[int] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def independent(self) -> Float:
@@ -67,6 +69,13 @@ class Training:
         for name, number in zip(self.names, self.series, strict=False):
             members.setdefault(number, []).append(name)
         return {inside[0]: inside for inside in members.values() if len(inside) > 1}
+
+    @property
+    def held_out_by_name(self) -> dict[str, float | None]:
+        """Name → held-out score, highest first; None, last, where that is not known."""
+        known = np.where(np.isfinite(self.held_out), self.held_out, -np.inf)
+        ranked = np.argsort(-known, kind="stable")
+        return {self.names[i]: float(known[i]) if np.isfinite(known[i]) else None for i in ranked}
 
     @property
     def _different(self) -> NDArray[np.int64]:
@@ -143,7 +152,8 @@ class Model:
             "backbone": f"{self.backbone_name}, {' + '.join(self.backbone.levels)}",
             "weights": self.backbone.origin.told,
             "good_pictures": len(training.names),
-            "left_out": len(training.skipped),
+            "left_out": len(training.skipped) + len(training.left_out),
+            **({"left_out_as_asked": training.left_out} if training.left_out else {}),
             **({"series": len(set(training.series)), "in_series": training.in_series} if training.series else {}),
             "picture_sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
             "network_sees": " ".join(dict.fromkeys("{1}×{0}".format(*self.preprocess.input_hw((h, w))) for w, h in sizes)),
@@ -154,6 +164,7 @@ class Model:
             "rule": self.threshold.rule,
             "earlier_thresholds": [before["value"] for before in self.history],
             "held_out_scores": _range(training.held_out[np.isfinite(training.held_out)]),
+            "held_out_by_name": training.held_out_by_name,
             "params": dataclasses.asdict(self.method.params),
             "preprocess": dataclasses.asdict(self.preprocess),
             "created": self.created,
@@ -184,6 +195,7 @@ class Model:
                 "notes": training.notes,
                 "defects": training.defects,
                 **({"series": training.series} if training.series else {}),
+                **({"left_out": training.left_out} if training.left_out else {}),
             },
         }
         arrays = {f"method.{name}": array for name, array in self.method.state().items()}

@@ -75,6 +75,10 @@ GroupBy = Annotated[
         "expression in its name; found by likeness if not named.",
     ),
 ]
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option("--leave-out", metavar="NAME", help="A good picture not to learn from, by its name or path; repeatable."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what this will need of time and memory.")]
 
 
@@ -101,6 +105,7 @@ OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default
     "checkpoints": (Checkpoints, None),
     "defects": (Defects, None),
     "group_by": (GroupBy, None),
+    "leave_out": (LeaveOut, None),
 }
 
 
@@ -151,5 +156,6 @@ def _plan(options: dict[str, Any]) -> Plan:
     seed, share = options.pop("seed"), options.pop("max_false_rejects")
     if seed is not None:
         of_method["seed"] = seed
-    levels = names(options.pop("levels"))
-    return Plan(levels=levels, options=of_method, max_false_rejects=None if share is None else parse_share(share), **options)
+    levels, leave_out = names(options.pop("levels")), tuple(options.pop("leave_out") or ())
+    promised = None if share is None else parse_share(share)
+    return Plan(levels=levels, options=of_method, max_false_rejects=promised, leave_out=leave_out, **options)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from flawsight import threshold
 from flawsight.errors import DataError, UsageError
-from flawsight.threshold import choose, fixed, ladder, most_rejected, odd, parse_share, upper_bound
+from flawsight.threshold import choose, fixed, ladder, most_rejected, odd, parse_share, suspects, upper_bound
 from flawsight.types import Float
 
 
@@ -288,6 +288,35 @@ def test_no_more_than_one_in_twenty_is_odd_and_of_few_none() -> None:
     assert not odd(half).any()
     assert odd(np.array([*np.linspace(1, 2, 58), 9, 9.1], np.float32)).sum() == 2
     assert not odd(np.array([1, 1, 1, 1, 50], np.float32)).any()
+
+
+def test_suspects_are_found_among_few_series_and_several_at_a_time() -> None:
+    held_out = np.array([*np.linspace(0.8, 0.95, 24), 2.2], np.float32)
+    two_series = [0] * 24 + [1]
+    assert not odd(held_out, two_series).any()
+    assert np.flatnonzero(suspects(held_out, range(25), two_series)).tolist() == [24]
+    three = np.array([2.2, 2.3, 2.4, *np.linspace(0.8, 0.95, 22)], np.float32)
+    assert not odd(three).any()
+    assert np.flatnonzero(suspects(three, range(25))).tolist() == [0, 1, 2]
+    assert not suspects(np.linspace(0.8, 0.95, 25).astype(np.float32), range(25)).any()
+
+
+def test_copies_of_a_suspect_are_suspect_together() -> None:
+    held_out = np.array([2.2, 2.2, *np.linspace(0.8, 0.95, 12)], np.float32)
+    assert np.flatnonzero(suspects(held_out, [0, 0, *range(1, 13)])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("n", "far", "found"), [(4, 9.0, 0), (5, 3.1, 1), (5, 2.9, 0), (9, 3.1, 1)])
+def test_of_few_pictures_one_is_suspect_if_it_stands_very_far(n: int, far: float, found: int) -> None:
+    """The others spread over 1; the suspect one must be more than 2 above the highest of them, which is 1."""
+    held_out = np.array([*np.linspace(0, 1, n - 1), far], np.float32)
+    assert suspects(held_out, range(n)).sum() == found
+
+
+def test_scores_that_are_not_known_are_never_suspect() -> None:
+    held_out = np.array([np.nan, 9.0, *np.linspace(0, 1, 12), np.inf], np.float32)
+    assert np.flatnonzero(suspects(held_out, range(15))).tolist() == [1]
+    assert not suspects(np.full(12, np.nan, np.float32), range(12)).any()
 
 
 def test_an_odd_series_is_odd_as_a_whole() -> None:

@@ -33,7 +33,17 @@ from flawsight.speeds import STAGES, Spread
 from flawsight.types import DETAIL, Report, Row
 
 STDOUT = Path("-")
-BRIEF = ("good_pictures", "series", "left_out", "picture_sizes", "network_sees", "threshold", "promise", "earlier_thresholds")
+BRIEF = (
+    "good_pictures",
+    "series",
+    "left_out",
+    "left_out_as_asked",
+    "picture_sizes",
+    "network_sees",
+    "threshold",
+    "promise",
+    "earlier_thresholds",
+)
 TOLD_EVERY_S = 60.0  # of progress where there is no terminal
 SHOWN = 20  # pictures listed before the rest is counted
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a terminal would obey them, or cannot write them
@@ -49,9 +59,17 @@ def tell(facts: dict[str, Any], notes: list[str], json: Path | None, wrote: Path
         shown = facts if wrote is None else {name: facts[name] for name in BRIEF if name in facts}
         if inside := shown.get("in_series"):
             shown = {**shown, "in_series": _counted(inside)}
+        if scores := shown.get("held_out_by_name"):
+            shown = {**shown, "held_out_by_name": _highest(scores)}
         show_facts(Console(), {name.replace("_", " "): value for name, value in shown.items()})
         show_notes(Console(), notes)
         say_wrote(wrote, json)
+
+
+def _highest(scores: dict[str, float | None]) -> str:
+    """Good pictures with the highest held-out scores, which come first."""
+    listed = [f"{name} {score:.4g}" for name, score in scores.items() if score is not None]
+    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} lower ones; --json lists all" if len(listed) > SHOWN else "")
 
 
 def _counted(inside: dict[str, list[str]]) -> str:
