@@ -150,29 +150,46 @@ def threshold(
     model: opt.ModelFile,
     max_false_rejects: opt.FalseRejects = None,
     value: Annotated[float | None, typer.Option(help="Set the threshold itself.")] = None,
+    known: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="DATA", help="Set it by known defects: a data set as for evaluate, or a folder of them alone."
+        ),
+    ] = None,
+    category: Annotated[str | None, typer.Option(help="Which one, where DATA holds several.")] = None,
+    layout: Annotated[str | None, typer.Option(help="How DATA is laid out, where it is not recognised.")] = None,
     confidence: opt.Confidence = 0.95,
+    skip_bad: opt.SkipBad = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write here instead of changing the file.")
     ] = None,
     json: opt.Json = None,
 ) -> None:
     """Change a model's threshold without refitting; the one it had is kept in its history."""
+    from flawsight.known_defects import known_pictures, threshold_from
     from flawsight.model import load
-    from flawsight.report.console import tell
+    from flawsight.report.console import meter, tell
     from flawsight.threshold import choose, fixed, parse_share
 
-    if (value is None) == (max_false_rejects is None):
-        came = "neither; `flawsight info` shows what is set" if value is None else "both"
-        raise UsageError(f"threshold: either --max-false-rejects or --value was needed; got {came}.")
+    given = sum(one is not None for one in (value, max_false_rejects, known))
+    if given != 1:
+        came = "none; `flawsight info` shows what is set" if not given else "several"
+        raise UsageError(f"threshold: one of --max-false-rejects, --value and --from was needed; got {came}.")
     _check_writable(out, json)
     loaded = load(model)
+    notes: list[str] = []
     scores, series = loaded.training.independent, loaded.training.independent_series
-    if value is not None:
-        changed = loaded.with_threshold(fixed(scores, value, confidence, series))
+    if known is not None:
+        with meter() as progress:
+            pictures = known_pictures(known, category, layout)
+            chosen, notes = threshold_from(loaded, pictures, confidence, skip_bad, progress)
+    elif value is not None:
+        chosen = fixed(scores, value, confidence, series)
     else:
-        changed = loaded.with_threshold(choose(scores, parse_share(max_false_rejects or ""), confidence, series))
+        chosen = choose(scores, parse_share(max_false_rejects or ""), confidence, series)
+    changed = loaded.with_threshold(chosen)
     changed.save(out or model)
-    tell(changed.info(), [], json, out or model)
+    tell(changed.info(), notes, json, out or model)
 
 
 @app.command()

@@ -29,6 +29,7 @@ LAYERS = [
         "holding",
         "inspecting",
         "judging",
+        "known_defects",
         "plate",
         "presets",
         "rehearsal",

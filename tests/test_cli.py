@@ -581,8 +581,8 @@ def test_threshold_to_another_file_leaves_the_first(model_file: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ("", "either --max-false-rejects or --value was needed; got neither"),
-        ("--value 1 --max-false-rejects 40%", "either --max-false-rejects or --value was needed; got both"),
+        ("", "one of --max-false-rejects, --value and --from was needed; got none"),
+        ("--value 1 --max-false-rejects 40%", "one of --max-false-rejects, --value and --from was needed; got several"),
         ("--max-false-rejects 5%", "needs 59 different good pictures; there are 8, which support 31.3 %. Add good pictures"),
         ("--max-false-rejects=", "a share such as 1% or 0.01 was needed"),
         ("--value nan", "finite number"),

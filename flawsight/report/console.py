@@ -28,7 +28,7 @@ from flawsight.methods.base import Progress
 from flawsight.metrics import METRICS
 from flawsight.rehearsal import TrainingEstimate
 from flawsight.report import results, tables
-from flawsight.report.figures import trade_off
+from flawsight.report.figures import FITS_BEST, trade_off
 from flawsight.speeds import STAGES, Spread
 from flawsight.types import DETAIL, Report, Row
 
@@ -213,9 +213,12 @@ def _show_trade_off(console: Console, report: Report) -> None:
         table = Table("threshold", "promised false rejects", "good rejected", "defects missed", title="Other thresholds")
         for one in offered:
             chosen = " (set)" if one["threshold"] == report.threshold["value"] else ""
+            chosen += " (fits best)" if one["fits_best"] else ""
             promise = f"≤ {100 * one['max_false_rejects']:.1f} %"
             table.add_row(f"{one['threshold']:.4g}{chosen}", promise, str(one["false_rejects"]), str(one["misses"]))
         console.print(table)
+        if any(one["fits_best"] for one in offered):
+            console.print(FITS_BEST, soft_wrap=True)
 
 
 def show_scores(console: Console, rows: list[Row], threshold: float) -> None:

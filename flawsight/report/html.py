@@ -54,6 +54,7 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
         "more_metrics": figures.more_metrics(report.metrics) if labelled else [],
         "kinds": _kinds(report) if labelled else [],
         "trade_off": _trade_off(report, scale),
+        "fits_best": figures.FITS_BEST,
         "charts": _charts(report, scale),
         "colour_bar": pictures.colour_bar(scale),
         "heat_stops": pictures.css_stops(),
@@ -90,6 +91,7 @@ def _trade_off(report: Report, scale: Scale) -> list[dict[str, Any]]:
         {
             "threshold": scale.text(one["threshold"]),
             "now": one["threshold"] == value,
+            "best": one["fits_best"],
             "promise": figures.percent(one["max_false_rejects"], 1),
             "good": f"{one['false_rejects']} of {counts.get('good', 0)}",
             "bad": f"{one['misses']} of {counts.get('defective', 0)}",
