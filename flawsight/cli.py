@@ -38,22 +38,30 @@ def fit(
     good_dir: Annotated[Path, typer.Argument(metavar="GOOD_DIR", help="A folder of pictures of good parts.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file to write.")] = Path("part.flaw"),
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write a page of the fit: held-out scores and heat maps.")
+    ] = None,
     plan: Plan,
     dry_run: opt.DryRun = False,
     json: opt.Json = None,
 ) -> None:
     """Learn from good pictures and write a model file."""
     from flawsight import fitting
-    from flawsight.report.console import meter, tell, tell_estimate
+    from flawsight.report import fit_page
+    from flawsight.report.console import meter, say_wrote, tell, tell_estimate
 
-    _check_writable(None if dry_run else out, json)
+    _check_writable(*((json,) if dry_run else (out, report_file, json)))
     tell_estimate(fitting.estimate(good_dir, plan), json, dry_run)
     if dry_run:
         return
     with meter() as progress:
         model = fitting.fit(good_dir, plan, progress)
-    model.save(out)
+        model.save(out)  # first: it is what took the time
+        if report_file:
+            fit_page.write(report_file, model, fitting.pictures_of(good_dir, plan), progress=progress)
     tell(model.info(), model.training.notes, json, out)
+    if json != Path("-"):
+        say_wrote(report_file)
 
 
 @app.command()

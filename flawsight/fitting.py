@@ -229,8 +229,7 @@ def _opened(
         raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
     check_shown(method, plan.defects)
     series.check_pattern(plan.group_by)
-    below = plan.group_by == series.FOLDER
-    chosen = good_pictures(Path(pictures), below) if isinstance(pictures, str | Path) else list(pictures)
+    chosen = pictures_of(pictures, plan) if isinstance(pictures, str | Path) else list(pictures)
     return preprocess, backbone, method, chosen
 
 
@@ -269,6 +268,11 @@ def _shared(n_learned: int, n: int) -> str:
 def _pace(left: int, preprocess: Preprocess, sizes_hw: Sequence[tuple[int, int]]) -> sharing.Pace:
     inputs = [preprocess.input_hw(hw) for hw in sizes_hw]
     return sharing.pace(left, max(sizes_hw, key=math.prod, default=(0, 0)), max(inputs, key=math.prod, default=(0, 0)))
+
+
+def pictures_of(folder: str | Path, plan: Plan) -> list[Sample]:
+    """The pictures of a folder of good ones that a plan takes. Raises as good_pictures."""
+    return good_pictures(Path(folder), below=plan.group_by == series.FOLDER)
 
 
 def good_pictures(folder: Path, below: bool = False) -> list[Sample]:

@@ -70,6 +70,11 @@ class Training:
             members.setdefault(number, []).append(name)
         return {inside[0]: inside for inside in members.values() if len(inside) > 1}
 
+    def held_out_with(self, place: int) -> list[int]:
+        """The places of the pictures that were held out together with that at `place`, itself among them."""
+        groups = self.series if len(set(self.series)) > 1 else self.fingerprints
+        return [other for other, group in enumerate(groups) if group == groups[place]]
+
     @property
     def held_out_by_name(self) -> dict[str, float | None]:
         """Name → held-out score, highest first; None, last, where that is not known."""

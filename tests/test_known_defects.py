@@ -42,10 +42,12 @@ def test_good_pictures_alone_set_no_threshold(model: Model, plates: DataSet) -> 
         threshold_from(model, plates.train)
 
 
-def test_on_the_command_line_it_is_kept_in_the_model_with_the_one_before(model: Model, plate: Path, tmp_path: Path) -> None:
+def test_on_the_command_line_it_is_kept_in_the_model_with_the_one_before(model: Model, plates: DataSet, tmp_path: Path) -> None:
     file = tmp_path / "x.flaw"
     model.save(file)
-    shutil.copytree(plate / "test" / "scratch", tmp_path / "bad" / "scratch")
+    clearest = max((one.path for one in plates.test if one.label == 1), key=lambda path: model.predict(path).score)
+    (tmp_path / "bad" / "kind").mkdir(parents=True)
+    shutil.copy(clearest, tmp_path / "bad" / "kind")
     done = CliRunner().invoke(app, ["threshold", str(file), "--from", str(tmp_path / "bad"), "--json", str(tmp_path / "t.json")])
     assert done.exit_code == 0, done.output
     loaded = load(file)
