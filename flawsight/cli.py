@@ -72,6 +72,10 @@ def score(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write scores.csv, scores.json, report.html and heat maps.")
     ] = None,
+    good: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The good pictures the model was fitted on, to draw the nearest good patch from."),
+    ] = None,
     json: opt.Json = None,
     runtime: opt.Runtime = "onnxruntime",
     device: opt.Device = "cpu",
@@ -79,6 +83,7 @@ def score(
     """Score new pictures. Exit status 0 if all pass, 3 if some are rejected, 1 if some cannot be read."""
     from flawsight.datasets.base import loose_samples
     from flawsight.evaluation import evaluate
+    from flawsight.fitting import good_pictures
     from flawsight.judging import Judging
     from flawsight.model import load
     from flawsight.report import results
@@ -86,11 +91,12 @@ def score(
 
     _check_writable(json)
     loaded, samples = load(model, runtime, device), loose_samples(pictures)
+    train = {one.name: one.path for one in good_pictures(good, below=True)} if good else None
     if out:
         results.make_folder(out)
     judging = Judging(use_masks=False, skip_bad=True)
     with meter() as progress:
-        report = evaluate(loaded, samples, f"{len(samples)} pictures scored by {model.name}", judging, progress=progress)
+        report = evaluate(loaded, samples, f"{len(samples)} pictures scored by {model.name}", judging, train, progress)
         if out:
             results.write(out, report, progress)
     tell_report(report, json, True, out and out / "report.html")

@@ -160,7 +160,10 @@ def _own_notes(report: Report, drawn: list[cards.Card]) -> list[str]:
     if lost := sum(bool(card.problem) for card in drawn):
         notes.append(f"{figures.pictures(lost)} could not be read when this page was made; the reason stands in their place.")
     if any(card.good_name and card.patch and not card.good_patch for card in drawn):
-        notes.append("Some nearest good patches are named but not drawn: the pictures the model was fitted on are not at hand.")
+        notes.append(
+            "Some nearest good patches are named but not drawn: the pictures the model was fitted on are not at hand. "
+            "`flawsight score` finds them in the folder that --good names."
+        )
     return notes
 
 
