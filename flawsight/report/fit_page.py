@@ -17,9 +17,10 @@ from flawsight.evaluation import evaluate
 from flawsight.files import atomic_write
 from flawsight.judging import Judging
 from flawsight.methods.base import LearnedMethod, Progress, SeparableMethod
-from flawsight.model import Model
+from flawsight.model import Model, Training
 from flawsight.report import cards, charts, figures, pictures
 from flawsight.report.pictures import Scale
+from flawsight.threshold import suspects
 from flawsight.types import Pixels, Row, Sample
 
 SHOWN = 24  # good pictures drawn, those with the highest held-out scores
@@ -69,8 +70,16 @@ def _content(model: Model, good: Sequence[Sample], shown: int, progress: Progres
         "colour_bar": pictures.colour_bar(scale),
         "heat_stops": pictures.css_stops(),
         "cards": drawn,
+        "suspects": _suspects(training),
         "sight": _sight(model, good),
     }
+
+
+def _suspects(training: Training) -> set[str]:
+    """The names of the pictures that the fit's notes say to look at."""
+    first: dict[str, int] = {}
+    copies = [first.setdefault(one, i) for i, one in enumerate(training.fingerprints)]
+    return {training.names[i] for i in np.flatnonzero(suspects(training.held_out, copies, training.series or None))}
 
 
 def _cards(model: Model, good: dict[str, Sample], shown: int, progress: Progress | None) -> list[cards.Card]:
@@ -103,13 +112,14 @@ def _without(model: Model, place: int) -> Model:
 @dataclass(frozen=True)
 class Sight:
     """What the network sees of a picture. name: of the picture; own, seen: its pixels and the network's, as text; each: how many
-    of the picture's pixels are one of the network's.
+    of the picture's pixels are one of the network's; reduced: whether that is more than one.
     """
 
     name: str
     own: str
     seen: str
     each: str
+    reduced: bool
     picture: cards.Thumbnail
     input: cards.Thumbnail
 
@@ -129,6 +139,7 @@ def _sight(model: Model, good: Sequence[Sample]) -> Sight | None:
             own=f"{pixels.shape[1]}×{pixels.shape[0]}",
             seen=f"{wide}×{high}",
             each=f"{(right - left) / wide:.2g}×{(bottom - top) / high:.2g}",
+            reduced=(bottom - top) > high,
             picture=_thumbnail(pictures.fit(pixels, SIDE), f"{one.name} as it is"),
             input=_thumbnail(np.broadcast_to(seen, (*seen.shape[:2], 3)), f"{one.name} as the network sees it"),
         )

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -61,6 +62,13 @@ def test_pictures_that_are_gone_or_not_known_are_left_out(model: Model, plates: 
     page = fit_page.render(model, gone)
     assert '<article class="card' not in page
     assert len(re.findall(r'<td class="num">', page)) == 8
+
+
+def test_a_picture_to_look_at_is_marked(model: Model, plates: DataSet) -> None:
+    held_out = np.array([9.0, *np.linspace(0.8, 1, 7)], np.float32)
+    page = fit_page.render(replace(model, training=replace(model.training, held_out=held_out)), plates.train, shown=2)
+    first, second = (card.split("</article>")[0] for card in page.split('<article class="card')[1:])
+    assert ("look at it" in first, "look at it" in second) == (True, False)
 
 
 def test_a_method_that_cannot_judge_without_them_says_so(plates: DataSet) -> None:
