@@ -14,8 +14,8 @@ how many are rejected, which Wilks' law is not of; so that bound is worked out f
 more often than is said, but for that fiftieth. Simulations with normal, log-normal and Student's t scores, 10 to 300, agree.
 
 A threshold that known defects set misses some of them, j of m. The same bound holds for the share of such defects that will be
-missed, but j was chosen with the threshold. So the bound is worked out for a risk of its own, (1 − c) / 2^(j+1); over all j that
-might have come these sum to 1 − c. Held-out scores that helped to choose are treated likewise.
+missed, but j was chosen with the threshold. So the bound is worked out for a risk of its own, (1 − c) / ((j+1)(j+2)); over all j
+that might have come these sum to 1 − c. Held-out scores that helped to choose are treated likewise.
 """
 
 from __future__ import annotations
@@ -165,8 +165,9 @@ def _far_above(held_out: Float, groups: NDArray[np.int64], most: int, far: float
     most: how many groups can.
     """
     usable = np.isfinite(held_out)
-    names = np.unique(groups[usable])
-    tops = np.array([held_out[usable & (groups == name)].max() for name in names], np.float64)
+    names, which = np.unique(groups[usable], return_inverse=True)
+    tops = np.full(len(names), -np.inf)
+    np.maximum.at(tops, which, held_out[usable])
     ranked = np.argsort(-tops, kind="stable")
     for j in range(most, 0, -1):
         rest = tops[ranked[j]]
@@ -269,7 +270,7 @@ def half_way(scores: Sequence[float] | NDArray[np.float64], value: float) -> flo
 
 def _for_one_of(k: int, confidence: float) -> float:
     """The confidence of a bound for k where k was chosen too: the risks of all k together are 1 − confidence."""
-    return 1 - (1 - confidence) / 2.0 ** (k + 1)
+    return 1 - (1 - confidence) / ((k + 1) * (k + 2))
 
 
 def none(confidence: float = CONFIDENCE) -> Threshold:

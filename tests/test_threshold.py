@@ -406,8 +406,8 @@ def test_a_threshold_from_known_defects_says_what_it_promises_of_both_kinds() ->
 def test_without_good_pictures_the_held_out_scores_help_to_choose_and_the_bound_allows_for_that() -> None:
     made = from_defects(np.arange(60, dtype=np.float32), [57.5, 80.0, 10.0])
     assert (made.value, made.n_rejected, made.n_missed) == (57.25, 2, 1)
-    assert made.max_false_rejects == pytest.approx(stats.beta.ppf(1 - 0.05 / 8, 3, 58))
-    assert made.max_misses == pytest.approx(stats.beta.ppf(1 - 0.05 / 4, 2, 2))
+    assert made.max_false_rejects == pytest.approx(stats.beta.ppf(1 - 0.05 / 12, 3, 58))
+    assert made.max_misses == pytest.approx(stats.beta.ppf(1 - 0.05 / 6, 2, 2))
 
 
 def test_defects_that_score_no_higher_than_good_pictures_set_no_threshold() -> None:
