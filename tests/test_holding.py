@@ -209,7 +209,7 @@ def test_an_odd_good_picture_is_named_counted_and_kept(tmp_path: Path, drawn: Si
     assert note.startswith(f"{name} ({score:.4g}) scores far above all other good pictures when held out")
     assert note.endswith(f"if not, leave it out: --leave-out {name}")
     others = np.delete(model.training.held_out, model.training.names.index(name))
-    assert f"the others score {others.min():.4g} to {others.max():.4g}" in note
+    assert f"({others.min():.4g} to {others.max():.4g}). It did not set the threshold and counts as rejected, and was" in note
 
 
 def spotted(drawn: SimpleNamespace, n: int, *places: int) -> list[Pixels]:
