@@ -38,6 +38,7 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # field → its types, and i
     "defects": ((str, Path, Sequence, NoneType), "a folder or a list of pictures"),
     "primed": ((bool, NoneType), "True, False or None"),
     "bits": ((int, NoneType), "a whole number, 8 to 16"),
+    "leave_out": ((tuple, list), "names of pictures"),
     "group_by": (NAME, '"folder" or a regular expression'),
 }
 
@@ -49,8 +50,9 @@ def check_plan(plan: Plan) -> None:
         value = getattr(plan, name)
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise UsageError(f"Plan: {name}: expected {words}, got {value!r}.")
-    if not all(isinstance(one, str) for one in (*plan.levels, *plan.options)):
-        raise UsageError(f"Plan: levels and options: expected names as text, got {plan.levels!r} and {list(plan.options)!r}.")
+    if not all(isinstance(one, str) for one in (*plan.levels, *plan.options, *plan.leave_out)):
+        came = f"{plan.levels!r}, {list(plan.options)!r} and {plan.leave_out!r}"
+        raise UsageError(f"Plan: levels, options and leave_out: expected names as text, got {came}.")
     if plan.runtime not in RUNTIMES:
         raise UnknownName("Plan: runtime", plan.runtime, RUNTIMES)
     if not re.fullmatch(r"cpu|cuda(:\d+)?", plan.device):

@@ -40,6 +40,9 @@ def fit(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The model file to write.")] = Path("part.flaw"),
     force: opt.Force = False,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write a page of the fit: held-out scores and heat maps.")
+    ] = None,
     plan: Plan,
     dry_run: opt.DryRun = False,
     json: opt.Json = None,
@@ -47,17 +50,22 @@ def fit(
     """Learn from good pictures and write a model file."""
     from flawsight import fitting
     from flawsight.manifest import to_replace
-    from flawsight.report.console import meter, tell, tell_estimate
+    from flawsight.report import fit_page
+    from flawsight.report.console import meter, say_wrote, tell, tell_estimate
 
-    _check_writable(None if dry_run else out, json)
+    _check_writable(*((json,) if dry_run else (out, report_file, json)))
     replaced = () if dry_run else to_replace(out, force)
     tell_estimate(fitting.estimate(good_dir, plan), json, dry_run)
     if dry_run:
         return
     with meter() as progress:
         model = fitting.fit(good_dir, plan, progress).in_place_of(replaced)
-    model.save(out)
+        model.save(out)  # first: it is what took the time
+        if report_file:
+            fit_page.write(report_file, model, fitting.pictures_of(good_dir, plan), progress=progress)
     tell(model.info(), model.training.notes, json, out)
+    if json != Path("-"):
+        say_wrote(report_file)
 
 
 @app.command()
@@ -70,6 +78,10 @@ def score(
     ] = None,
     maps: opt.Maps = None,
     masks: opt.Masks = False,
+    good: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The good pictures the model was fitted on, to draw the nearest good patch from."),
+    ] = None,
     json: opt.Json = None,
     runtime: opt.Runtime = "onnxruntime",
     device: opt.Device = "cpu",
@@ -77,6 +89,7 @@ def score(
     """Score new pictures. Exit status 0 if all pass, 3 if some are rejected, 1 if some cannot be read."""
     from flawsight.datasets.base import scored_samples
     from flawsight.evaluation import evaluate
+    from flawsight.fitting import good_pictures
     from flawsight.judging import Judging
     from flawsight.model import load
     from flawsight.report import results
@@ -87,11 +100,12 @@ def score(
     _check_writable(json)
     loaded = load(model, runtime, device)
     samples, unused = scored_samples(pictures)
+    train = {one.name: one.path for one in good_pictures(good, below=True)} if good else None
     folder = results.ResultsFolder(out, samples, maps, masks) if out else None
     judging = Judging(use_masks=False, skip_bad=True)
     with meter() as progress:
         title = f"{len(samples)} pictures scored by {model.name}"
-        report = evaluate(loaded, samples, title, judging, progress=progress, each=folder.keep if folder else None)
+        report = evaluate(loaded, samples, title, judging, train, progress, folder.keep if folder else None)
         report = replace(report, notes=[*unused, *report.notes])
         if folder:
             report = folder.write(report, progress)
@@ -163,29 +177,46 @@ def threshold(
     model: opt.ModelFile,
     max_false_rejects: opt.FalseRejects = None,
     value: Annotated[float | None, typer.Option(help="Set the threshold itself.")] = None,
+    known: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="DATA", help="Set it by known defects: a data set as for evaluate, or a folder of them alone."
+        ),
+    ] = None,
+    category: Annotated[str | None, typer.Option(help="Which one, where DATA holds several.")] = None,
+    layout: Annotated[str | None, typer.Option(help="How DATA is laid out, where it is not recognised.")] = None,
     confidence: opt.Confidence = 0.95,
+    skip_bad: opt.SkipBad = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write here instead of changing the file.")
     ] = None,
     json: opt.Json = None,
 ) -> None:
     """Change a model's threshold without refitting; the one it had is kept in its history."""
+    from flawsight.known_defects import known_pictures, threshold_from
     from flawsight.model import load
-    from flawsight.report.console import tell
+    from flawsight.report.console import meter, tell
     from flawsight.threshold import choose, fixed, parse_share
 
-    if (value is None) == (max_false_rejects is None):
-        came = "neither; `flawsight info` shows what is set" if value is None else "both"
-        raise UsageError(f"threshold: either --max-false-rejects or --value was needed; got {came}.")
+    given = sum(one is not None for one in (value, max_false_rejects, known))
+    if given != 1:
+        came = "none; `flawsight info` shows what is set" if not given else "several"
+        raise UsageError(f"threshold: one of --max-false-rejects, --value and --from was needed; got {came}.")
     _check_writable(out, json)
     loaded = load(model)
+    notes: list[str] = []
     scores, series = loaded.training.independent, loaded.training.independent_series
-    if value is not None:
-        changed = loaded.with_threshold(fixed(scores, value, confidence, series))
+    if known is not None:
+        with meter() as progress:
+            pictures = known_pictures(known, category, layout)
+            chosen, notes = threshold_from(loaded, pictures, confidence, skip_bad, progress)
+    elif value is not None:
+        chosen = fixed(scores, value, confidence, series)
     else:
-        changed = loaded.with_threshold(choose(scores, parse_share(max_false_rejects or ""), confidence, series))
+        chosen = choose(scores, parse_share(max_false_rejects or ""), confidence, series)
+    changed = loaded.with_threshold(chosen)
     changed.save(out or model)
-    tell(changed.info(), [], json, out or model)
+    tell(changed.info(), notes, json, out or model)
 
 
 @app.command()

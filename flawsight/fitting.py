@@ -19,7 +19,7 @@ from flawsight.datasets.base import samples
 from flawsight.datasets.finding import look
 from flawsight.errors import DataError, UsageError
 from flawsight.holding import Together, held_out_notes, held_together
-from flawsight.inspecting import check_shown, coarseness, few_bits, grouped, inspect, show, told_of
+from flawsight.inspecting import check_shown, coarseness, few_bits, grouped, inspect, names_left_out, show, told_of
 from flawsight.loader import Inspection
 from flawsight.methods import get_method, make
 from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
@@ -53,6 +53,7 @@ class Plan:
     primed: whether a picture of ones as large as the input first moves the network's normalisation, as PatchCore's code does, see
     opening.network_file; the preset's if None.
     bits: how many of a 16-bit file's the camera uses, 8 to 16; if None, what the highest value in all the pictures needs.
+    leave_out: names of good pictures, or their paths, that are not learned from; the model keeps a record of them.
 
     Every field is checked when a plan is made. Raises UsageError, or UnknownName.
     """
@@ -76,10 +77,12 @@ class Plan:
     group_by: str | None = None
     primed: bool | None = None
     bits: int | None = None
+    leave_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_plan(self)
         object.__setattr__(self, "levels", tuple(self.levels))
+        object.__setattr__(self, "leave_out", tuple(self.leave_out))
         object.__setattr__(self, "checkpoints", None if self.checkpoints is None else Path(self.checkpoints))
 
     @property
@@ -154,13 +157,14 @@ def fit(
     """
     plan = plan or Plan()
     preprocess, backbone, method, chosen = _opened(pictures, plan, backbone)
-    _check_promise(plan, method, len(chosen))
+    left_out = names_left_out(chosen, plan.leave_out)
+    _check_promise(plan, method, len(chosen) - len(left_out))
     if plan.memory is not None and isinstance(method, LearnedMethod):
         _rehearsed(method, plan, preprocess, chosen)
     budget = memory.budget(plan.memory)
     left = budget - memory.resident()
     pace = _pace(left, preprocess, forecast.sizes_hw(chosen))
-    readable, inspections, skipped, bits = _checked(plan, chosen, preprocess, left, pace, progress)
+    readable, inspections, skipped, bits = _checked(plan, chosen, preprocess, left, pace, left_out, progress)
     names = [loader.named(*item) for item in readable]
     copies, notes = grouped(names, inspections, 2 if plan.needs_threshold else 1)
     notes += few_bits(bits, plan.bits)
@@ -170,16 +174,8 @@ def fit(
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
     shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections}, bits)
     images = _Images(preprocess, readable, inspections, pace, progress, bits)
-    if isinstance(method, BankMethod):
-        room = sharing.room(method, budget, [preprocess.input_hw(one.size_hw) for one in inspections], pace.bytes)
-        room.check()
-        held_out, more = method.fit_within(images, together.groups, room.left, progress)
-        notes += more
-    elif isinstance(method, LearnedMethod):
-        held_out = method.fit_kept(images, together.groups, plan.checkpoints, progress)
-        notes += [_shared(int(np.count_nonzero(np.isnan(held_out))), len(held_out)), *method.notes()]
-    else:
-        held_out = method.fit(images, together.groups, progress)
+    held_out, more = _learn(method, images, together.groups, plan, budget, progress)
+    notes += more
     training = Training(
         names=names,
         fingerprints=[one.fingerprint for one in inspections],
@@ -189,12 +185,28 @@ def fit(
         notes=[*notes, *told_of(shown)],
         defects=shown,
         series=together.of_each if together.matter else [],
+        left_out=left_out,
         pictures=traits.learned_from([one.traits for one in inspections], bits),
     )
     chosen_threshold = _threshold(plan, training)
     training.notes.extend(held_out_notes(training, chosen_threshold, together) if plan.needs_threshold else [])
     created = now()
     return Model(preprocess, method, plan.backbone_name, backbone, chosen_threshold, training, created, created)
+
+
+def _learn(
+    method: Method, images: _Images, groups: list[int], plan: Plan, budget: int, progress: Progress | None
+) -> tuple[Float, list[str]]:
+    """Fit the method: the held-out scores, float32 [N], and notes on how it was fitted. budget: bytes of memory."""
+    if isinstance(method, BankMethod):
+        sizes_hw = [images.preprocess.input_hw(one.size_hw) for one in images.inspections]
+        room = sharing.room(method, budget, sizes_hw, images.pace.bytes)
+        room.check()
+        return method.fit_within(images, groups, room.left, progress)
+    if isinstance(method, LearnedMethod):
+        held_out = method.fit_kept(images, groups, plan.checkpoints, progress)
+        return held_out, [_shared(int(np.count_nonzero(np.isnan(held_out))), len(held_out)), *method.notes()]
+    return method.fit(images, groups, progress), []
 
 
 def estimate(
@@ -207,6 +219,8 @@ def estimate(
     """
     plan = plan or Plan()
     preprocess, _, method, chosen = _opened(pictures, plan)
+    left_out = names_left_out(chosen, plan.leave_out)
+    chosen = [picture for i, picture in enumerate(chosen, 1) if loader.named(picture, i) not in left_out]
     _check_promise(plan, method, len(chosen))
     if isinstance(method, LearnedMethod):
         return _rehearsed(method, plan, preprocess, chosen)
@@ -216,7 +230,13 @@ def estimate(
 
 
 def _checked(
-    plan: Plan, pictures: Sequence[Any], preprocess: Preprocess, left: int, pace: sharing.Pace, progress: Progress | None
+    plan: Plan,
+    pictures: Sequence[Any],
+    preprocess: Preprocess,
+    left: int,
+    pace: sharing.Pace,
+    left_out: list[str],
+    progress: Progress | None,
 ) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str], int]:
     """What `inspect` gives, and the bits in use of 16-bit files. Only all the pictures together tell these, so where they are fewer
     the pictures are gone through again.
@@ -225,7 +245,7 @@ def _checked(
 
     def checked(bits: int) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
         keeper = _Keeper(preprocess, sharing.kept_bytes(left))
-        return inspect("fit", pictures, plan.skip_bad, progress, keeper, pace, look, bits)
+        return inspect("fit", pictures, plan.skip_bad, progress, keeper, pace, look, bits, left_out)
 
     found = checked(plan.bits or traits.ALL_BITS)
     bits = plan.bits or traits.bits_used(one.traits for one in found[1])
@@ -256,8 +276,7 @@ def _opened(
     if plan.checkpoints is not None and plan.checkpoints.exists() and not plan.checkpoints.is_dir():
         raise UsageError(f"fit: {plan.checkpoints}: a folder for checkpoints was needed; it is a file. Name another.")
     check_shown(method, plan.defects)
-    below = plan.group_by == series.FOLDER
-    chosen = good_pictures(Path(pictures), below) if isinstance(pictures, str | Path) else list(pictures)
+    chosen = pictures_of(pictures, plan) if isinstance(pictures, str | Path) else list(pictures)
     return preprocess, backbone, method, chosen
 
 
@@ -296,6 +315,11 @@ def _shared(n_learned: int, n: int) -> str:
 def _pace(left: int, preprocess: Preprocess, sizes_hw: Sequence[tuple[int, int]]) -> sharing.Pace:
     inputs = [preprocess.input_hw(hw) for hw in sizes_hw]
     return sharing.pace(left, max(sizes_hw, key=math.prod, default=(0, 0)), max(inputs, key=math.prod, default=(0, 0)))
+
+
+def pictures_of(folder: str | Path, plan: Plan) -> list[Sample]:
+    """The pictures of a folder of good ones that a plan takes. Raises as good_pictures."""
+    return good_pictures(Path(folder), below=plan.group_by == series.FOLDER)
 
 
 def good_pictures(folder: Path, below: bool = False) -> list[Sample]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,9 @@ from flawsight import series
 from flawsight.datasets.base import some
 from flawsight.loader import Inspection
 from flawsight.model import Training
-from flawsight.threshold import WITHOUT, Threshold, odd, upper_bound
+from flawsight.threshold import Threshold, suspects, upper_bound
+
+NAMED = 8  # suspect pictures in a note; the others are counted
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,29 @@ def held_together(names: Sequence[str], copies: Sequence[int], inspections: Sequ
 
 def held_out_notes(training: Training, chosen: Threshold, held: Together) -> list[str]:
     """What a reader must know of the held-out scores: of series, and of scores far from the rest."""
-    notes = _series_notes(chosen, held)
-    if chosen.rule.startswith(WITHOUT) and chosen.n_rejected:
-        far = odd(training.held_out, training.series or held.copies)
-        names = [name for name, is_far in zip(training.names, far, strict=True) if is_far]
-        one = len(names) == 1
-        are = f"{some(names)} {'scores' if one else 'score'} far above all other good pictures and did not set the threshold"
-        count = "it counts as rejected, and was" if one else "they count as rejected, and were"
-        look = "it shows a good part" if one else "they show good parts"
-        notes.append(f"{are}: {count} learned from all the same. Look whether {look}.")
-    return notes
+    return [*_series_notes(chosen, held), *_suspect_notes(training, chosen, held)]
+
+
+def _suspect_notes(training: Training, chosen: Threshold, held: Together) -> list[str]:
+    """Which pictures score far above the others, what that did to the threshold, and how to leave them out."""
+    found = suspects(training.held_out, held.copies, training.series or None)
+    if not found.any():
+        return []
+    far = np.flatnonzero(found)[np.argsort(-training.held_out[found], kind="stable")]
+    others = training.held_out[np.isfinite(training.held_out) & ~found]
+    scored = [f"{training.names[i]} ({training.held_out[i]:.4g})" for i in far]
+    sets = chosen.value >= float(training.held_out[far].min())
+    rest = f"all other good pictures when held out ({others.min():.4g} to {others.max():.4g})"
+    if len(far) == 1:
+        did = "sets the threshold" if sets else "did not set the threshold and counts as rejected"
+        told = f"{scored[0]} scores far above {rest}. It {did}, and was learned from all the same"
+        look = "Look whether it shows a good part; if not, leave it out"
+    else:
+        did = "set the threshold" if sets else "did not set the threshold and count as rejected"
+        told = f"{some(scored, NAMED)} score far above {rest}. They {did}, and were learned from all the same"
+        look = "Look whether they show good parts; if not, leave them out"
+    options = " ".join(f"--leave-out {shlex.quote(training.names[i])}" for i in far[:NAMED])
+    return [f"{told}. {look}: {options}{' …' * (len(far) > NAMED)}"]
 
 
 def _series_notes(chosen: Threshold, held: Together) -> list[str]:

@@ -4,18 +4,19 @@ ones that a method is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flawsight import loader, sharing, threads
-from flawsight.datasets.base import loose_samples
+from flawsight.datasets.base import loose_samples, some
 from flawsight.errors import DataError, PictureError, UsageError
 from flawsight.loader import Inspection
 from flawsight.methods.base import Method, Progress, ShownMethod
 from flawsight.preprocess import Preprocess
 from flawsight.traits import ALL_BITS
-from flawsight.types import Pixels
+from flawsight.types import Pixels, Sample, name_of
 
 FEW = 20  # good pictures under which a fit warns
 COARSE = 4  # pixels of the picture, on a side, for each that the network sees, above which a fit warns
@@ -30,12 +31,15 @@ def inspect(
     pace: sharing.Pace | None = None,
     look: Callable[[Pixels], Pixels] | None = None,
     bits: int = ALL_BITS,
+    left_out: Collection[str] = (),
 ) -> tuple[list[tuple[Any, int]], list[Inspection], dict[str, str]]:
     """The readable pictures with their positions, what is known of each, and name → reason of those left out.
 
-    keep, look, bits: see loader.inspect. Raises DataError naming every unreadable one unless they may be skipped.
+    keep, look, bits: see loader.inspect. left_out: names of pictures that are not even read. Raises DataError naming every
+    unreadable one unless they may be skipped.
     """
-    numbered = [(picture, position) for position, picture in enumerate(pictures, 1)]
+    every = enumerate(pictures, 1)
+    numbered = [(picture, position) for position, picture in every if loader.named(picture, position) not in left_out]
     pacing = (pace.workers, pace.waiting) if pace else ()
     inspected = threads.ahead(lambda item: loader.inspect(*item, keep, look, bits), numbered, *pacing)
     results = list(_counted(inspected, len(numbered), progress, "checking pictures"))
@@ -44,6 +48,26 @@ def inspect(
         raise unreadable(where, bad, len(results))
     readable = [item for item, result in zip(numbered, results, strict=True) if isinstance(result, Inspection)]
     return readable, [result for result in results if isinstance(result, Inspection)], {error.name: error.reason for error in bad}
+
+
+def names_left_out(pictures: Sequence[Any], wanted: Sequence[str]) -> list[str]:
+    """The names of the pictures that are wanted left out, each once, in the pictures' order.
+
+    wanted: names as results and notes give them, or paths. Raises UsageError for one that is no picture's.
+    """
+    if not wanted:
+        return []
+    names = [loader.named(picture, position) for position, picture in enumerate(pictures, 1)]
+    called = {
+        name: {name} | ({name_of(one.path)} if isinstance(one, Sample) else set())
+        for name, one in zip(names, pictures, strict=True)
+    }
+    asked = {name_of(one) for one in wanted}
+    if unknown := sorted(asked - set().union(*called.values())):
+        near = difflib.get_close_matches(unknown[0], names, n=2, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"The pictures are called {some(names)}."
+        raise UsageError(f"fit: leave_out: there is no good picture '{unknown[0]}'. {hint}")
+    return [name for name in names if called[name] & asked]
 
 
 def unreadable(where: str, bad: Sequence[PictureError], n: int) -> DataError:

@@ -41,8 +41,8 @@ class Training:
     names, fingerprints: of each good picture, the latter a sha256 of its pixels. sizes_hw: int32 [N,2]. held_out: float32 [N],
     the score of each had it not been learned from, NaN where that is not known. skipped: name → why it was left out. notes: what
     a reader must know. defects: name → fingerprint of labelled defective pictures, of a method that learns from some too. series: a
-    number for each picture, the same for those of one series; empty where each counts by itself. pictures: what the good ones are
-    like apart from what they show.
+    number for each picture, the same for those of one series; empty where each counts by itself. left_out: names of pictures that
+    were not learned from because that was asked for. pictures: what the good ones are like apart from what they show.
     """
 
     names: list[str]
@@ -53,6 +53,7 @@ class Training:
     notes: list[str] = field(default_factory=list)
     defects: dict[str, str] = field(default_factory=dict)
     series: list[int] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     pictures: Learned = field(default_factory=Learned)
 
     @property
@@ -72,6 +73,18 @@ class Training:
         for name, number in zip(self.names, self.series, strict=False):
             members.setdefault(number, []).append(name)
         return {inside[0]: inside for inside in members.values() if len(inside) > 1}
+
+    def held_out_with(self, place: int) -> list[int]:
+        """The places of the pictures that were held out together with that at `place`, itself among them."""
+        groups = self.series if len(set(self.series)) > 1 else self.fingerprints
+        return [other for other, group in enumerate(groups) if group == groups[place]]
+
+    @property
+    def held_out_by_name(self) -> dict[str, float | None]:
+        """Name → held-out score, highest first; None, last, where that is not known."""
+        known = np.where(np.isfinite(self.held_out), self.held_out, -np.inf)
+        ranked = np.argsort(-known, kind="stable")
+        return {self.names[i]: float(known[i]) if np.isfinite(known[i]) else None for i in ranked}
 
     @property
     def _different(self) -> NDArray[np.int64]:
@@ -173,7 +186,8 @@ class Model:
             "backbone": f"{self.backbone_name}, {' + '.join(self.backbone.levels)}",
             "weights": self.backbone.origin.told,
             "good_pictures": len(training.names),
-            "left_out": len(training.skipped),
+            "left_out": len(training.skipped) + len(training.left_out),
+            **({"left_out_as_asked": training.left_out} if training.left_out else {}),
             **({"series": len(set(training.series)), "in_series": training.in_series} if training.series else {}),
             "pictures": training.pictures.in_words(),
             "picture_sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
@@ -185,6 +199,7 @@ class Model:
             "rule": self.threshold.rule,
             "earlier_thresholds": [before["value"] for before in self.history],
             "held_out_scores": _range(training.held_out[np.isfinite(training.held_out)]),
+            "held_out_by_name": training.held_out_by_name,
             "params": dataclasses.asdict(self.method.params),
             "preprocess": dataclasses.asdict(self.preprocess),
             "created": self.created,
@@ -225,6 +240,7 @@ class Model:
                 "notes": training.notes,
                 "defects": training.defects,
                 **({"series": training.series} if training.series else {}),
+                **({"left_out": training.left_out} if training.left_out else {}),
             },
         }
         arrays = {f"method.{name}": array for name, array in self.method.state().items()}

@@ -95,6 +95,10 @@ Bits = Annotated[
     typer.Option(help="Bits that the camera uses of its 16-bit files, 8 to 16; if not told, what the highest value of all needs."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that holds a model whose threshold was changed, or no model.")]
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option("--leave-out", metavar="NAME", help="A good picture not to learn from, by its name or path; repeatable."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what this will need of time and memory.")]
 
 
@@ -123,6 +127,7 @@ OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default
     "defects": (Defects, None),
     "group_by": (GroupBy, None),
     "bits": (Bits, None),
+    "leave_out": (LeaveOut, None),
 }
 
 
@@ -173,5 +178,6 @@ def _plan(options: dict[str, Any]) -> Plan:
     seed, share = options.pop("seed"), options.pop("max_false_rejects")
     if seed is not None:
         of_method["seed"] = seed
-    levels = names(options.pop("levels"))
-    return Plan(levels=levels, options=of_method, max_false_rejects=None if share is None else parse_share(share), **options)
+    levels, leave_out = names(options.pop("levels")), tuple(options.pop("leave_out") or ())
+    promised = None if share is None else parse_share(share)
+    return Plan(levels=levels, options=of_method, max_false_rejects=promised, leave_out=leave_out, **options)

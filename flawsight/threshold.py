@@ -12,13 +12,17 @@ whole number. With every picture a series of its own all is as above.
 By default a few scores that stand far from the rest do not set the threshold but count as rejected. Then the scores themselves say
 how many are rejected, which Wilks' law is not of; so that bound is worked out for a fiftieth of the risk, and both together fail no
 more often than is said, but for that fiftieth. Simulations with normal, log-normal and Student's t scores, 10 to 300, agree.
+
+A threshold that known defects set misses some of them, j of m. The same bound holds for the share of such defects that will be
+missed, but j was chosen with the threshold. So the bound is worked out for a risk of its own, (1 − c) / ((j+1)(j+2)); over all j
+that might have come these sum to 1 − c. Held-out scores that helped to choose are treated likewise.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Context
 
 import numpy as np
@@ -37,6 +41,10 @@ ODD_ONE_IN = 20  # that stand far from the rest may be rejected instead, one at 
 FEWEST = 10  # series among which one can stand far from the rest
 ODD = 0.75  # of the way from the median to the highest of the rest: what stands farther above that is far from it
 ODD_RISK = 0.02  # of 1 − confidence that is left where such scores were set aside
+SUSPECT_ONE_IN = 10  # pictures can be suspect
+SUSPECT, SUSPECT_FROM = 1.0, 0.25  # as ODD, but from this quantile of all to the highest of the rest
+FEW = 5  # pictures among which one can be suspect
+FEW_SUSPECT = 2.0  # times the spread of the others that it must lie above them, where there are fewer than FEWEST
 ROUNDING = 1e-7  # of sums of shares
 
 
@@ -47,6 +55,8 @@ class Threshold:
     n_held_out good pictures were scored unseen, n_rejected of them above the value; with `confidence` at most the share
     `max_false_rejects` of such pictures will be. rule: how the value was chosen. n_series: that the pictures came in, 0 where each
     counts by itself; rejected_series: the sum of the shares of each that were rejected. One series supports no promise.
+    n_defects: known defects that it was chosen with, n_missed of them not above the value; at most the share max_misses of such
+    defects will be missed.
     """
 
     value: float
@@ -57,6 +67,9 @@ class Threshold:
     rule: str
     n_series: int = 0
     rejected_series: float = 0.0
+    n_defects: int = 0
+    n_missed: int = 0
+    max_misses: float = 1.0
 
     def __post_init__(self) -> None:
         if math.isnan(self.value):
@@ -71,6 +84,15 @@ class Threshold:
     @property
     def promise(self) -> str:
         """What the threshold promises, as a sentence."""
+        if not self.n_defects:
+            return self._of_good
+        return (
+            f"{self._of_good}; {self.n_missed} of {self.n_defects} known defects would be missed; with "
+            f"{_percent(self.confidence)} confidence at most {100 * self.max_misses:.3g} % of such defects will be"
+        )
+
+    @property
+    def _of_good(self) -> str:
         if self.n_series == 1:
             return (
                 f"all {self.n_held_out} held-out good pictures are of one series, so no promise is possible; at this threshold "
@@ -122,21 +144,47 @@ def odd(held_out: Float, series: Sequence[int] | NDArray[np.int64] | None = None
     The highest scores of some series do where they exceed the highest of all others by more than ODD of what that exceeds the
     median by. Fewer than FEWEST series have none.
     """
-    usable = np.isfinite(held_out)
     groups = np.arange(len(held_out)) if series is None else np.asarray(series)
-    names = np.unique(groups[usable])
-    found = np.zeros(len(held_out), bool)
-    if len(names) < FEWEST:
-        return found
-    tops = np.array([held_out[usable & (groups == name)].max() for name in names], np.float64)
-    ranked = np.argsort(-tops, kind="stable")
-    middle = float(np.median(held_out[usable]))
-    for j in range(max(1, len(names) // ODD_ONE_IN), 0, -1):
-        rest = tops[ranked[j]]
-        if tops[ranked[j - 1]] - rest > ODD * (rest - middle):
-            found = usable & np.isin(groups, names[ranked[:j]]) & (held_out > rest)
-            break
+    known = held_out[np.isfinite(held_out)]
+    n = len(np.unique(groups[np.isfinite(held_out)]))
+    if n < FEWEST:
+        return np.zeros(len(held_out), bool)
+    return _far_above(held_out, groups, max(1, n // ODD_ONE_IN), ODD, float(np.median(known)))
+
+
+def suspects(held_out: Float, copies: Sequence[int], series: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+    """Which held-out pictures a person should look at, bool [n]: those that `odd` finds, and single ones, whatever the threshold.
+
+    copies: a number for each picture, the same for those that show the same. Of different pictures one in SUSPECT_ONE_IN, rounded
+    up, can be found: where they exceed all others by more than these exceed the lowest quarter by. Of FEW to FEWEST one can, where
+    it exceeds the others by FEW_SUSPECT times their range.
+    """
+    found, groups, known = odd(held_out, series), np.asarray(copies), held_out[np.isfinite(held_out)]
+    n = len(np.unique(groups[np.isfinite(held_out)]))
+    if n >= FEWEST:
+        most = math.ceil(n / SUSPECT_ONE_IN)
+        return found | _far_above(held_out, groups, most, SUSPECT, float(np.quantile(known, SUSPECT_FROM)))
+    if n >= FEW:
+        return found | _far_above(held_out, groups, 1, FEW_SUSPECT, float(known.min()))
     return found
+
+
+def _far_above(held_out: Float, groups: NDArray[np.int64], most: int, far: float, base: float) -> NDArray[np.bool_]:
+    """Which pictures are of groups that stand far above all others: by more than `far` of what these exceed `base` by.
+
+    most: how many groups can.
+    """
+    usable = np.isfinite(held_out)
+    names, which = np.unique(groups[usable], return_inverse=True)
+    tops = np.full(len(names), -np.inf)
+    np.maximum.at(tops, which, held_out[usable])
+    ranked = np.argsort(-tops, kind="stable")
+    for j in range(most, 0, -1):
+        rest = tops[ranked[j]]
+        if tops[ranked[j - 1]] - rest > far * (rest - base):
+            above: NDArray[np.bool_] = usable & np.isin(groups, names[ranked[:j]]) & (held_out > rest)
+            return above
+    return np.zeros(len(held_out), bool)
 
 
 def most_rejected(n: int, max_false_rejects: float | None = None, confidence: float = CONFIDENCE, one_series: bool = False) -> int:
@@ -173,6 +221,62 @@ def fixed(
         raise UsageError(f"threshold: the value must be a finite number; got {value}.")
     check_confidence(confidence)
     return _Scores(held_out, series).threshold(value, confidence, "set by hand")
+
+
+def from_defects(
+    held_out: Float,
+    defective: Sequence[float],
+    good: Sequence[float] = (),
+    confidence: float = CONFIDENCE,
+    series: Sequence[int] | NDArray[np.int64] | None = None,
+) -> Threshold:
+    """The threshold that tells known defects from good pictures best, see `fits_best`, with what it promises of both.
+
+    held_out, series: see `choose`. defective, good: scores of labelled pictures; without good ones the held-out scores stand in.
+    Raises DataError without defects, or where none of them scores above good pictures more often than chance.
+    """
+    check_confidence(confidence)
+    scores = _Scores(held_out, series)
+    value = fits_best(good if len(good) else scores.values.tolist(), defective)
+    if value is None:
+        raise DataError(
+            "threshold: needs known defects that score above good pictures; no threshold tells those that came "
+            f"({len(defective)}) from good ones better than chance. Fit with a larger size, or look whether they can be seen."
+        )
+    missed = sum(score <= value for score in defective)
+    rule = f"set by {len(defective)} known defects"
+    chosen = scores.threshold(value, confidence, f"{rule} and {len(good)} good pictures" if len(good) else rule)
+    if not len(good):
+        chosen = scores.threshold(value, confidence, rule, _for_one_of(chosen.n_rejected, confidence))
+    bound = upper_bound(missed, len(defective), _for_one_of(missed, confidence))
+    return replace(chosen, n_defects=len(defective), n_missed=missed, max_misses=bound)
+
+
+def fits_best(good: Sequence[float], defective: Sequence[float]) -> float | None:
+    """The threshold with the smallest sum of two shares: of good pictures rejected and of defective ones missed.
+
+    It lies half-way between two scores; of several as good it is the lowest. None where no threshold does better than chance, or
+    either kind is missing.
+    """
+    if not len(good) or not len(defective):
+        return None
+    known = np.unique(np.array([*good, *defective], np.float64))
+    rejected = 1 - np.searchsorted(np.sort(good), known, "right") / len(good)
+    missed = np.searchsorted(np.sort(defective), known, "right") / len(defective)
+    wrong = np.round(rejected + missed, 9)  # so that equal sums are equal
+    best = int(np.argmin(wrong))
+    return half_way(known, float(known[best])) if wrong[best] < 1 else None
+
+
+def half_way(scores: Sequence[float] | NDArray[np.float64], value: float) -> float:
+    """Half-way from the value to the next higher score; the value where there is none."""
+    higher = [float(score) for score in scores if score > value]
+    return (value + min(higher, default=value)) / 2
+
+
+def _for_one_of(k: int, confidence: float) -> float:
+    """The confidence of a bound for k where k was chosen too: the risks of all k together are 1 − confidence."""
+    return 1 - (1 - confidence) / ((k + 1) * (k + 2))
 
 
 def none(confidence: float = CONFIDENCE) -> Threshold:

@@ -31,6 +31,7 @@ LAYERS = [
         "holding",
         "inspecting",
         "judging",
+        "known_defects",
         "plate",
         "presets",
         "rehearsal",

@@ -97,8 +97,8 @@ def test_defaults_are_the_librarys() -> None:
     plan = dataclasses.asdict(Plan())
     for verb in (cli.fit, cli.evaluate):
         defaults = {name: one.default for name, one in inspect.signature(verb).parameters.items()}
-        shared = plan.keys() & defaults.keys() - {"options", "levels"}
-        assert shared == plan.keys() - {"options", "levels", "needs_threshold"}  # the last is for fits that only score
+        shared = plan.keys() & defaults.keys() - {"options", "levels", "leave_out"}  # in another form
+        assert shared == plan.keys() - {"options", "levels", "leave_out", "needs_threshold"}  # the last is for fits that only score
         assert {name: defaults[name] for name in shared} == {name: plan[name] for name in shared}
     assert inspect.signature(cli.evaluate).parameters["ensemble_norm"].default == Judging().ensemble_norm
     assert inspect.signature(cli.threshold).parameters["confidence"].default == threshold.CONFIDENCE
@@ -644,8 +644,8 @@ def test_threshold_to_another_file_leaves_the_first(model_file: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ("", "either --max-false-rejects or --value was needed; got neither"),
-        ("--value 1 --max-false-rejects 40%", "either --max-false-rejects or --value was needed; got both"),
+        ("", "one of --max-false-rejects, --value and --from was needed; got none"),
+        ("--value 1 --max-false-rejects 40%", "one of --max-false-rejects, --value and --from was needed; got several"),
         ("--max-false-rejects 5%", "needs 59 different good pictures; there are 8, which support 31.3 %. Add good pictures"),
         ("--max-false-rejects=", "a share such as 1% or 0.01 was needed"),
         ("--value nan", "finite number"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,13 +16,14 @@ from flawsight import bundle, image, series
 from flawsight.cli import app
 from flawsight.errors import ModelFileError, UsageError
 from flawsight.evaluation import evaluate
-from flawsight.fitting import Plan, fit, good_pictures
+from flawsight.fitting import Plan, estimate, fit, good_pictures
 from flawsight.methods import METHODS
 from flawsight.model import Model, load
 from flawsight.threshold import upper_bound
 from flawsight.types import Pixels
 
 TINY = Plan(method="patchcore", size=64)
+FINER = Plan(method="patchcore", size=128)
 BY_LOT = dataclasses.replace(TINY, group_by=r"lot(\d+)")
 
 
@@ -201,7 +203,89 @@ def test_an_odd_good_picture_is_named_counted_and_kept(tmp_path: Path, drawn: Si
     assert model.threshold.n_rejected == 1
     assert name in model.training.names
     (note,) = (note for note in model.training.notes if "did not set the threshold" in note)
-    assert note.startswith(f"{name} scores far above all other good pictures")
+    score = model.training.held_out_by_name[name]
+    assert note.startswith(f"{name} ({score:.4g}) scores far above all other good pictures when held out")
+    assert note.endswith(f"if not, leave it out: --leave-out {name}")
+    others = np.delete(model.training.held_out, model.training.names.index(name))
+    assert f"({others.min():.4g} to {others.max():.4g}). It did not set the threshold and counts as rejected, and was" in note
+
+
+def spotted(drawn: SimpleNamespace, n: int, *places: int) -> list[Pixels]:
+    """Good parts, of which those at these places have a dark square."""
+    pictures = drawn.parts(n, own=2.0)
+    for place in places:
+        pictures[place][40:80, 40:80] = 20
+    return pictures
+
+
+def test_a_defective_picture_among_few_good_ones_is_named_and_can_be_left_out(tmp_path: Path, drawn: SimpleNamespace) -> None:
+    folder = written(tmp_path / "good", spotted(drawn, 8, 5), [f"part {i}.png" for i in range(8)])
+    model = fit(folder, FINER)
+    (note,) = (note for note in model.training.notes if "scores far above" in note)
+    assert note.startswith("part 5.png (")
+    assert "sets the threshold" in note  # nothing is left out unasked
+    assert model.threshold.value == model.training.held_out.max() == model.training.held_out_by_name["part 5.png"]
+    assert note.endswith("--leave-out 'part 5.png'")
+    without = fit(folder, dataclasses.replace(FINER, leave_out=("part 5.png",)))
+    assert without.threshold.value < model.threshold.value - 1
+    assert without.training.names == [f"part {i}.png" for i in range(8) if i != 5]
+    assert without.training.left_out == ["part 5.png"]
+    assert not any("scores far above" in note for note in without.training.notes)
+
+
+def test_several_suspect_pictures_are_named_worst_first(drawn: SimpleNamespace) -> None:
+    pictures = spotted(drawn, 24, 3, 9)
+    pictures[9][20:60, 70:110] = 240
+    model = fit(pictures, FINER)
+    (note,) = (note for note in model.training.notes if "score far above" in note)
+    assert re.match(r"picture 10 \(\S+\), picture 4 \(\S+\) score far above", note)
+    assert note.endswith("leave them out: --leave-out 'picture 10' --leave-out 'picture 4'")
+
+
+def test_what_was_left_out_stays_recorded_and_keeps_the_others_names(tmp_path: Path, drawn: SimpleNamespace) -> None:
+    pictures = drawn.parts(6)
+    model = fit(pictures, dataclasses.replace(TINY, leave_out=("picture 2", "picture 2")))
+    assert model.training.names == [f"picture {i}" for i in (1, 3, 4, 5, 6)]
+    same = fit([pictures[0], *pictures[2:]], TINY)
+    np.testing.assert_array_equal(model.training.held_out, same.training.held_out)
+    model.save(tmp_path / "x.flaw")
+    loaded = load(tmp_path / "x.flaw")
+    assert loaded.training.left_out == ["picture 2"]
+    info = loaded.info()
+    assert (info["left_out"], info["left_out_as_asked"]) == (1, ["picture 2"])
+
+
+def test_held_out_scores_are_listed_by_name_highest_first(model: Model) -> None:
+    listed = model.info()["held_out_by_name"]
+    assert list(listed.values()) == sorted(model.training.held_out.tolist(), reverse=True)
+    assert listed == dict(zip(model.training.names, model.training.held_out.tolist(), strict=True))
+    unknown = dataclasses.replace(model.training, held_out=np.array([np.nan, *model.training.held_out[1:]], np.float32))
+    assert list(unknown.held_out_by_name.items())[-1] == (model.training.names[0], None)
+
+
+def test_the_command_line_leaves_out_by_name_or_path_and_lists_scores(tmp_path: Path, drawn: SimpleNamespace) -> None:
+    folder = written(tmp_path / "good", spotted(drawn, 8, 5), [f"{i}.png" for i in range(8)])
+    run, out = CliRunner(), tmp_path / "x.flaw"
+    args = ["fit", str(folder), "-o", str(out), "--size", "64", "--leave-out", "5.png", "--leave-out", str(folder / "1.png")]
+    fitted = run.invoke(app, args)
+    assert fitted.exit_code == 0, fitted.output
+    assert "left out as asked   1.png, 5.png" in fitted.output
+    shown = run.invoke(app, ["info", str(out)])
+    listed = load(out).training.held_out_by_name
+    name, score = next(iter(listed.items()))
+    assert re.search(rf"held out by name +{re.escape(name)} {score:.4g}, ", shown.output)
+    facts = json.loads(run.invoke(app, ["info", str(out), "--json", "-"]).output)
+    assert facts["held_out_by_name"] == listed
+    wrong = run.invoke(app, [*args, "--leave-out", "55.png"])
+    assert wrong.exit_code == 2
+    assert "leave_out: there is no good picture '55.png'. Did you mean 5.png" in wrong.output
+
+
+def test_a_promise_counts_without_what_is_left_out(drawn: SimpleNamespace) -> None:
+    plan = dataclasses.replace(TINY, max_false_rejects=0.4, leave_out=("picture 1",))
+    with pytest.raises(UsageError, match="there are 5, which support"):
+        fit(drawn.parts(6), plan)
+    assert estimate(drawn.parts(7), plan).pictures == 6
 
 
 def test_files_from_before_there_were_series_open(grouped: tuple[Model, Path], tmp_path: Path) -> None:

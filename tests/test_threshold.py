@@ -12,7 +12,18 @@ from scipy import stats
 
 from flawsight import threshold
 from flawsight.errors import DataError, UsageError
-from flawsight.threshold import choose, fixed, ladder, most_rejected, odd, parse_share, upper_bound
+from flawsight.threshold import (
+    choose,
+    fits_best,
+    fixed,
+    from_defects,
+    ladder,
+    most_rejected,
+    odd,
+    parse_share,
+    suspects,
+    upper_bound,
+)
 from flawsight.types import Float
 
 
@@ -290,6 +301,35 @@ def test_no_more_than_one_in_twenty_is_odd_and_of_few_none() -> None:
     assert not odd(np.array([1, 1, 1, 1, 50], np.float32)).any()
 
 
+def test_suspects_are_found_among_few_series_and_several_at_a_time() -> None:
+    held_out = np.array([*np.linspace(0.8, 0.95, 24), 2.2], np.float32)
+    two_series = [0] * 24 + [1]
+    assert not odd(held_out, two_series).any()
+    assert np.flatnonzero(suspects(held_out, range(25), two_series)).tolist() == [24]
+    three = np.array([2.2, 2.3, 2.4, *np.linspace(0.8, 0.95, 22)], np.float32)
+    assert not odd(three).any()
+    assert np.flatnonzero(suspects(three, range(25))).tolist() == [0, 1, 2]
+    assert not suspects(np.linspace(0.8, 0.95, 25).astype(np.float32), range(25)).any()
+
+
+def test_copies_of_a_suspect_are_suspect_together() -> None:
+    held_out = np.array([2.2, 2.2, *np.linspace(0.8, 0.95, 12)], np.float32)
+    assert np.flatnonzero(suspects(held_out, [0, 0, *range(1, 13)])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("n", "far", "found"), [(4, 9.0, 0), (5, 3.1, 1), (5, 2.9, 0), (9, 3.1, 1)])
+def test_of_few_pictures_one_is_suspect_if_it_stands_very_far(n: int, far: float, found: int) -> None:
+    """The others spread over 1; the suspect one must be more than 2 above the highest of them, which is 1."""
+    held_out = np.array([*np.linspace(0, 1, n - 1), far], np.float32)
+    assert suspects(held_out, range(n)).sum() == found
+
+
+def test_scores_that_are_not_known_are_never_suspect() -> None:
+    held_out = np.array([np.nan, 9.0, *np.linspace(0, 1, 12), np.inf], np.float32)
+    assert np.flatnonzero(suspects(held_out, range(15))).tolist() == [1]
+    assert not suspects(np.full(12, np.nan, np.float32), range(12)).any()
+
+
 def test_an_odd_series_is_odd_as_a_whole() -> None:
     held_out = np.append(np.tile(np.linspace(1, 2, 12), 2), [8, 9]).astype(np.float32)
     series = [*range(12), *range(12), 12, 12]
@@ -327,3 +367,62 @@ def test_where_pictures_come_in_series_one_series_in_twenty_may_be_rejected(n_se
     assert chosen.rule == "default"
     assert (chosen.rejected_series if size > 1 else chosen.n_rejected) == pytest.approx(rejected)
     assert chosen.max_false_rejects == pytest.approx(upper_bound(rejected, n_series))
+
+
+def brute_best(good: list[float], bad: list[float]) -> float:
+    """The smallest sum of both shares over every threshold there can be."""
+    cuts = [min([*good, *bad]) - 1, *good, *bad]
+    return min(np.mean([g > cut for g in good]) + np.mean([b <= cut for b in bad]) for cut in cuts)
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=15), st.lists(st.integers(0, 12), min_size=1, max_size=15))
+@settings(deadline=None, max_examples=80)
+def test_what_fits_best_makes_the_fewest_mistakes(good: list[int], bad: list[int]) -> None:
+    value, least = fits_best(good, bad), brute_best(good, bad)
+    if value is None:
+        assert least == pytest.approx(1)
+    else:
+        assert np.mean([g > value for g in good]) + np.mean([b <= value for b in bad]) == pytest.approx(least)
+
+
+def test_what_fits_best_lies_half_way() -> None:
+    assert fits_best([1.0, 2.0], [6.0, 4.0]) == 3.0
+    assert fits_best([1.0, 5.0, 2.0, 1.5], [4.0, 6.0]) == 3.0  # misses none; 5.5 would miss one of two
+    assert fits_best([], [1.0]) is fits_best([1.0], []) is fits_best([2.0], [1.0]) is None
+
+
+def test_a_threshold_from_known_defects_says_what_it_promises_of_both_kinds() -> None:
+    held_out = np.arange(60, dtype=np.float32)
+    made = from_defects(held_out, [80.0, 57.5, 90.0, 100.0, 70.0], [1.0, 20.0, 39.0, 40.0])
+    assert made.value == (40.0 + 57.5) / 2
+    assert (made.n_rejected, made.n_defects, made.n_missed) == (11, 5, 0)
+    assert made.max_false_rejects == pytest.approx(upper_bound(11, 60))  # the held-out scores had no part in the choice
+    assert made.max_misses == pytest.approx(1 - 0.025 ** (1 / 5))
+    assert made.rule == "set by 5 known defects and 4 good pictures"
+    assert "0 of 5 known defects would be missed; with 95 % confidence at most 52.2 % of such defects will be" in made.promise
+    assert "known defects" not in fixed(held_out, 10.0).promise
+
+
+def test_without_good_pictures_the_held_out_scores_help_to_choose_and_the_bound_allows_for_that() -> None:
+    made = from_defects(np.arange(60, dtype=np.float32), [57.5, 80.0, 10.0])
+    assert (made.value, made.n_rejected, made.n_missed) == (57.25, 2, 1)
+    assert made.max_false_rejects == pytest.approx(stats.beta.ppf(1 - 0.05 / 12, 3, 58))
+    assert made.max_misses == pytest.approx(stats.beta.ppf(1 - 0.05 / 6, 2, 2))
+
+
+def test_defects_that_score_no_higher_than_good_pictures_set_no_threshold() -> None:
+    for defective in ([], [1.0, 0.5]):
+        with pytest.raises(DataError, match=rf"those that came \({len(defective)}\) from good ones better than chance"):
+            from_defects(scores(60), defective, [2.0, 3.0])
+
+
+def test_the_promise_of_known_defects_holds_as_often_as_it_says() -> None:
+    """Scores of defects uniform on [0,1], of good pictures on [-0.7,0.3]: the true share missed is the threshold."""
+    rng, draws, broken = np.random.default_rng(2), 600, [0, 0]
+    for _ in range(draws):
+        held_out, good = (rng.uniform(-0.7, 0.3, n).astype(np.float32) for n in (40, 15))
+        with_good = from_defects(held_out, rng.uniform(size=12).tolist(), good.tolist())
+        alone = from_defects(held_out, rng.uniform(size=12).tolist())
+        broken[0] += with_good.value > with_good.max_misses or 0.3 - with_good.value > with_good.max_false_rejects
+        broken[1] += alone.value > alone.max_misses or 0.3 - alone.value > alone.max_false_rejects
+    assert max(broken) <= 0.1 * draws  # each of two promises may fail in one of twenty

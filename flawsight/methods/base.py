@@ -140,6 +140,15 @@ class LearnedMethod(Method, Protocol):
 
 
 @runtime_checkable
+class SeparableMethod(Method, Protocol):
+    """A method that can judge as though it had not learned from some of its pictures: as held-out scores are made."""
+
+    def without(self, pictures: Sequence[int]) -> Self:
+        """The same method without what it learned from the pictures at these places. Raises NotFitted."""
+        ...
+
+
+@runtime_checkable
 class ShownMethod(Method, Protocol):
     """A method that learns from a few labelled defective pictures too. No other ever sees one."""
 

@@ -96,6 +96,12 @@ class Ensemble:
         """See Scorer.score. Raises NotFitted."""
         return self.together(self.each(images))
 
+    def without(self, pictures: Sequence[int]) -> Self:
+        """See SeparableMethod.without."""
+        other = copy.copy(self)
+        other.members = [member.without(pictures) for member in self.members]
+        return other
+
     def each(self, images: Float) -> list[Scores]:
         """What each member says, in units of its own. Raises NotFitted."""
         _ = self._fitted

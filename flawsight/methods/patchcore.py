@@ -24,7 +24,8 @@ figures do so too (`primed`, an option of the network; docs/tables.md says what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -80,6 +81,7 @@ class PatchCore:
         self._source: NDArray[np.int32] = np.zeros((0, 3), np.int32)  # [M,3] picture, row, column
         self._grids: NDArray[np.int32] = np.zeros((0, 2), np.int32)  # [N,2] rows, columns of each picture
         self._radius, self._factor = 0.0, 1.0
+        self._hidden: NDArray[np.bool_] | None = None  # [M], rows that are not to be found
 
     def fit(self, images: Iterable[Float], groups: list[int], progress: Progress | None = None) -> Float:
         """See Method.fit."""
@@ -172,7 +174,15 @@ class PatchCore:
         patches, grid, _ = self.describe(maps)
         layout, k = _Layout(grid, input_hw), self.params.neighbours
         scaled = [rows * self._scale for rows in patches]
-        return stack([self._judge(rows, *self._fitted.nearest(rows, k), layout) for rows in scaled])
+        bank, hidden = self._fitted, self._hidden
+        return stack([self._judge(rows, *bank.nearest(rows, k, hidden), layout, hidden) for rows in scaled])
+
+    def without(self, pictures: Sequence[int]) -> Self:
+        """See SeparableMethod.without."""
+        _ = self._fitted
+        other = copy.copy(self)
+        other._hidden = np.isin(self._source[:, 0], pictures)
+        return other
 
     def state(self) -> Arrays:
         """bank float32 [M,D], scale float32 [D], source int32 [M,3], grids int32 [N,2], radius, radius_factor float64 [1], and

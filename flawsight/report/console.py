@@ -28,12 +28,22 @@ from flawsight.methods.base import Progress
 from flawsight.metrics import METRICS
 from flawsight.rehearsal import TrainingEstimate
 from flawsight.report import results, tables
-from flawsight.report.figures import trade_off
+from flawsight.report.figures import FITS_BEST, trade_off
 from flawsight.speeds import STAGES, Spread
 from flawsight.types import DETAIL, Report, Row
 
 STDOUT = Path("-")
-BRIEF = ("good_pictures", "series", "left_out", "picture_sizes", "network_sees", "threshold", "promise", "earlier_thresholds")
+BRIEF = (
+    "good_pictures",
+    "series",
+    "left_out",
+    "left_out_as_asked",
+    "picture_sizes",
+    "network_sees",
+    "threshold",
+    "promise",
+    "earlier_thresholds",
+)
 TOLD_EVERY_S = 60.0  # of progress where there is no terminal
 SHOWN = 20  # pictures listed before the rest is counted
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a terminal would obey them, or cannot write them
@@ -49,9 +59,17 @@ def tell(facts: dict[str, Any], notes: list[str], json: Path | None, wrote: Path
         shown = facts if wrote is None else {name: facts[name] for name in BRIEF if name in facts}
         if inside := shown.get("in_series"):
             shown = {**shown, "in_series": _counted(inside)}
+        if scores := shown.get("held_out_by_name"):
+            shown = {**shown, "held_out_by_name": _highest(scores)}
         show_facts(Console(), {name.replace("_", " "): value for name, value in shown.items()})
         show_notes(Console(), notes)
         say_wrote(wrote, json)
+
+
+def _highest(scores: dict[str, float | None]) -> str:
+    """Good pictures with the highest held-out scores, which come first."""
+    listed = [f"{name} {score:.4g}" for name, score in scores.items() if score is not None]
+    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} lower ones; --json lists all" if len(listed) > SHOWN else "")
 
 
 def _counted(inside: dict[str, list[str]]) -> str:
@@ -195,9 +213,12 @@ def _show_trade_off(console: Console, report: Report) -> None:
         table = Table("threshold", "promised false rejects", "good rejected", "defects missed", title="Other thresholds")
         for one in offered:
             chosen = " (set)" if one["threshold"] == report.threshold["value"] else ""
+            chosen += " (fits best)" if one["fits_best"] else ""
             promise = f"≤ {100 * one['max_false_rejects']:.1f} %"
             table.add_row(f"{one['threshold']:.4g}{chosen}", promise, str(one["false_rejects"]), str(one["misses"]))
         console.print(table)
+        if any(one["fits_best"] for one in offered):
+            console.print(FITS_BEST, soft_wrap=True)
 
 
 def show_scores(console: Console, rows: list[Row], threshold: float) -> None:

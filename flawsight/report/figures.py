@@ -9,7 +9,7 @@ import numpy as np
 
 from flawsight.metrics import auroc
 from flawsight.report.cards import mistake
-from flawsight.threshold import CONFIDENCE, fixed, ladder
+from flawsight.threshold import CONFIDENCE, fits_best, fixed, half_way, ladder
 from flawsight.types import Report, Row
 
 # The three figures of the headline, in words for those who have not met them. The other metrics follow in a table.
@@ -36,6 +36,11 @@ _HEADLINE = {
         ),
     ),
 }
+
+FITS_BEST = (
+    "What fits best has the smallest sum of two shares: of good pictures rejected and of defects missed. It was chosen with these "
+    "very pictures, which flatters it; `flawsight threshold --from` sets such a threshold and says what so few defects can promise."
+)
 
 
 def headline(report: Report) -> str:
@@ -136,10 +141,11 @@ def more_metrics(measured: Mapping[str, float]) -> list[tuple[str, str, str]]:
     return found
 
 
-def trade_off(report: Report) -> list[dict[str, float | int]]:
-    """What stricter and more lenient thresholds would have done: the one set, and some that the held-out scores offer.
+def trade_off(report: Report) -> list[dict[str, float | int | bool]]:
+    """What stricter and more lenient thresholds would have done: the one set, some that the held-out scores offer, and some above.
 
-    threshold; held_out_rejected and max_false_rejects, what it promises; false_rejects and misses among the judged pictures.
+    threshold; held_out_rejected and max_false_rejects, what it promises; false_rejects and misses among the judged pictures;
+    fits_best: whether it fits their labels best, see threshold.fits_best.
     Empty where there are no defective pictures or too few held-out scores. Highest threshold first.
     """
     good = [row.score for row in report.rows if row.sample.label == 0]
@@ -147,7 +153,10 @@ def trade_off(report: Report) -> list[dict[str, float | int]]:
     if not bad or np.count_nonzero(np.isfinite(report.held_out)) < 2:
         return []
     held_out, series, chosen = report.held_out, report.series, float(report.threshold["value"])
-    offered = {one.value: one for one in (*ladder(held_out, series=series), fixed(held_out, chosen, series=series))}
+    best = _best(good, bad, chosen)
+    by_hand = {chosen, *_above(good, bad, chosen), *([] if best is None else [best])}
+    offered = {one.value: one for one in ladder(held_out, series=series)}
+    offered |= {value: fixed(held_out, value, series=series) for value in by_hand}
     as_said = report.threshold.get("confidence") == CONFIDENCE
     promised = {chosen: float(report.threshold["max_false_rejects"])} if as_said else {}
     return [
@@ -157,9 +166,34 @@ def trade_off(report: Report) -> list[dict[str, float | int]]:
             "max_false_rejects": promised.get(value, one.max_false_rejects),
             "false_rejects": sum(score > value for score in good),
             "misses": sum(score <= value for score in bad),
+            "fits_best": value == best,
         }
         for value, one in sorted(offered.items(), reverse=True)
     ]
+
+
+def _best(good: list[float], bad: list[float], chosen: float) -> float | None:
+    """The threshold that fits the labels best: the one that is set, if it makes the same mistakes as that."""
+    best = fits_best(good, bad)
+    if best is None:
+        return None
+
+    def mistakes(value: float) -> tuple[int, int]:
+        return sum(score > value for score in good), sum(score <= value for score in bad)
+
+    return chosen if mistakes(best) == mistakes(chosen) else best
+
+
+def _above(good: list[float], bad: list[float], chosen: float) -> list[float]:
+    """Thresholds above the one that is set: the highest that misses no more defects, and those at which half as many good pictures
+    are rejected and none.
+    """
+    rejected = sorted(score for score in good if score > chosen)
+    found = [score for score in bad if score > chosen]
+    below = [score for score in (*good, *bad) if found and chosen <= score < min(found)]
+    steps = {max([chosen, *below])} if found else set()
+    steps |= {rejected[-1], rejected[(len(rejected) - 1) // 2]} if rejected else set()
+    return [half_way([*good, *bad], step) for step in steps]
 
 
 def kinds(rows: list[Row]) -> list[dict[str, str | float]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from flawsight.files import atomic_write
 from flawsight.methods.base import Progress
-from flawsight.report import cards, charts, figures, pictures, tables
+from flawsight.report import cards, charts, figures, pages, pictures, tables
 from flawsight.report.pictures import Scale
 from flawsight.types import Float, Report, Row
 
@@ -33,13 +32,7 @@ def render(report: Report, max_pictures: int = 200, progress: Progress | None = 
     Headline, filters and charts count every picture, drawn or not; unreadable ones are listed.
     progress: called after each picture drawn.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    here = files("flawsight.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((here / "template.html.j2").read_text("utf-8"))
-    content = _content(report, max_pictures, progress)
-    return template.render(content, style=(here / "style.css").read_text("utf-8"))
+    return pages.render("report.html.j2", _content(report, max_pictures, progress))
 
 
 def _content(report: Report, max_pictures: int, progress: Progress | None) -> dict[str, Any]:
@@ -61,6 +54,7 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
         "more_metrics": figures.more_metrics(report.metrics) if labelled else [],
         "kinds": _kinds(report) if labelled else [],
         "trade_off": _trade_off(report, scale),
+        "fits_best": figures.FITS_BEST,
         "charts": _charts(report, scale),
         "colour_bar": pictures.colour_bar(scale),
         "heat_stops": pictures.css_stops(),
@@ -155,6 +149,7 @@ def _trade_off(report: Report, scale: Scale) -> list[dict[str, Any]]:
         {
             "threshold": scale.text(one["threshold"]),
             "now": one["threshold"] == value,
+            "best": one["fits_best"],
             "promise": figures.percent(one["max_false_rejects"], 1),
             "good": f"{one['false_rejects']} of {counts.get('good', 0)}",
             "bad": f"{one['misses']} of {counts.get('defective', 0)}",
@@ -240,7 +235,10 @@ def _own_notes(report: Report, drawn: list[cards.Card]) -> list[str]:
     if lost := sum(bool(card.problem) for card in drawn):
         notes.append(f"{figures.pictures(lost)} could not be read when this page was made; the reason stands in their place.")
     if any(card.good_name and card.patch and not card.good_patch for card in drawn):
-        notes.append("Some nearest good patches are named but not drawn: the pictures the model was fitted on are not at hand.")
+        notes.append(
+            "Some nearest good patches are named but not drawn: the pictures the model was fitted on are not at hand. "
+            "`flawsight score` finds them in the folder that --good names."
+        )
     return notes
 
 

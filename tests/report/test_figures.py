@@ -28,12 +28,19 @@ def test_trade_off_counts_what_other_thresholds_would_have_done(make_report) -> 
     good = [row.score for row in report.rows if row.sample.label == 0]
     bad = [row.score for row in report.rows if row.sample.label == 1]
     steps = figures.trade_off(report)
-    assert [one["threshold"] for one in steps] == [1.0, pytest.approx(0.03)]
+    assert [one["threshold"] for one in steps] == [pytest.approx(v) for v in (1.55, 1.05, 1.0, 0.65, 0.03)]
+    assert [(one["false_rejects"], one["misses"]) for one in steps] == [(0, 3), (1, 2), (1, 2), (1, 0), (4, 0)]
+    assert [one["threshold"] for one in steps if one["fits_best"]] == [pytest.approx(0.65)]
     for one in steps:
         assert one["false_rejects"] == sum(score > one["threshold"] for score in good)
         assert one["misses"] == sum(not score > one["threshold"] for score in bad)
         assert one["max_false_rejects"] == pytest.approx(stats.beta.ppf(0.95, 1, 3))
-    assert steps[0]["false_rejects"] < steps[1]["false_rejects"]
+
+
+def test_trade_off_calls_the_threshold_that_is_set_the_best_where_none_does_better(make_report, make_row) -> None:
+    rows = [make_row("a", 0, 0.4), make_row("b", 0, 0.9), make_row("c", 1, 1.6), make_row("d", 1, 2.5)]
+    steps = figures.trade_off(make_report(rows=rows, held_out=np.array([0.5, 1.0], np.float32)))
+    assert [(one["threshold"], one["fits_best"], one["misses"]) for one in steps][:2] == [(1.3, False, 0), (1.0, True, 0)]
 
 
 def test_trade_off_needs_defects_and_held_out_scores(make_report) -> None:

@@ -357,6 +357,7 @@ def test_importing_is_light() -> None:
 def test_other_thresholds_are_offered_and_the_set_one_marked(make_report) -> None:
     page = html.render(make_report())
     assert "Other thresholds" in page
+    assert page.count(" (fits best)</th>") == 1
     assert page.count("(set)") == 1
     assert "Other thresholds" not in html.render(make_report(held_out=np.zeros(0, np.float32)))
 
