@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight import image
+from flawsight import image, maskfiles
 from flawsight.datasets.odd_masks import OddMasks
 from flawsight.errors import DataError, PictureError
 from flawsight.frames import map_at, mask_at
@@ -82,7 +82,7 @@ def check_masks(samples: Sequence[Sample]) -> None:
             picture_hw = image.size_hw(sample.path) if sample.mask else (0, 0)
         except PictureError:
             continue  # named with all the others when it is judged
-        for file, mask_hw in image.mask_sizes_hw(sample.mask).items():
+        for file, mask_hw in maskfiles.sizes_hw(sample.mask).items():
             _check_mask(sample, file, mask_hw, picture_hw)
 
 
@@ -90,10 +90,10 @@ def _read_mask(sample: Sample, picture_hw: tuple[int, int]) -> Mask:
     """The picture's mask bool [H,W], or several of them [n,H,W]."""
     if isinstance(sample.mask, Outlines):
         _check_mask(sample, sample.mask.file, sample.mask.size_hw, picture_hw)
-        return image.read_mask(sample.mask)
+        return maskfiles.read(sample.mask)
     masks = []
     for file in mask_files(sample.mask):
-        masks.append(image.read_mask(file))
+        masks.append(maskfiles.read(file))
         _check_mask(sample, file, masks[-1].shape, picture_hw)
     return np.stack(masks) if isinstance(sample.mask, tuple) else masks[0]
 
@@ -105,7 +105,7 @@ def _saturations(sample: Sample, masks: Mask) -> list[float]:
     known = {one.value: one for one in sample.saturations}
     shares = []
     for file, mask in zip(mask_files(sample.mask), masks, strict=True):
-        value = image.mask_value(file)
+        value = maskfiles.largest_value(file)
         if value not in known:
             raise DataError(
                 f"{file}: a mask of one of the values {', '.join(map(str, sorted(known)))} was needed, by which the data set tells "

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from flawsight import series
 from flawsight.datasets.base import some
 from flawsight.loader import Inspection
-from flawsight.model import Training
-from flawsight.threshold import Threshold, suspects, upper_bound
+from flawsight.outlying import suspects
+from flawsight.threshold import Threshold, upper_bound
+from flawsight.training import Training
 
 NAMED = 8  # suspect pictures in a note; the others are counted
 

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.errors import DataError, UsageError
+from flawsight.outlying import odd
 from flawsight.types import Float
 
 CONFIDENCE = 0.95
@@ -37,14 +38,7 @@ LADDER = (0.01, 0.02, 0.05, 0.1)
 WITHOUT = "default, without"  # the rule where some scores, so many, did not set the threshold
 ONE_SERIES_IN = 20  # likewise of series, where they have two pictures or more each: one unlike all others would set it
 ONE_IN = 50  # by default the threshold lets one in fifty of the held-out pictures be rejected: none of fewer than fifty
-ODD_ONE_IN = 20  # that stand far from the rest may be rejected instead, one at least
-FEWEST = 10  # series among which one can stand far from the rest
-ODD = 0.75  # of the way from the median to the highest of the rest: what stands farther above that is far from it
 ODD_RISK = 0.02  # of 1 − confidence that is left where such scores were set aside
-SUSPECT_ONE_IN = 10  # pictures can be suspect
-SUSPECT, SUSPECT_FROM = 1.0, 0.25  # as ODD, but from this quantile of all to the highest of the rest
-FEW = 5  # pictures among which one can be suspect
-FEW_SUSPECT = 2.0  # times the spread of the others that it must lie above them, where there are fewer than FEWEST
 ROUNDING = 1e-7  # of sums of shares
 
 
@@ -136,55 +130,6 @@ def choose(
         return scores.threshold(scores.lowest(k), confidence, "default")
     rule = f"{WITHOUT} {np.count_nonzero(far)} far from the rest"
     return scores.threshold(scores.lowest(more), confidence, rule, 1 - ODD_RISK * (1 - confidence))
-
-
-def odd(held_out: Float, series: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
-    """Which held-out pictures are of series that stand far from the rest, bool [n]: at most one series in ODD_ONE_IN, or one.
-
-    The highest scores of some series do where they exceed the highest of all others by more than ODD of what that exceeds the
-    median by. Fewer than FEWEST series have none.
-    """
-    groups = np.arange(len(held_out)) if series is None else np.asarray(series)
-    known = held_out[np.isfinite(held_out)]
-    n = len(np.unique(groups[np.isfinite(held_out)]))
-    if n < FEWEST:
-        return np.zeros(len(held_out), bool)
-    return _far_above(held_out, groups, max(1, n // ODD_ONE_IN), ODD, float(np.median(known)))
-
-
-def suspects(held_out: Float, copies: Sequence[int], series: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
-    """Which held-out pictures a person should look at, bool [n]: those that `odd` finds, and single ones, whatever the threshold.
-
-    copies: a number for each picture, the same for those that show the same. Of different pictures one in SUSPECT_ONE_IN, rounded
-    up, can be found: where they exceed all others by more than these exceed the lowest quarter by. Of FEW to FEWEST one can, where
-    it exceeds the others by FEW_SUSPECT times their range.
-    """
-    found, groups, known = odd(held_out, series), np.asarray(copies), held_out[np.isfinite(held_out)]
-    n = len(np.unique(groups[np.isfinite(held_out)]))
-    if n >= FEWEST:
-        most = math.ceil(n / SUSPECT_ONE_IN)
-        return found | _far_above(held_out, groups, most, SUSPECT, float(np.quantile(known, SUSPECT_FROM)))
-    if n >= FEW:
-        return found | _far_above(held_out, groups, 1, FEW_SUSPECT, float(known.min()))
-    return found
-
-
-def _far_above(held_out: Float, groups: NDArray[np.int64], most: int, far: float, base: float) -> NDArray[np.bool_]:
-    """Which pictures are of groups that stand far above all others: by more than `far` of what these exceed `base` by.
-
-    most: how many groups can.
-    """
-    usable = np.isfinite(held_out)
-    names, which = np.unique(groups[usable], return_inverse=True)
-    tops = np.full(len(names), -np.inf)
-    np.maximum.at(tops, which, held_out[usable])
-    ranked = np.argsort(-tops, kind="stable")
-    for j in range(most, 0, -1):
-        rest = tops[ranked[j]]
-        if tops[ranked[j - 1]] - rest > far * (rest - base):
-            above: NDArray[np.bool_] = usable & np.isin(groups, names[ranked[:j]]) & (held_out > rest)
-            return above
-    return np.zeros(len(held_out), bool)
 
 
 def most_rejected(n: int, max_false_rejects: float | None = None, confidence: float = CONFIDENCE, one_series: bool = False) -> int:

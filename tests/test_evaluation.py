@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score  # type: ignore[import-untyped]
 
-from flawsight import evaluation, image
+from flawsight import evaluation, image, maskfiles
 from flawsight.datasets import DataSet, open_dataset
 from flawsight.errors import DataError
 from flawsight.evaluation import evaluate, evaluate_dataset
@@ -116,7 +116,7 @@ def test_metrics_are_those_worked_out_by_hand(report: Report, middling: Model, p
     best = max(f1_score(labels, scores >= score) for score in scores)
     assert report.metrics["image_f1max"] == pytest.approx(best)
     maps = [middling.predict(sample).map for sample in plates.test]
-    masks = [image.read_mask(s.mask) if s.mask else np.zeros((192, 192), np.bool_) for s in plates.test]
+    masks = [maskfiles.read(s.mask) if s.mask else np.zeros((192, 192), np.bool_) for s in plates.test]
     truth, heat = np.concatenate(masks).ravel(), np.concatenate(maps).ravel()
     assert report.metrics["pixel_auroc"] == pytest.approx(roc_auc_score(truth, heat))
     assert report.metrics["pixel_ap"] == pytest.approx(average_precision_score(truth, heat))
@@ -209,7 +209,7 @@ def test_a_kind_without_masks_is_left_out_of_pixel_metrics_and_told(copy: Path, 
 
 def test_of_several_masks_each_is_a_region(copy: Path, middling: Model, report: Report) -> None:
     mask = next((copy / "ground_truth" / "chip").iterdir())
-    truth = image.read_mask(mask)
+    truth = maskfiles.read(mask)
     one, other = np.zeros((2, *truth.shape), np.uint8)
     one[truth], other[truth], other[:20, :20] = 255, 200, 200
     one[-9:, -9:] = 255  # torn in two, and overlapping
@@ -225,12 +225,12 @@ def test_of_several_masks_each_is_a_region(copy: Path, middling: Model, report: 
         if sample.kind == "chip":
             pixels.add(heat, np.stack([one > 0, other > 0]))
         else:
-            pixels.add(heat, image.read_mask(sample.mask) if sample.mask else np.zeros(heat.shape, np.bool_))
+            pixels.add(heat, maskfiles.read(sample.mask) if sample.mask else np.zeros(heat.shape, np.bool_))
     assert found.counts["regions"] == pixels.metrics().n_regions
     assert found.metrics["pro"] == pixels.metrics().pro != report.metrics["pro"]
     (chip,) = (sample for sample in data.test if sample.kind == "chip")
     assert chip.mask == (mask.parent / "000/000.png", mask.parent / "000/001.png")
-    np.testing.assert_array_equal(image.read_mask(chip.mask), (one > 0) | (other > 0))
+    np.testing.assert_array_equal(maskfiles.read(chip.mask), (one > 0) | (other > 0))
     image.write(mask.parent / "000/001.png", other[:50])
     with pytest.raises(DataError, match=r"000/001\.png: the mask of test/chip/000\.png must have its picture's size"):
         evaluate_dataset(data, middling)
@@ -400,7 +400,7 @@ def test_at_the_crop_the_metrics_are_those_of_the_methods_own_maps(cropped: Mode
         heat = cropped.method.score(cropped.preprocess.apply(image.read(sample.path))[None]).map[0]
         mask = np.zeros(heat.shape, np.bool_)
         if sample.mask:
-            mask = mask_at("crop", image.read_mask(sample.mask), cropped.preprocess, "trunc")
+            mask = mask_at("crop", maskfiles.read(sample.mask), cropped.preprocess, "trunc")
             alone = PixelTally()
             alone.add(heat, mask)
             each.append(alone.metrics().pro)
@@ -440,7 +440,7 @@ def saturating(plates: DataSet, tmp_path: Path) -> DataSet:
         if not sample.mask:
             samples.append(sample)
             continue
-        mask = image.read_mask(sample.mask)
+        mask = maskfiles.read(sample.mask)
         files = []
         for value, rows in ((255, np.arange(len(mask)) < len(mask) // 2), (250, np.arange(len(mask)) >= len(mask) // 2)):
             half = mask & rows[:, None]
@@ -462,7 +462,7 @@ def test_spro_is_there_where_the_data_set_says_what_suffices(pixels_at: str, mod
         found = model.predict(sample)
         heat = map_at(pixels_at, found)
         assert heat is not None
-        masks = [image.read_mask(file) for file in mask_files(sample.mask)]
+        masks = [maskfiles.read(file) for file in mask_files(sample.mask)]
         shares = []
         for file, mask in zip(mask_files(sample.mask), masks, strict=True):
             n = np.count_nonzero(mask)

@@ -201,7 +201,7 @@ def test_a_method_that_keeps_no_bank_cannot_tell(good: Path, monkeypatch: pytest
 
         def __init__(self, params: Any, backbone: Any) -> None: ...
 
-    monkeypatch.setattr("flawsight.fitting.make", lambda name, options, backbone: Plain(options, backbone))
+    monkeypatch.setattr("flawsight.fitting.job.make", lambda name, options, backbone: Plain(options, backbone))
     assert "patchcore" in METHODS
     assert estimate(good) is None
     for run in (estimate, fit):

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from flawsight import image
+from flawsight import decoding, image, maskfiles
 from flawsight.errors import PictureError, UsageError
 from flawsight.types import Pixels
 
@@ -71,7 +71,7 @@ def grey(picture: Pixels) -> Pixels:
 def mask_of(folder: Path, data: bytes) -> np.ndarray:
     path = folder / "mask"
     path.write_bytes(data)
-    mask = image.read_mask(path)
+    mask = maskfiles.read(path)
     assert mask.dtype == np.bool_
     assert mask.shape == image.size_hw(path)
     return mask
@@ -333,7 +333,7 @@ def test_a_file_cut_short_is_refused(container, share, tmp_path):
     data = saved(noise(60, 80), container)
     path = tmp_path / "cut.png"
     path.write_bytes(data[: max(1, int(share * len(data)))])
-    for read in (image.read, image.read_mask):
+    for read in (image.read, maskfiles.read):
         with pytest.raises(PictureError, match=r"cut\.png: (is damaged or cut short|is not a picture) \(.*\)\. .*save"):
             read(path)
 
@@ -352,7 +352,7 @@ def test_a_file_cut_short_is_refused(container, share, tmp_path):
 )
 def test_a_file_that_is_no_picture_is_refused_by_name(name, content, reason, tmp_path):
     (tmp_path / name).write_bytes(content)
-    for read in (image.read, image.read_mask, image.size_hw):
+    for read in (image.read, maskfiles.read, image.size_hw):
         with pytest.raises(PictureError, match=reason) as caught:
             read(tmp_path / name)
         assert caught.value.name == (tmp_path / name).as_posix()
@@ -385,13 +385,13 @@ def test_the_limit_is_the_same_for_files_arrays_and_pillow_pictures(monkeypatch,
     path = tmp_path / "a.png"
     path.write_bytes(saved(pixels))
     sources = (path, path.read_bytes(), pixels, pixels[..., 0], Image.fromarray(pixels))
-    monkeypatch.setattr(image, "MAX_PIXELS", 600)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 600)
     for source in sources:
         assert image.read(source).shape == (20, 30, 3)
-    monkeypatch.setattr(image, "MAX_PIXELS", 599)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 599)
     for source in sources:
         assert refusal(source).reason.startswith("has more than 599 pixels")
-    for read in (image.read_mask, image.size_hw):
+    for read in (maskfiles.read, image.size_hw):
         with pytest.raises(PictureError, match="has more than 599 pixels"):
             read(path)
 
@@ -405,7 +405,7 @@ def test_animations_and_pages_are_refused_with_their_number(container, tmp_path)
     assert refusal(path).reason == reason
     assert refusal(Image.open(io.BytesIO(path.read_bytes()))).reason == reason
     with pytest.raises(PictureError, match="holds 3 frames or pages"):
-        image.read_mask(path)
+        maskfiles.read(path)
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_values_without_a_fixed_range_are_refused(pixels, reason, tmp_path):
     assert refusal(path).reason == reason
     assert refusal(Image.fromarray(pixels)).reason == reason
     with pytest.raises(PictureError, match="no fixed range"):
-        image.read_mask(path)
+        maskfiles.read(path)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint16, np.int64, np.bool_])
@@ -470,7 +470,7 @@ def test_a_name_that_is_no_text_is_written_out():
 )
 def test_paths_that_lead_to_no_file(name, reason, tmp_path):
     (tmp_path / "folder.png").mkdir()
-    for read in (image.read, image.read_mask, image.size_hw):
+    for read in (image.read, maskfiles.read, image.size_hw):
         with pytest.raises(PictureError, match=reason):
             read(tmp_path / name)
 
@@ -503,7 +503,7 @@ def test_names_of_every_kind_are_read(name, tmp_path):
 def test_a_plain_png_is_decoded_without_pillow(pixels, options, monkeypatch):
     data = saved(pixels, **options)
     expected = image.read(Image.fromarray(pixels))
-    monkeypatch.delattr(image, "_open")
+    monkeypatch.delattr(decoding, "opened")
     found = image.read(data)
     np.testing.assert_array_equal(found, expected)
     assert found.strides == expected.strides
@@ -548,7 +548,7 @@ def test_the_checksum_of_every_chunk_counts(place, tmp_path):
     np.testing.assert_array_equal(image.read(path), noise())
     text[-5] ^= 1
     path.write_bytes(whole[:at] + bytes(text) + whole[at:])
-    for read in (image.read, image.read_mask, image.size_hw):
+    for read in (image.read, maskfiles.read, image.size_hw):
         with pytest.raises(PictureError, match=r"a\.png: .*\(its tEXt chunk does not match its checksum\)"):
             read(path)
 
@@ -722,11 +722,11 @@ def test_a_mask_in_several_files_is_all_they_show_each_read_by_its_own_values(tm
     image.write(tmp_path / "a.png", BLOB.astype(np.uint8) * 255)
     image.write(tmp_path / "b.png", BLOB[::-1].astype(np.uint8) * 3)
     files = (tmp_path / "a.png", tmp_path / "b.png")
-    np.testing.assert_array_equal(image.read_mask(files), BLOB | BLOB[::-1])
-    np.testing.assert_array_equal(image.read_mask(files[1:]), BLOB[::-1])
+    np.testing.assert_array_equal(maskfiles.read(files), BLOB | BLOB[::-1])
+    np.testing.assert_array_equal(maskfiles.read(files[1:]), BLOB[::-1])
     image.write(tmp_path / "b.png", np.zeros((8, 6), np.uint8))
     with pytest.raises(PictureError, match=r"b\.png: differs in size from a\.png, a mask of the same picture"):
-        image.read_mask(files)
+        maskfiles.read(files)
 
 
 def test_an_empty_palette_mask_is_empty(tmp_path):
@@ -754,7 +754,7 @@ def test_other_endings_are_refused(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    for read in (image.read, image.read_mask, image.size_hw):
+    for read in (image.read, maskfiles.read, image.size_hw):
         with pytest.raises(PictureError, match=r"pipe\.png: is a pipe or a device"):
             read(tmp_path / "pipe.png")
 
@@ -769,6 +769,6 @@ def test_the_value_of_a_mask_is_its_largest(mode: str, tmp_path: Path) -> None:
     else:
         picture = Image.fromarray(np.repeat(levels[:, :, None], 3, 2) if mode == "colour" else levels)
     (tmp_path / "mask.png").write_bytes(saved(picture))
-    assert image.mask_value(tmp_path / "mask.png") == value
+    assert maskfiles.largest_value(tmp_path / "mask.png") == value
     with pytest.raises(PictureError, match="there is no such file"):
-        image.mask_value(tmp_path / "other.png")
+        maskfiles.largest_value(tmp_path / "other.png")

@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawsight import bundle, fitting, image
+from flawsight import bundle, image
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName, UsageError
-from flawsight.fitting import Plan, fit
+from flawsight.fitting import Plan, fit, job
 from flawsight.model import Model, load
 from flawsight.report import pictures as report_pictures
 from flawsight.threshold import fixed
@@ -396,7 +396,7 @@ def test_a_model_that_rejects_nothing_is_saved_too(plates: DataSet, tmp_path: Pa
 def test_the_same_pictures_and_seed_give_the_same_file(plates: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     for time in ("2031-01-01T00:00:00+00:00", "2031-01-01T00:00:00+00:00", "2032-02-02T00:00:00+00:00"):
-        monkeypatch.setattr(fitting, "now", lambda time=time: time)
+        monkeypatch.setattr(job, "now", lambda time=time: time)
         fit(plates.train, Plan(size=64, options={"seed": 5})).save(tmp_path / "x.flaw")
         written.append((tmp_path / "x.flaw").read_bytes())
     assert written[0] == written[1] != written[2]

@@ -12,6 +12,7 @@ from scipy import stats
 
 from flawsight import threshold
 from flawsight.errors import DataError, UsageError
+from flawsight.outlying import odd, suspects
 from flawsight.threshold import (
     choose,
     fits_best,
@@ -19,9 +20,7 @@ from flawsight.threshold import (
     from_defects,
     ladder,
     most_rejected,
-    odd,
     parse_share,
-    suspects,
     upper_bound,
 )
 from flawsight.types import Float

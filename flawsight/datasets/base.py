@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flawsight import image, outputs, threads
+from flawsight import maskfiles, outputs, threads
 from flawsight.datasets.finding import counted, find_folders, find_pictures, is_among_masks, look, place_of, places, was
 from flawsight.errors import DataError
 from flawsight.types import Sample, mask_files, name_of
@@ -148,7 +148,7 @@ def labelled(layout: Layout, root: Path, folder: Path, mark: str, use_masks: boo
     bare = [name_of(path.relative_to(root)) for path in pictures if path.stem not in masks]
     if bare:
         raise layout.lacks(root, f"<name>{mark} beside each picture, to tell good ones by; of {some(bare)}")
-    shows = threads.ahead(lambda path: bool(image.read_mask(masks[path.stem]).any()), pictures)
+    shows = threads.ahead(lambda path: bool(maskfiles.read(masks[path.stem]).any()), pictures)
     return [
         replace(sample, label=1, kind="defective", mask=masks[sample.path.stem] if use_masks else None) if defective else sample
         for sample, defective in zip(samples(root, pictures, 0, "good"), shows, strict=True)

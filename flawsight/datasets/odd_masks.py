@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flawsight import image
+from flawsight import maskfiles
 from flawsight.datasets.base import some
 from flawsight.types import Mask, Sample, mask_files
 
@@ -32,7 +32,7 @@ class OddMasks:
         self.n += 1
         if not marked.any():
             self.blank.append(sample.name)
-            if any(file.suffix != ".json" and image.is_drawn_in_alpha(file) for file in mask_files(sample.mask)):
+            if any(file.suffix != ".json" and maskfiles.is_drawn_in_alpha(file) for file in mask_files(sample.mask)):
                 self.hidden.append(sample.name)
         elif marked.mean() > MOST and _rim(marked).mean() > RIM:
             self.full.append(sample.name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flawsight import image, threads
+from flawsight import maskfiles, threads
 from flawsight.datasets import find_layout, reader
 from flawsight.datasets.base import DataSet, Layout, some, title
 from flawsight.datasets.finding import unreadable
@@ -149,7 +149,7 @@ def _file_problems(sample: Sample) -> list[str]:
     masks = [sample.mask] if isinstance(sample.mask, Outlines) else mask_files(sample.mask)
     for file in (sample.path, *masks):
         try:
-            sizes |= image.mask_sizes_hw(file)
+            sizes |= maskfiles.sizes_hw(file)
         except PictureError as error:
             problems.append(str(error))
     high, wide = sizes.get(sample.path, (0, 0))
@@ -160,7 +160,7 @@ def _file_problems(sample: Sample) -> list[str]:
 def _mask(sample: Sample) -> Mask | None:
     """The mask of a picture, if it has one that can be read."""
     try:
-        return image.read_mask(sample.mask) if sample.mask else None
+        return maskfiles.read(sample.mask) if sample.mask else None
     except PictureError:
         return None
 

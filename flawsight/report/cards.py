@@ -139,10 +139,10 @@ def _relation(score: float, threshold: float, scale: Scale) -> str:
 
 def _images(row: Row, scale: Scale, train: Mapping[str, Path]) -> tuple[View, View | None, dict[str, Thumbnail]]:
     """The whole picture, of a long one what is shown first, and the patches by name."""
-    from flawsight import image
+    from flawsight import image, maskfiles
 
     pixels = image.read(row.sample.path, bits=row.bits)
-    truth = None if row.sample.mask is None else image.read_mask(row.sample.mask)
+    truth = None if row.sample.mask is None else maskfiles.read(row.sample.mask)
     verdict = f"{'rejected' if row.is_defective else 'passed'} with score {scale.text(row.score)}"
     whole = views.view(row, pixels, scale, truth, f"{row.sample.name}: {verdict}")
     close = views.close_up(row, pixels, scale, truth, f"{row.sample.name}, close to its most anomalous place: {verdict}")

@@ -15,10 +15,11 @@ from flawsight.evaluation import evaluate
 from flawsight.files import atomic_write
 from flawsight.judging import Judging
 from flawsight.methods.base import LearnedMethod, Progress, SeparableMethod
-from flawsight.model import Model, Training
+from flawsight.model import Model
+from flawsight.outlying import suspects
 from flawsight.report import cards, charts, figures, pages, pictures, views
 from flawsight.report.pictures import Scale
-from flawsight.threshold import suspects
+from flawsight.training import Training
 from flawsight.types import Row, Sample
 
 SHOWN = 24  # good pictures drawn, those with the highest held-out scores

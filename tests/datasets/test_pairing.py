@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flawsight import image
+from flawsight import image, maskfiles
 from flawsight.datasets import DataSet, open_dataset
 from flawsight.datasets.base import scored_samples
 from flawsight.errors import DataError
@@ -162,7 +162,7 @@ def test_polygons_of_labelme_are_masks(place: str, shape: tuple[str, list[list[i
     for one in open_dataset(root).test:
         if one.label:
             assert isinstance(one.mask, Outlines)
-            np.testing.assert_array_equal(image.read_mask(one.mask), BLOB > 0)
+            np.testing.assert_array_equal(maskfiles.read(one.mask), BLOB > 0)
 
 
 def coco(**annotation: object) -> str:
@@ -179,7 +179,7 @@ def test_polygons_and_boxes_of_coco_are_masks(place: str, annotation: dict[str, 
     assert len(found) == 2
     for mask in found:
         assert isinstance(mask, Outlines)
-        np.testing.assert_array_equal(image.read_mask(mask), BLOB > 0)
+        np.testing.assert_array_equal(maskfiles.read(mask), BLOB > 0)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawsight import image
+from flawsight import image, maskfiles
 from flawsight.datasets import DATASETS, DataSet, open_dataset
 from flawsight.datasets.base import held_back
 from flawsight.datasets.pairing import mask_name
@@ -191,7 +191,7 @@ def test_a_category_can_be_named_by_its_folder(name: str, trees: dict[str, Path]
 def test_every_mask_shows_its_defect(name: str, trees: dict[str, Path]) -> None:
     for sample in opened(trees[name], name).test:
         if sample.mask:
-            mask = image.read_mask(sample.mask)
+            mask = maskfiles.read(sample.mask)
             assert mask[: SIZE[0] // 2].all()
             assert not mask[SIZE[0] // 2 :].any()
 
@@ -432,7 +432,7 @@ def test_masks_of_visa_are_read_by_index_whatever_their_depth(how: str, trees: d
     else:
         Image.fromarray((truth if "small" in how else np.where(truth, 40_000, 0)).astype(np.uint16)).save(file)
     (sample,) = (one for one in opened(root, "visa").test if one.label)
-    found = image.read_mask(sample.mask) if sample.mask else None
+    found = maskfiles.read(sample.mask) if sample.mask else None
     np.testing.assert_array_equal(found, truth > 0)
 
 

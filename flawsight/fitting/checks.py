@@ -16,7 +16,7 @@ from flawsight.methods import get_method
 from flawsight.methods.base import make_params
 
 if TYPE_CHECKING:
-    from flawsight.fitting import Plan
+    from flawsight.fitting.plan import Plan
 
 NAME, FLAG = (str, NoneType), ((bool,), "True or False")
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # field → its types, and in words what is expected
