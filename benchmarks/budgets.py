@@ -26,13 +26,13 @@ from timing import machine, table
 
 from flawsight import demo, image
 from flawsight.backbones import PIXELS
+from flawsight.cli.console import meter
 from flawsight.datasets import open_dataset
 from flawsight.evaluation import evaluate
 from flawsight.fitting import Plan, fit
 from flawsight.judging import Judging
 from flawsight.metrics import resampling
 from flawsight.model import Model, load
-from flawsight.report.console import meter
 from flawsight.types import Report, Sample
 
 LEARNED = (0, *range(31, 41))  # seeds of the plates that are learned from

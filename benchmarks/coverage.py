@@ -23,9 +23,9 @@ from typing import NamedTuple
 from scipy.stats import binom
 from timing import machine, table
 
+from flawsight.cli.options import parse_options
 from flawsight.datasets import open_dataset
 from flawsight.fitting import Plan, fit
-from flawsight.options import parse_options
 from flawsight.types import Sample
 
 LEARNED = 2 / 3  # of the good pictures

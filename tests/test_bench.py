@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from flawsight import bench, cli
 from flawsight.backbones.onnx import OPENVINO_BF16, RUNTIMES
 from flawsight.bench import BenchResult
+from flawsight.cli.console import show_bench
 from flawsight.errors import DataError, ModelFileError, PictureError, UsageError
 from flawsight.model import Model
-from flawsight.report.console import show_bench
 from flawsight.speeds import STAGES
 from flawsight.types import Float
 

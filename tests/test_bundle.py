@@ -210,12 +210,13 @@ def test_bytes_hold_what_a_file_does(path: Path) -> None:
 @pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
 def test_a_type_that_numpy_lacks_is_refused(path: Path, dtype: str) -> None:
     sides = {"BF16": 2, "F8_E4M3": 1}
+    refused = "(is no model|its part 'a' is not what was saved)"  # the latter where a library has taught numpy the type
     head = {"a": {"dtype": dtype, "shape": [2], "data_offsets": [0, 2 * sides[dtype]]}, "__metadata__": sealed({"schema": 1})}
     text = json.dumps(head).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(2 * sides[dtype]))
-    with pytest.raises(ModelFileError, match=r"part\.flaw: is no model file, or is damaged"):
+    with pytest.raises(ModelFileError, match=rf"part\.flaw: {refused}"):
         bundle.read(path)
-    with pytest.raises(ModelFileError, match=r"^x: is no model, or is damaged"):
+    with pytest.raises(ModelFileError, match=f"^x: {refused}"):
         bundle.unpack(path.read_bytes(), "x")
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from flawsight.backbones import BACKBONES
 from flawsight.catalogue import listing
+from flawsight.cli.options import parse_options
 from flawsight.datasets import DATASETS
 from flawsight.errors import UnknownName
 from flawsight.methods import METHODS
 from flawsight.methods.base import make_params
 from flawsight.metrics import METRICS
-from flawsight.options import parse_options
 from flawsight.presets import PRESETS
 
 TABLES = {"methods": METHODS, "backbones": BACKBONES, "datasets": DATASETS, "metrics": METRICS, "presets": PRESETS}

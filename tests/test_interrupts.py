@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from flawsight import interrupts
-from flawsight.report import console
+from flawsight.cli import console
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")

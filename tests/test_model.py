@@ -25,6 +25,7 @@ from flawsight.datasets import DataSet
 from flawsight.errors import DataError, FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName, UsageError
 from flawsight.fitting import Plan, fit, job
 from flawsight.model import Model, load
+from flawsight.report import marks
 from flawsight.report import pictures as report_pictures
 from flawsight.threshold import fixed
 from flawsight.types import Pixels, Prediction
@@ -153,6 +154,8 @@ def test_a_prediction_draws_itself_in_the_reports_colours(model: Model, tmp_path
     image.write(odd, noise(192, 192))
     found, pixels = model.predict(odd), image.read(odd)
     expected = report_pictures.overlay(pixels, found.map, report_pictures.Scale(*model.colour_scale))
+    assert found.is_defective
+    expected = marks.marked(expected, found, found.map)
     for drawn in (found.overlay(), found.overlay(pixels), model.predict(pixels).overlay(odd.read_bytes())):
         np.testing.assert_array_equal(np.asarray(drawn), expected)
     assert (expected != pixels).any()

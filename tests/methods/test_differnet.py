@@ -131,7 +131,7 @@ def test_a_picture_too_small_for_its_scales_is_refused() -> None:
         ({"judged_turns": 0}, "judged_turns must be ≥ 1"),
         ({"scales": 5}, "scales must be 1 to 4"),
         ({"angle": 181.0}, "angle must be 0 to 180"),
-        ({"dark": float("inf")}, "dark must be ≥ 0 and finite"),
+        ({"dark": float("inf")}, "dark must be a finite number; got inf"),
     ],
 )
 def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:

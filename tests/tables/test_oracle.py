@@ -15,11 +15,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from flawsight import cli
+from flawsight.cli import grids
 from flawsight.datasets import DataSet, open_dataset
 from flawsight.errors import UsageError
 from flawsight.fitting import Plan
 from flawsight.methods import METHODS
-from flawsight.report import grids
 from flawsight.tables import low_shot, oracle, page, pictures, published, running, writing
 from flawsight.tables.planning import Request, make_work
 from flawsight.tables.rows import ROWS
@@ -142,7 +142,7 @@ def test_what_is_tried_are_options_of_rows() -> None:
 
 
 def test_checkpoints_of_alternatives_lie_apart() -> None:
-    made = oracle.plans(Plan(checkpoints=Path("kept"), options={"seed": 1}), ({"steps": 1}, {"steps": 2}))
+    made = oracle.plans(Plan("ae_ssim", checkpoints=Path("kept"), options={"seed": 1}), ({"steps": 1}, {"steps": 2}))
     assert [plan.checkpoints for _, plan in made] == [Path("kept/alternative0"), Path("kept/alternative1")]
     assert [plan.options for _, plan in made] == [{"seed": 1, "steps": 1}, {"seed": 1, "steps": 2}]
     assert oracle.plans(Plan(), ()) == [({}, Plan())]

@@ -9,33 +9,59 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from flawsight import options as opt
+from flawsight.cli import options as opt
+from flawsight.cli.arguments import check_places
 from flawsight.errors import UsageError
-from flawsight.files import check_writable
 
 Many = list[str] | None
 Data = Annotated[
-    Path | None, typer.Option("--data", metavar="ROOT", help="A folder of categories, such as MVTec AD's, or one of them.")
+    Path | None,
+    typer.Option("--data", metavar="ROOT", help="A folder of categories, such as MVTec AD, or one category."),
 ]
+Published = Annotated[bool, typer.Option("--published", help="Only show the published tables.")]
+Table = Annotated[
+    Many,
+    typer.Option(metavar="NAMES", help="Tables to fill: S1, S2, S3, S4, or R, the figures in the paper's repository."),
+]
+Methods = Annotated[Many, typer.Option(metavar="NAMES", help="Rows of the tables, or methods. All by default.")]
+Categories = Annotated[Many, typer.Option(metavar="NAMES", help="Categories of the data. All by default.")]
 Preset = Annotated[
-    str, typer.Option("--preset", help="row: as published; embedded: on a network that flawsight carries; smoke: tiny, to try it.")
+    str,
+    typer.Option(
+        "--preset",
+        help="Settings: row, as published; embedded, on a network in the package; smoke, tiny, to try it out.",
+    ),
 ]
+Seeds = Annotated[Many, typer.Option(metavar="NUMBERS", help="Random seeds. Several give mean and standard deviation.")]
+Shots = Annotated[Many, typer.Option(metavar="NUMBERS", help="Number of good pictures to learn from, drawn for each seed.")]
 EvalAt = Annotated[
-    str | None, typer.Option("--eval", help="Where pixels are compared: crop, full256 or native; as published without.")
+    str | None,
+    typer.Option("--eval", help="Resolution to compare pixels at: crop, full256 or native. As published by default."),
 ]
+Jobs = Annotated[int, typer.Option(help="Number of processes to run at a time.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Write tables and cells here; a run that was stopped goes on.")
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Write tables and cells to this folder. A run that was stopped continues.",
+    ),
 ]
 OracleSelect = Annotated[
     bool,
-    typer.Option("--oracle-select", help="Choose on test labels what published rows chose so, and mark each number it touches."),
+    typer.Option(
+        "--oracle-select",
+        help="Choose on test labels what published rows chose that way, and mark every number it affects.",
+    ),
 ]
 TeacherData = Annotated[
     Path | None,
     typer.Option(
         "--teacher-data",
         metavar="DIR",
-        help="Pictures that Student's teacher learns from, such as ImageNet's, with all folders in it; the good ones without.",
+        help="Pictures that Student's teacher learns from, such as ImageNet, in this folder and below. "
+        "The good pictures by default.",
     ),
 ]
 
@@ -61,28 +87,28 @@ class ManyValues(TyperCommand):
 
 def tables(
     data: Data = None,
-    published: Annotated[bool, typer.Option("--published", help="Show the published tables alone.")] = False,
-    table: Annotated[Many, typer.Option(metavar="NAMES", help="Of S1, S2, S3, S4; R is what the paper's repository keeps.")] = None,
-    methods: Annotated[Many, typer.Option(metavar="NAMES", help="Rows of the tables, or methods; all without.")] = None,
-    categories: Annotated[Many, typer.Option(metavar="NAMES", help="Of the data; all without.")] = None,
+    published: Published = False,
+    table: Table = None,
+    methods: Methods = None,
+    categories: Categories = None,
     preset: Preset = "row",
     backbone: opt.BackboneName = None,
     weights: opt.Weights = None,
     teacher_data: TeacherData = None,
     device: opt.Device = "cpu",
     memory: opt.Memory = None,
-    seeds: Annotated[Many, typer.Option(metavar="NUMBERS", help="Several give mean and standard deviation.")] = None,
-    shots: Annotated[Many, typer.Option(metavar="NUMBERS", help="Learn from so many good pictures, drawn for each seed.")] = None,
+    seeds: Seeds = None,
+    shots: Shots = None,
     eval_at: EvalAt = None,
-    jobs: Annotated[int, typer.Option(help="Processes side by side.")] = 1,
+    jobs: Jobs = 1,
     oracle_select: OracleSelect = False,
     dry_run: opt.DryRun = False,
     out: Out = None,
     json: opt.Json = None,
 ) -> None:
     """Measure the published tables' rows on a data set, beside what is published of them."""
-    from flawsight.report.console import meter
-    from flawsight.report.grids import tell_cell, tell_needs, tell_sheets
+    from flawsight.cli.console import meter
+    from flawsight.cli.grids import tell_cell, tell_needs, tell_sheets
     from flawsight.tables import low_shot, sheets, writing
     from flawsight.tables.needs import needs
     from flawsight.tables.planning import PUBLISHED, Request
@@ -111,7 +137,7 @@ def tables(
 
 
 def _show_published(names: Sequence[str], out: Path | None, json: Path | None) -> None:
-    from flawsight.report.grids import tell_sheets
+    from flawsight.cli.grids import tell_sheets
     from flawsight.tables import writing
     from flawsight.tables.running import make_folder
     from flawsight.tables.sheets import published_sheets
@@ -131,8 +157,7 @@ def _check(data: Path | None, published: bool, out: Path | None, dry_run: bool, 
         raise UsageError("tables: --out DIR was needed with --data, for the cells and the tables; none came. Name a folder.")
     if out and out.exists() and not out.is_dir():
         raise UsageError(f"{out}: a folder was needed for --out; it is a file. Name another.")
-    if json and json != Path("-"):
-        check_writable(json)
+    check_places(json)
 
 
 def _names(texts: Sequence[str] | None) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def test_random_weights_say_so_everywhere(plate: Path, tmp_path: Path) -> None:
     assert NOTE in loaded.training.notes
     assert loaded.backbone.origin.sha256 == hashlib.sha256(loaded.backbone.data).hexdigest() == facts["settings"]["weights_sha256"]
     for command in (["info", model], ["evaluate", plate, "--model", model], ["score", model, plate / "test" / "good"]):
-        assert NOTE in run(*command).stdout
+        assert NOTE in run(*command).output
     result = run("fit", plate / "train" / "good", "--size", 128, "--weights", "random", "-o", tmp_path / "f.flaw")
     assert NOTE in result.stdout
     assert load(tmp_path / "f.flaw").backbone.origin.weights == "random"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import re
 import time
 from collections.abc import Iterator
@@ -19,20 +18,18 @@ from rich.text import Text
 
 from flawsight import interrupts, memory
 from flawsight.bench import BenchResult
+from flawsight.cli.arguments import STDOUT
+from flawsight.cli.exits import CannotTell, as_options
 from flawsight.datasets.verify import Verification
-from flawsight.errors import UsageError
 from flawsight.files import atomic_write
 from flawsight.fitting import UNTOLD
 from flawsight.forecast import Estimate
 from flawsight.methods.base import Progress
-from flawsight.metrics import METRICS
 from flawsight.rehearsal import TrainingEstimate
-from flawsight.report import results, tables
-from flawsight.report.figures import FITS_BEST, trade_off
+from flawsight.report import results
 from flawsight.speeds import STAGES, Spread
-from flawsight.types import DETAIL, Report, Row
+from flawsight.types import DETAIL
 
-STDOUT = Path("-")
 BRIEF = (
     "good_pictures",
     "series",
@@ -81,11 +78,11 @@ def _counted(inside: dict[str, list[str]]) -> str:
 def tell_estimate(estimate: Estimate | TrainingEstimate | None, json: Path | None, alone: bool) -> None:
     """What a fit will need, in two lines before its progress on standard error; alone, on standard output or as JSON.
 
-    Raises UsageError if it is asked for alone where it cannot be told.
+    Raises CannotTell if it is asked for alone where it cannot be told.
     """
     if estimate is None:
         if alone:
-            raise UsageError(f"fit: what this will need cannot be told: {UNTOLD}. Leave out --dry-run.")
+            raise CannotTell(f"fit: what this will need cannot be told: {UNTOLD}. Leave out --dry-run.")
         return
     if alone:
         write_json({**dataclasses.asdict(estimate), "total_s": estimate.total_s}, json)
@@ -115,16 +112,6 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
-
-
-def tell_report(report: Report, json: Path | None, scores: bool, *wrote: Path | None) -> None:
-    """A report likewise; scores: the pictures one by one too."""
-    write_json(tables.to_json(report), json)
-    if json != STDOUT:
-        if scores:
-            show_scores(Console(), report.rows, report.threshold["value"])
-        show_report(Console(), report)
-        say_wrote(*wrote, json)
 
 
 def tell_bench(result: BenchResult, json: Path | None) -> None:
@@ -192,51 +179,6 @@ def _in_ms(spread: Spread) -> str:
     return f"{spread.p50_ms:.1f} {spread.p95_ms:6.1f}"
 
 
-def show_report(console: Console, report: Report) -> None:
-    """Metrics, mistakes in counts, the threshold's promise, and what a reader must know."""
-    if report.metrics:
-        table = Table("metric", "value", title=as_is(report.title), title_justify="left")
-        for name, value in report.metrics.items():
-            table.add_row(METRICS[name].label, "not measurable" if math.isnan(value) else f"{100 * value:.2f} %")
-        console.print(table)
-        _show_trade_off(console, report)
-        counts = report.counts
-        console.print(f"{counts['false_rejects']} of {counts['good']} good pictures rejected; ", end="")
-        console.print(f"{counts['misses']} of {counts['defective']} defective pictures missed.")
-    promise = str(report.threshold["promise"])
-    console.print(f"Threshold {report.threshold['value']:.4g}. {promise[:1].upper()}{promise[1:]}.", soft_wrap=True)
-    show_notes(console, report.notes)
-
-
-def _show_trade_off(console: Console, report: Report) -> None:
-    if offered := trade_off(report):
-        table = Table("threshold", "promised false rejects", "good rejected", "defects missed", title="Other thresholds")
-        for one in offered:
-            chosen = " (set)" if one["threshold"] == report.threshold["value"] else ""
-            chosen += " (fits best)" if one["fits_best"] else ""
-            promise = f"≤ {100 * one['max_false_rejects']:.1f} %"
-            table.add_row(f"{one['threshold']:.4g}{chosen}", promise, str(one["false_rejects"]), str(one["misses"]))
-        console.print(table)
-        if any(one["fits_best"] for one in offered):
-            console.print(FITS_BEST, soft_wrap=True)
-
-
-def show_scores(console: Console, rows: list[Row], threshold: float) -> None:
-    """Pictures with their scores, the worst first."""
-    table = Table("picture", "score", "verdict")
-    table.columns[0].overflow = "fold"
-    for row in sorted(rows, key=lambda row: -row.score)[:SHOWN]:
-        verdict = Text("reject", "bold red") if row.is_defective else Text("pass", "green")
-        table.add_row(as_is(row.sample.name), f"{row.score:.4g}", verdict)
-    if rows:
-        console.print(table)
-    if len(rows) > SHOWN:
-        console.print(f"… and {len(rows) - SHOWN} more, none scoring higher.")
-    n_rejected = sum(row.is_defective for row in rows)
-    told = f"{n_rejected} of {len(rows)} pictures rejected (score above {threshold:.4g})."
-    console.print(told if rows else "No picture could be judged.")
-
-
 def show_facts(console: Console, facts: dict[str, Any]) -> None:
     """Names and values, one to a line."""
     table = Table.grid(padding=(0, 2))
@@ -248,15 +190,18 @@ def show_facts(console: Console, facts: dict[str, Any]) -> None:
 def show_notes(console: Console, notes: list[str]) -> None:
     """Each note on a line of its own."""
     for note in notes:
-        console.print(Text("note: ", "yellow"), as_is(note), sep="", soft_wrap=True)
+        console.print(Text("note: ", "yellow"), as_is(as_options(note)), sep="", soft_wrap=True)
 
 
 @contextlib.contextmanager
-def meter() -> Iterator[Progress]:
+def meter(quiet: bool = False) -> Iterator[Progress]:
     """How far each thing has come and the time left for it, on standard error: bars, or where that is no terminal, as in the log of
-    work that runs overnight, a line each minute.
+    work that runs overnight, a line each minute; nothing if quiet.
     """
     console = Console(stderr=True)
+    if quiet:
+        yield lambda what, done, total: interrupts.check()
+        return
     if not console.is_terminal:
         yield _in_lines()
         return
@@ -318,7 +263,7 @@ def write_json(content: dict[str, Any], path: Path | None) -> None:
         atomic_write(path, results.json_bytes(content))
 
 
-def say_wrote(*paths: Path | None) -> None:
-    """Which files were written."""
+def say_wrote(*paths: Path | None, error: bool = False) -> None:
+    """Which files were written, on standard output or standard error."""
     for path in filter(None, paths):
-        typer.echo(f"Wrote {path}.")
+        typer.echo(f"Wrote {path}.", err=error)

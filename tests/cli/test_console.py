@@ -7,13 +7,16 @@ import json
 import math
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from flawsight.report import console, tables
+from flawsight.cli import console, reports
+from flawsight.cli.arguments import STDOUT
+from flawsight.report import tables
 from flawsight.types import Report, Row
 
 MakeReport = Callable[..., Report]
@@ -34,7 +37,7 @@ def test_a_report(make_report: MakeReport) -> None:
         threshold=THRESHOLD,
         notes=["One thing to know.", "Another."],
     )
-    lines = shown(console.show_report, report).splitlines()
+    lines = shown(reports.show_report, report).splitlines()
     text = "\n".join(lines)
     assert lines[0].strip() == "bottle"
     assert "Image AUROC │ 91.67 %" in text
@@ -48,30 +51,38 @@ def test_a_report(make_report: MakeReport) -> None:
 
 
 def test_a_report_without_labels_has_no_metrics(make_report: MakeReport) -> None:
-    text = shown(console.show_report, make_report(metrics={}, notes=[], threshold=THRESHOLD))
+    text = shown(reports.show_report, make_report(metrics={}, notes=[], threshold=THRESHOLD))
     assert text.startswith("Threshold 1. ")
 
 
 def test_scores_come_worst_first_and_are_counted(make_row: MakeRow) -> None:
     rows = [make_row(f"{i:02}.png", None, score) for i, score in enumerate((0.2, 3.0, 0.5, 1.5))]
-    lines = shown(console.show_scores, rows, 1.0).splitlines()
+    lines = shown(reports.show_scores, rows).splitlines()
     cells = [[cell.strip() for cell in line.split("│")[1:4]] for line in lines if "png" in line]
     assert cells == [["01.png", "3", "reject"], ["03.png", "1.5", "reject"], ["02.png", "0.5", "pass"], ["00.png", "0.2", "pass"]]
-    assert lines[-1] == "2 of 4 pictures rejected (score above 1)."
 
 
 def test_of_many_pictures_the_worst_are_listed_and_all_are_counted(make_row: MakeRow) -> None:
     rows = [make_row(f"{i:02}.png", None, 0.1 * i) for i in range(console.SHOWN + 7)]
-    lines = shown(console.show_scores, rows, 1.0).splitlines()
+    lines = shown(reports.show_scores, rows).splitlines()
     assert sum("png" in line for line in lines) == console.SHOWN
-    assert lines[-2:] == [
-        "… and 7 more, none scoring higher.",
-        f"{console.SHOWN + 7 - 11} of {console.SHOWN + 7} pictures rejected (score above 1).",
-    ]
+    assert lines[-1] == "… and 7 more that pass, none scoring higher."
 
 
-def test_no_scores() -> None:
-    assert shown(console.show_scores, [], 1.0) == "No picture could be judged.\n"
+def test_every_rejected_picture_is_named(make_row: MakeRow) -> None:
+    rows = [make_row(f"{i:03}.png", None, 1.1 + i) for i in range(3 * console.SHOWN)]
+    text = shown(reports.show_scores, [*rows, make_row("good.png", None, 0.5)])
+    assert all(row.sample.name in text for row in rows)
+    assert "1 more that pass" in text
+
+
+def test_counts_of_scores(make_report: MakeReport) -> None:
+    report = make_report(counts={"rejected": 3}, threshold=THRESHOLD)
+    assert shown(reports.show_counts, report) == f"3 of {len(report.rows)} pictures rejected (score above 1).\n"
+    assert (
+        shown(reports.show_counts, make_report(rows=[], counts={"rejected": 0}, threshold=THRESHOLD))
+        == "No picture could be judged.\n"
+    )
 
 
 ODD = ["[red]x[/].png", ":cat:.png", "[/].png", "a[b].png", "\\[x].png", "back\\", "größe/螺丝.png", "{x}.png"]
@@ -79,15 +90,15 @@ ODD = ["[red]x[/].png", ":cat:.png", "[/].png", "a[b].png", "\\[x].png", "back\\
 
 @pytest.mark.parametrize("name", ODD)
 def test_names_are_shown_as_they_are(make_report: MakeReport, make_row: MakeRow, name: str) -> None:
-    assert f"│ {name} " in shown(console.show_scores, [make_row(name, None, 0.5)], 1.0)
+    assert f"│ {name} " in shown(reports.show_scores, [make_row(name, None, 0.5)])
     assert shown(console.show_notes, [f"{name} is odd"]) == f"note: {name} is odd\n"
     assert shown(console.show_facts, {name: name}).split() == [name, name]
-    assert name in shown(console.show_report, make_report(title=name, metrics={"pro": 0.5}))
+    assert name in shown(reports.show_report, make_report(title=name, metrics={"pro": 0.5}))
 
 
 @pytest.mark.parametrize("odd", ["\x1b[31m", "\r", "\n", "\x07", "\x9b", os.fsdecode(b"\xff")], ids=ascii)
 def test_names_cannot_command_the_terminal(make_row: MakeRow, odd: str) -> None:
-    text = shown(console.show_scores, [make_row(f"a{odd}b.png", None, 0.5)], 1.0)
+    text = shown(reports.show_scores, [make_row(f"a{odd}b.png", None, 0.5)])
     assert odd.strip("\n") not in text or odd == "\n"
     assert "a\ufffd" in text
     text.encode()
@@ -95,14 +106,14 @@ def test_names_cannot_command_the_terminal(make_row: MakeRow, odd: str) -> None:
 
 def test_long_names_are_not_cut(make_row: MakeRow) -> None:
     name = "".join(f"{i:03}" for i in range(84))
-    text = shown(console.show_scores, [make_row(name, None, 0.5)], 1.0, width=60)
+    text = shown(reports.show_scores, [make_row(name, None, 0.5)], width=60)
     assert "".join(line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")) == name
     assert "0.5" in text
 
 
 def test_long_notes_and_the_promise_are_not_wrapped(make_report: MakeReport) -> None:
     note = "word " * 60 + "end"
-    text = shown(console.show_report, make_report(metrics={}, notes=[note], threshold=THRESHOLD), width=40)
+    text = shown(reports.show_report, make_report(metrics={}, notes=[note], threshold=THRESHOLD), width=40)
     assert text.splitlines() == [
         "Threshold 1. At this threshold 0 of 20 held-out good pictures would be rejected.",
         f"note: {note}",
@@ -142,19 +153,36 @@ def test_telling_facts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_telling_on_standard_output_is_json_and_nothing_else(
     make_report: MakeReport, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    console.tell({"good_pictures": 3}, [], console.STDOUT, tmp_path / "x.flaw")
+    console.tell({"good_pictures": 3}, [], STDOUT, tmp_path / "x.flaw")
     assert json.loads(capsysbinary.readouterr().out) == {"good_pictures": 3, "notes": []}
-    report = make_report()
-    console.tell_report(report, console.STDOUT, True, tmp_path / "r.html")
-    assert json.loads(capsysbinary.readouterr().out) == json.loads(json.dumps(tables.to_json(report)))
+    report = make_report(counts={"rejected": 5})
+    for tell in (reports.tell_report, partial(reports.tell_scores, quiet=False)):
+        tell(report, json=STDOUT)
+        told = json.loads(capsysbinary.readouterr().out)
+        assert told == json.loads(json.dumps(tables.to_json(report)))
 
 
-@pytest.mark.parametrize("scores", [True, False])
-def test_telling_a_report(make_report: MakeReport, tmp_path: Path, capsys: pytest.CaptureFixture[str], scores: bool) -> None:
-    console.tell_report(make_report(metrics={}), None, scores, tmp_path / "r.html", None)
-    out = capsys.readouterr().out
-    assert ("verdict" in out) == scores
-    assert out.endswith(f"Wrote {tmp_path / 'r.html'}.\n")
+def test_telling_a_report(make_report: MakeReport, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reports.tell_report(make_report(metrics={}), None, tmp_path / "r.html")
+    assert capsys.readouterr().out.endswith(f"Wrote {tmp_path / 'r.html'}.\n")
+
+
+def test_scores_are_a_table_for_a_person_and_lines_for_a_pipe(
+    make_report: MakeReport, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = make_report(metrics={}, counts={"rejected": 5})
+    reports.tell_scores(report, None, quiet=False)
+    piped = capsys.readouterr()
+    assert [line.split("\t")[0] for line in piped.out.splitlines()].count("rejected") == 5
+    assert "Threshold 1." in piped.err
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    reports.tell_scores(report, None, quiet=False)
+    watched = capsys.readouterr()
+    assert "verdict" in watched.out
+    assert "\t" not in watched.out
+    assert watched.err == ""
+    reports.tell_scores(report, None, quiet=True)
+    assert capsys.readouterr() == (piped.out, "")
 
 
 def test_in_a_log_long_work_has_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from flawsight.cli.options import parse_options
 from flawsight.errors import UsageError
-from flawsight.options import parse_options
 
 
 @pytest.mark.parametrize(

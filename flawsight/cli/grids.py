@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from flawsight import memory
+from flawsight.cli.arguments import STDOUT
+from flawsight.cli.console import as_is, duration, say_wrote, show_notes, write_json
 from flawsight.report import tables
-from flawsight.report.console import STDOUT, as_is, duration, say_wrote, show_notes, write_json
 from flawsight.tables import oracle
 from flawsight.tables.needs import Needs
 from flawsight.tables.running import Result, Run

@@ -127,7 +127,11 @@ def test_a_teacher_s_pictures_are_refused_before_anything_runs(plate: Path, tmp_
     arguments = ("--data", plate, "--out", tmp_path / "out", "--preset", "smoke", "--teacher-data", tmp_path / "none")
     for methods, status, told in (
         (("student", "patchcore_1"), 1, "none: a folder of pictures was needed to cut crops from; there is none. Name another as"),
-        (("patchcore_1",), 2, "--teacher-data: a row whose method has a teacher was needed, such as student; none is asked for"),
+        (
+            ("patchcore_1",),
+            2,
+            "tables: teacher_data: a row whose method has a teacher was needed, such as student; none is asked for",
+        ),
     ):
         result = run(*arguments, "--methods", *methods)
         assert result.exit_code == status

@@ -13,6 +13,17 @@ from flawsight import interrupts
 from flawsight.errors import FlawsightError, UsageError
 
 REJECTED = 3
+AS_OPTIONS = (  # how the library names its arguments → how the command line does
+    ("with use_masks=False", "with --no-masks"),
+    ('group_by="folder"', "--group-by folder"),
+    ("bits=16", "--bits 16"),
+    ("replace it with force", "replace it with --force"),
+    ("force: the new model's", "--force: the new model's"),
+)
+
+
+class CannotTell(FlawsightError):
+    """What was asked for alone cannot be told beforehand."""
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:
@@ -37,11 +48,18 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
 def _explain(error: BaseException) -> None:
     """End with what an expected error says; any other is left to be raised."""
     if isinstance(error, FlawsightError):
-        stop(f"error: {error}", 2 if isinstance(error, UsageError) else 1)
+        stop(f"error: {as_options(str(error))}", 2 if isinstance(error, UsageError) else 1)
     if isinstance(error, MemoryError):
         stop(f"error: not enough memory ({error}). Ask for a smaller --size or a smaller coreset_ratio.", 1)
     if isinstance(error, OSError) and error.errno != errno.EPIPE:  # EPIPE: whoever read the output has stopped; typer ends quietly
         stop(f"error: {error.filename or 'this system'}: {(error.strerror or str(error)).lower()}. Check the path.", 1)
+
+
+def as_options(message: str) -> str:
+    """A message of the library in the command line's words."""
+    for argument, option in AS_OPTIONS:
+        message = message.replace(argument, option)
+    return message
 
 
 def stop(message: str, status: int) -> NoReturn:

@@ -8,17 +8,17 @@ from typing import Annotated
 
 import typer
 
-from flawsight import options as opt
+from flawsight.cli import options as opt
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A network; see `flawsight backbones list`.")]
 
 
 def show_list() -> None:
-    """List the networks: whether they are here, and which weights they need."""
+    """List the networks: which weights they need, and whether these are here."""
     from rich.console import Console
 
     from flawsight.backbones import BACKBONES, cache
-    from flawsight.report.console import show_facts
+    from flawsight.cli.console import show_facts
 
     facts = {
         name: f"{cache.state(card)}; {card.source}; sha256 {card.sha256[:12]}{'…' if len(card.sha256) < 64 else ''}; {card.licence}"
@@ -28,9 +28,9 @@ def show_list() -> None:
 
 
 def pull(name: Name) -> None:
-    """Fetch a network's published weights and check them."""
+    """Download a network's published weights and check them."""
     from flawsight.backbones import cache, get_card
-    from flawsight.report.console import meter
+    from flawsight.cli.console import meter
 
     with meter() as progress:
         wrote = cache.pull(get_card(name), progress)
@@ -39,11 +39,11 @@ def pull(name: Name) -> None:
 
 def take_in(
     name: Name,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Its published weights, from wherever you got them.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of its published weights.")],
 ) -> None:
-    """Check a file of published weights and copy it to where they are kept."""
+    """Check a file of published weights and copy it to the cache folder."""
     from flawsight.backbones import cache, get_card
-    from flawsight.report.console import meter
+    from flawsight.cli.console import meter
 
     with meter() as progress:
         wrote = cache.take_in(get_card(name), file, progress)
@@ -51,14 +51,14 @@ def take_in(
 
 
 def verify(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A network; without it, all that are here.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A network. Without it, all whose weights are here.")] = None,
 ) -> None:
-    """Check that the weights that are here are whole. Exit status 1 if some are not."""
+    """Check that downloaded weights are undamaged. Exit status 1 if some are not."""
     from rich.console import Console
 
     from flawsight.backbones import BACKBONES, cache, get_card
+    from flawsight.cli.console import show_facts
     from flawsight.errors import ModelFileError
-    from flawsight.report.console import show_facts
 
     asked = [get_card(name)] if name else [card for card in BACKBONES.values() if cache.state(card) != "not here"]
     told, damaged = {}, False
@@ -75,18 +75,18 @@ def verify(
 def export(
     name: Name,
     levels: opt.Levels = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The file to write; NAME.onnx if not said.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write. NAME.onnx by default.")] = None,
     weights: opt.Weights = None,
     primed: Annotated[
         int,
         typer.Option(
-            metavar="SIDE", min=0, help="Prime it with a picture of ones of so many pixels a side, as PatchCore's code does."
+            metavar="SIDE",
+            min=0,
+            help="Prime the network with a picture of ones of this side, as PatchCore's code does.",
         ),
     ] = 0,
 ) -> None:
-    """Write a network as an ONNX file that gives these levels, for --weights elsewhere or for other programs."""
+    """Write a network as an ONNX file with these levels, for --weights on another machine or for other programs."""
     from flawsight.backbones.opening import export as write
     from flawsight.files import check_writable
 
@@ -96,4 +96,10 @@ def export(
     typer.echo(f"Wrote {path}: levels {', '.join(written)}; {origin.told}.")
 
 
-VERBS: dict[str, Callable[..., None]] = {"list": show_list, "pull": pull, "import": take_in, "verify": verify, "export": export}
+VERBS: dict[str, tuple[Callable[..., None], str]] = {  # name → function, example
+    "list": (show_list, "flawsight backbones list"),
+    "pull": (pull, "flawsight backbones pull wide_resnet50_2"),
+    "import": (take_in, "flawsight backbones import wide_resnet50_2 wide_resnet50_2-95faca4d.pth"),
+    "verify": (verify, "flawsight backbones verify"),
+    "export": (export, "flawsight backbones export wide_resnet50_2 --levels layer2,layer3"),
+}
