@@ -16,6 +16,7 @@ demo: .venv/ready ## draw a small inspection set, learn from its good pictures, 
 	$(RUN)flawsight fit $(OUT)/demo/plate/train/good -o $(OUT)/plate.flaw
 	$(RUN)flawsight evaluate $(OUT)/demo/plate --model $(OUT)/plate.flaw --json $(OUT)/metrics.json --report $(OUT)/report.html
 	@echo "Report: $(CURDIR)/$(OUT)/report.html"
+	@echo "Next, with a folder of your own good pictures: $(RUN)flawsight fit GOOD_FOLDER -o part.flaw"
 
 test: .venv-test/ready ## run all tests with coverage
 	$(TEST)python -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
