@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 from timing import machine, table
 
-from flawsight import image, series
-from flawsight.fitting import good_pictures
+from flawsight.fitting import good_pictures, series
+from flawsight.images import image
 from flawsight.types import Pixels
 
 

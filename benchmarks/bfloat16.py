@@ -18,8 +18,8 @@ import timing
 from flawsight.backbones.onnx import OPENVINO_BF16
 from flawsight.datasets import open_dataset
 from flawsight.evaluation import evaluate_dataset
+from flawsight.evaluation.judging import Judging
 from flawsight.fitting import Plan, fit
-from flawsight.judging import Judging
 from flawsight.model import load
 
 WAYS = {  # runtimes to fit and to score with

@@ -21,12 +21,13 @@ from typing import Any
 from growth import write_pictures
 from timing import machine, table
 
-from flawsight import memory
+from flawsight.system import memory
 
 FIT = """
 import json, sys, time
 import flawsight as fs
-from flawsight import fitting, memory
+from flawsight import fitting
+from flawsight.system import memory
 folder, size, allowed, out = sys.argv[1:]
 plan = fs.Plan("patchcore", size=int(size), memory=allowed or None)
 told = fitting.estimate(folder, plan)

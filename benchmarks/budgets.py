@@ -24,13 +24,14 @@ from typing import Any
 import numpy as np
 from timing import machine, table
 
-from flawsight import demo, image
+from flawsight import demo
 from flawsight.backbones import PIXELS
 from flawsight.cli.console import meter
 from flawsight.datasets import open_dataset
 from flawsight.evaluation import evaluate
+from flawsight.evaluation.judging import Judging
 from flawsight.fitting import Plan, fit
-from flawsight.judging import Judging
+from flawsight.images import image
 from flawsight.metrics import resampling
 from flawsight.model import Model, load
 from flawsight.types import Report, Sample

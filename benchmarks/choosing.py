@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from timing import machine, table
 
-from flawsight import image
 from flawsight.datasets import open_dataset
 from flawsight.fitting import Plan, fit
+from flawsight.images import image
 from flawsight.methods.two_banks import TwoBanks
 from flawsight.metrics import auroc
 from flawsight.model import Model

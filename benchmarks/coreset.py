@@ -24,7 +24,7 @@ from neighbours import SIZE, patches
 from timing import comparison, machine
 
 from flawsight.fitting import good_pictures
-from flawsight.parts import coreset
+from flawsight.search import coreset
 
 TIMED_PICKS = 60
 

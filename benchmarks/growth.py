@@ -29,7 +29,8 @@ import numpy as np
 from growth_chart import Panel, draw
 from timing import machine, table
 
-from flawsight import demo, image
+from flawsight import demo
+from flawsight.images import image
 
 PLATES = 60  # drawn; later pictures are copies of them
 SHIFT = 6  # pixels that a copy is moved by at most

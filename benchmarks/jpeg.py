@@ -20,8 +20,8 @@ import numpy as np
 import timing
 from PIL import Image
 
-from flawsight import image
 from flawsight.fitting import Plan, fit, good_pictures
+from flawsight.images import image
 from flawsight.types import Pixels
 
 QUALITY = 92

@@ -21,8 +21,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from flawsight import bundle, demo, image
-from flawsight.files import ENDING, PREFIX
+from flawsight import demo
+from flawsight.images import image
+from flawsight.modelfile import bundle
+from flawsight.system.files import ENDING, PREFIX
 
 UNWATCHED = (-signal.SIGTERM, 0, 3)  # ended before the command had begun or when its work was done; or it went on
 

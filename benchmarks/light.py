@@ -17,9 +17,9 @@ import numpy as np
 from timing import table
 
 import flawsight as fs
-from flawsight import image
 from flawsight.datasets import open_dataset
 from flawsight.fitting import Plan
+from flawsight.images import image
 from flawsight.metrics import auroc
 from flawsight.types import Pixels, Sample
 

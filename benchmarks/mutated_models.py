@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 import flawsight as fs
-from flawsight import bundle, demo
+from flawsight import demo
+from flawsight.modelfile import bundle
 
 METHODS = {"patchcore": {}, "two_banks": {}, "spade": {}, "padim": {}, "mahalanobis_ad": {}}
 ODD = (

@@ -16,8 +16,8 @@ import warnings
 import numpy as np
 from PIL import Image
 
-from flawsight import image
 from flawsight.errors import PictureError
+from flawsight.images import image
 from flawsight.types import Pixels
 
 

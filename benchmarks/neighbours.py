@@ -21,8 +21,8 @@ import timing
 from flawsight.backbones import open_backbone
 from flawsight.fitting import Plan, good_pictures
 from flawsight.loader import read
-from flawsight.parts import coreset
-from flawsight.parts.neighbours import Bank
+from flawsight.search import coreset
+from flawsight.search.neighbours import Bank
 
 SIZE, GRID = 224, 28
 WIDE = 1024

@@ -34,7 +34,8 @@ from typing import Any
 
 import timing
 
-from flawsight import demo, image
+from flawsight import demo
+from flawsight.images import image
 
 HERE = Path(__file__).parent
 NETWORKS = {

@@ -21,7 +21,7 @@ import timing
 from scipy import ndimage
 
 from flawsight.metrics import PixelTally
-from flawsight.record import peak_rss_mb
+from flawsight.system.record import peak_rss_mb
 
 WAYS = {"one sort": 10**12, "bins": 0}  # pixels up to which it is exact
 LOOPS = {"loop over thresholds": True, "the same, regions found once": False}

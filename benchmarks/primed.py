@@ -24,9 +24,9 @@ import torch
 from flawsight.backbones import open_backbone
 from flawsight.datasets import open_dataset
 from flawsight.evaluation import evaluate
+from flawsight.evaluation.judging import Judging
 from flawsight.fitting import Plan, fit
-from flawsight.judging import Judging
-from flawsight.tables.keeping import keeping
+from flawsight.reproduce.keeping import keeping
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import build_embedded_backbones as build

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import rankdata
 
-from flawsight import image
 from flawsight.datasets import open_dataset
 from flawsight.fitting import Plan, fit
+from flawsight.images import image
 from flawsight.metrics.ranking import auroc
 from flawsight.types import Pixels
 

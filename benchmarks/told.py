@@ -56,7 +56,7 @@ def names(chosen: str | None) -> list[str]:
     """The rows named; without names all that learn by gradient."""
     from flawsight.methods import METHODS
     from flawsight.methods.learned import Learned
-    from flawsight.tables.rows import ROWS, get_row
+    from flawsight.reproduce.rows import ROWS, get_row
 
     if chosen:
         return [get_row(name).name for name in chosen.split(",")]
@@ -80,9 +80,10 @@ def measured(chosen: argparse.Namespace) -> dict[str, Any]:
     import onnx  # noqa: F401
     import torch  # noqa: F401
 
-    from flawsight import fitting, memory
-    from flawsight.tables import pictures
-    from flawsight.tables.planning import Request, make_work
+    from flawsight import fitting
+    from flawsight.reproduce import pictures
+    from flawsight.reproduce.planning import Request, make_work
+    from flawsight.system import memory
     from flawsight.types import DETAIL
 
     group = make_work(Request(chosen.data, methods=(chosen.rows,), recipe=chosen.recipe)).groups[0]

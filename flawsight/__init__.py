@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from flawsight._version import __version__
 
 if TYPE_CHECKING:
     from flawsight.datasets import open_dataset
@@ -32,14 +32,15 @@ if TYPE_CHECKING:
     from flawsight.evaluation import evaluate, evaluate_dataset
     from flawsight.fitting import Plan, fit
     from flawsight.model import Model, load
-    from flawsight.types import Prediction, Report, Sample
+    from flawsight.prediction import Prediction
+    from flawsight.types import Report, Sample
 
 _HOME = {
     "fit": "fitting",
     "Plan": "fitting",
     "load": "model",
     "Model": "model",
-    "Prediction": "types",
+    "Prediction": "prediction",
     "Sample": "types",
     "Report": "types",
     "open_dataset": "datasets",

@@ -2,7 +2,7 @@
 
 import sys
 
-from flawsight import interrupts
+from flawsight.system import interrupts
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from flawsight import image
 from flawsight.datasets.base import loose_samples
 from flawsight.errors import PictureError, UsageError
-from flawsight.traits import ALL_BITS, UNKNOWN, Traits
+from flawsight.images import image
+from flawsight.images.traits import ALL_BITS, UNKNOWN, Traits
 from flawsight.types import Pixels, Sample, name_of
 
 if TYPE_CHECKING:

@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import flawsight
-from flawsight import bundle, loader, manifest, threads
+from flawsight import loader
+from flawsight._version import __version__
 from flawsight.backbones.joined import JoinedBackbone, restored
 from flawsight.backbones.onnx import OnnxBackbone, check_runtime
 from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UsageError
+from flawsight.images.traits import UNKNOWN, Learned, Traits
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import Method
 from flawsight.methods.stored import restore
+from flawsight.modelfile import bundle, manifest
+from flawsight.modelfile.training import Training
+from flawsight.prediction import Prediction
 from flawsight.preprocess import Preprocess
+from flawsight.system import threads
 from flawsight.threshold import Threshold, fixed
-from flawsight.training import Training
-from flawsight.traits import UNKNOWN, Learned, Traits
-from flawsight.types import Evidence, Float, Pixels, Prediction, Scores, name_of
+from flawsight.types import Evidence, Float, Pixels, Scores, name_of
 
 if TYPE_CHECKING:
     from flawsight.types import AnyPicture
@@ -165,7 +168,7 @@ class Model:
         """The manifest and the arrays of its file."""
         training = self.training
         contents = {
-            "flawsight": flawsight.__version__,
+            "flawsight": __version__,
             "created": self.created,
             "method": {"name": self.method.name, "params": dataclasses.asdict(self.method.params)},
             "backbone": {"name": self.backbone_name, "levels": self.backbone.levels, **dataclasses.asdict(self.backbone.origin)},

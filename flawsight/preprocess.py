@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flawsight.errors import UsageError
-from flawsight.image import is_grey
+from flawsight.images.image import is_grey
 from flawsight.types import Float, Pixels
 
 MULTIPLE = 16  # of the input's sides, of networks that need no larger one

@@ -12,20 +12,11 @@ the map's highest value. A picture that passes has none by definition, even wher
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Region:
-    """Pixels above the threshold that touch each other, corners included. All in the picture's own pixels."""
-
-    box_xyxy: tuple[int, int, int, int]  # x1, y1 just outside it
-    area: int  # pixels
-    peak: float  # the highest value of the map in it
-    peak_xy: tuple[int, int]  # where
+from flawsight.types import Region
 
 
 def pixel_threshold(map_: NDArray[np.float32], score: float, threshold: float) -> float:

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawsight import demo, image
+from flawsight import demo
 from flawsight.datasets import DataSet, open_dataset
 from flawsight.fitting import Plan, fit
+from flawsight.images import image
 from flawsight.model import Model
 from flawsight.types import Evidence, Float, Pixels, Report, Row, Sample
 
@@ -67,7 +68,7 @@ def one_thread() -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What rehearsals of trainings read the time from: it stands at `now`, which work moves on by what it means to take."""
     pytest.importorskip("torch")
-    from flawsight.parts import descend
+    from flawsight.networks import descend
 
     made = SimpleNamespace(now=0.0)
     monkeypatch.setattr(descend, "time", SimpleNamespace(perf_counter=lambda: made.now))

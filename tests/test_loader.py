@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawsight import image, loader
+from flawsight import loader
 from flawsight.errors import PictureError, UsageError
+from flawsight.images import image
 from flawsight.types import Pixels, Sample
 
 

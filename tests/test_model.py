@@ -20,15 +20,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawsight import bundle, image
 from flawsight.datasets import DataSet
 from flawsight.errors import DataError, FlawsightError, MissingExtra, ModelFileError, PictureError, UnknownName, UsageError
 from flawsight.fitting import Plan, fit, job
+from flawsight.images import image
 from flawsight.model import Model, load
+from flawsight.modelfile import bundle
+from flawsight.prediction import Prediction
 from flawsight.report import marks
 from flawsight.report import pictures as report_pictures
 from flawsight.threshold import fixed
-from flawsight.types import Pixels, Prediction
+from flawsight.types import Pixels
 
 SIZES_HW = [(192, 192), (40, 300), (500, 120), (64, 64), (5, 7), (1, 1), (3, 200)]
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from flawsight import image
 from flawsight.errors import UsageError
+from flawsight.images import image
 from flawsight.preprocess import FILTERS, MIN_SIDE, MULTIPLE, Preprocess
 from flawsight.types import Float, Pixels
 

@@ -98,7 +98,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
     modules = set(json.loads(found.stdout))
     assert "flawsight" in modules
     assert not modules & HEAVY
-    assert not {name for name in modules if name.startswith("flawsight.")}
+    assert {name for name in modules if name.startswith("flawsight.")} == {"flawsight._version"}
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flawsight import regions
-from flawsight.regions import Region
+from flawsight.types import Region
 
 
 def test_each_connected_piece_is_measured_and_the_highest_leads() -> None:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flawsight import sharing
 from flawsight.datasets import open_dataset
 from flawsight.evaluation import evaluate_dataset
-from flawsight.fitting import Plan
+from flawsight.fitting import Plan, sharing
 
 N_GOOD = 80  # of 320 pictures to learn from
 EVERY = 3  # of the 160 pictures to judge

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 import flawsight as fs
-from flawsight import demo, image
+from flawsight import demo
+from flawsight.images import image
 from flawsight.report.pictures import Scale, overlay
 
 SHOWN = ("scratch", "dent", "missing_hole", "chip")

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from flawsight.backbones import BACKBONES, PIXELS
+from flawsight.fitting.presets import PRESETS, Preset
 from flawsight.methods import METHODS
 from flawsight.methods.base import Method
-from flawsight.presets import PRESETS, Preset
-from flawsight.tables import published
-from flawsight.tables.rows import ROWS
-from flawsight.tables.sheets import published_sheets
-from flawsight.tables.writing import sheet_markdown
+from flawsight.reproduce import published
+from flawsight.reproduce.rows import ROWS
+from flawsight.reproduce.sheets import published_sheets
+from flawsight.reproduce.writing import sheet_markdown
 
 INDEX = "README.md"
 MADE = "<!-- Made by tools/write_method_pages.py: change the method's docstrings instead, then run `make docs`. -->"

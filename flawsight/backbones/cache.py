@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from flawsight.backbones.cards import BackboneCard
 from flawsight.errors import DataError, ModelFileError, UsageError
-from flawsight.files import atomic_file, atomic_write
+from flawsight.system.files import atomic_file, atomic_write
 
 TIMEOUT_S = 30.0  # without a byte from the server
 CHUNK = 1 << 20

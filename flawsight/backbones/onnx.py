@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.errors import MissingExtra, ModelFileError, UnknownName, UsageError
-from flawsight.threads import beside_others
+from flawsight.system.threads import beside_others
 from flawsight.types import Float
 
 Run = Callable[[Float], list[Float]]

@@ -11,7 +11,7 @@ from flawsight.backbones import cache, proto
 from flawsight.backbones.cards import BACKBONES, BackboneCard
 from flawsight.backbones.onnx import Origin
 from flawsight.errors import MissingExtra, UnknownName, UsageError
-from flawsight.files import atomic_write
+from flawsight.system.files import atomic_write
 
 RANDOM = "random"
 SEED = 0

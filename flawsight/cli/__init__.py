@@ -53,7 +53,7 @@ def list_names(
     """List what there is to choose from."""
     from rich.console import Console
 
-    from flawsight.catalogue import listing
+    from flawsight.cli.catalogue import listing
     from flawsight.cli.console import show_facts
 
     show_facts(Console(), listing(what))
@@ -99,9 +99,9 @@ _add(app, "list", list_names, "flawsight list methods")
 
 def _version(value: bool) -> None:
     if value:
-        import flawsight
+        from flawsight._version import __version__
 
-        typer.echo(f"flawsight {flawsight.__version__}")
+        typer.echo(f"flawsight {__version__}")
         raise typer.Exit
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from flawsight.errors import UsageError
-from flawsight.files import check_writable
+from flawsight.system.files import check_writable
 
 MODEL_ENDING = ".flaw"
 STDOUT = Path("-")

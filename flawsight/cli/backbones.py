@@ -88,7 +88,7 @@ def export(
 ) -> None:
     """Write a network as an ONNX file with these levels, for --weights on another machine or for other programs."""
     from flawsight.backbones.opening import export as write
-    from flawsight.files import check_writable
+    from flawsight.system.files import check_writable
 
     path = out or Path(f"{name}.onnx")
     check_writable(path)

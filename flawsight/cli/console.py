@@ -16,18 +16,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flawsight import interrupts, memory
 from flawsight.bench import BenchResult
+from flawsight.bench.speeds import STAGES, Spread
 from flawsight.cli.arguments import STDOUT
 from flawsight.cli.exits import CannotTell, as_options
 from flawsight.datasets.verify import Verification
-from flawsight.files import atomic_write
 from flawsight.fitting import UNTOLD
-from flawsight.forecast import Estimate
+from flawsight.fitting.forecast import Estimate
+from flawsight.fitting.rehearsal import TrainingEstimate
 from flawsight.methods.base import Progress
-from flawsight.rehearsal import TrainingEstimate
 from flawsight.report import results
-from flawsight.speeds import STAGES, Spread
+from flawsight.system import interrupts, memory
+from flawsight.system.files import atomic_write
 from flawsight.types import DETAIL
 
 BRIEF = (

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from flawsight import interrupts
 from flawsight.errors import FlawsightError, UsageError
+from flawsight.system import interrupts
 
 REJECTED = 3
 AS_OPTIONS = (  # how the library names its arguments → how the command line does

@@ -34,7 +34,7 @@ def fit(
     check_one_folder("fit", good_dir, context.args)
     from flawsight import fitting
     from flawsight.cli.console import meter, say_wrote, tell, tell_estimate
-    from flawsight.manifest import to_replace
+    from flawsight.modelfile.manifest import to_replace
     from flawsight.report import fit_page
 
     check_places(*((json,) if dry_run else (out, report_file, json)))
@@ -80,10 +80,10 @@ def evaluate(
     from flawsight.cli.reports import tell_report
     from flawsight.datasets import open_dataset
     from flawsight.evaluation import evaluate_dataset
+    from flawsight.evaluation.judging import Judging
     from flawsight.fitting import Plan
-    from flawsight.judging import Judging
-    from flawsight.manifest import to_replace
     from flawsight.model import load
+    from flawsight.modelfile.manifest import to_replace
     from flawsight.report import html
 
     if model and plan != Plan(skip_bad=plan.skip_bad, runtime=plan.runtime, device=plan.device):

@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flawsight import memory
 from flawsight.cli.arguments import STDOUT
 from flawsight.cli.console import as_is, duration, say_wrote, show_notes, write_json
 from flawsight.report import tables
-from flawsight.tables import oracle
-from flawsight.tables.needs import Needs
-from flawsight.tables.running import Result, Run
-from flawsight.tables.sheets import Line, Sheet, entry_text
-from flawsight.tables.writing import column_title, head, who, with_note
+from flawsight.reproduce import oracle
+from flawsight.reproduce.needs import Needs
+from flawsight.reproduce.running import Result, Run
+from flawsight.reproduce.sheets import Line, Sheet, entry_text
+from flawsight.reproduce.writing import column_title, head, who, with_note
+from flawsight.system import memory
 
 NARROWEST = 9  # letters of a column with its border, so that a sheet can be cut to the terminal's width
 HEAD = 40  # letters of the first two columns

@@ -35,8 +35,8 @@ def score(
     from flawsight.cli.reports import tell_scores
     from flawsight.datasets.base import scored_samples
     from flawsight.evaluation import evaluate
+    from flawsight.evaluation.judging import Judging
     from flawsight.fitting import good_pictures
-    from flawsight.judging import Judging
     from flawsight.model import load
     from flawsight.report import results
 
@@ -97,7 +97,7 @@ def threshold(
     """Change a model's threshold without fitting again. The old one stays in the model's history."""
     check_model_first("threshold", model, [])
     from flawsight.cli.console import meter, tell
-    from flawsight.known_defects import known_pictures, threshold_from
+    from flawsight.evaluation.known_defects import known_pictures, threshold_from
     from flawsight.model import load
     from flawsight.threshold import choose, fixed, parse_share
 

@@ -109,10 +109,10 @@ def tables(
     """Measure the published tables' rows on a data set, beside what is published of them."""
     from flawsight.cli.console import meter
     from flawsight.cli.grids import tell_cell, tell_needs, tell_sheets
-    from flawsight.tables import low_shot, sheets, writing
-    from flawsight.tables.needs import needs
-    from flawsight.tables.planning import PUBLISHED, Request
-    from flawsight.tables.running import run
+    from flawsight.reproduce import low_shot, sheets, writing
+    from flawsight.reproduce.needs import needs
+    from flawsight.reproduce.planning import PUBLISHED, Request
+    from flawsight.reproduce.running import run
 
     _check(data, published, out, dry_run, json)
     names = _names(table) or PUBLISHED
@@ -138,9 +138,9 @@ def tables(
 
 def _show_published(names: Sequence[str], out: Path | None, json: Path | None) -> None:
     from flawsight.cli.grids import tell_sheets
-    from flawsight.tables import writing
-    from flawsight.tables.running import make_folder
-    from flawsight.tables.sheets import published_sheets
+    from flawsight.reproduce import writing
+    from flawsight.reproduce.running import make_folder
+    from flawsight.reproduce.sheets import published_sheets
 
     shown = published_sheets(names)
     wrote = writing.write(make_folder(out, cells=False), shown) if out else []

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flawsight import maskfiles, outputs, threads
+from flawsight.datasets import outputs
 from flawsight.datasets.finding import counted, find_folders, find_pictures, is_among_masks, look, place_of, places, was
 from flawsight.errors import DataError
+from flawsight.images import maskfiles
+from flawsight.system import threads
 from flawsight.types import Sample, mask_files, name_of
 
 COPY = " (copy)"  # how desktops end a copy's name; some archives hold such strays

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flawsight import classes, formats, image, outputs
-from flawsight.datasets import names
+from flawsight.datasets import names, outputs
 from flawsight.errors import DataError, PictureError
+from flawsight.images import classes, formats, image
 from flawsight.types import name_of
 
 RAW_ENDINGS = (".arw", ".cr2", ".dng", ".nef", ".orf", ".raf", ".rw2")  # whose content may begin as a TIFF file's

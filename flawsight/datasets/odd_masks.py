@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flawsight import maskfiles
 from flawsight.datasets.base import some
+from flawsight.images import maskfiles
 from flawsight.types import Mask, Sample, mask_files
 
 MOST, RIM = 0.5, 0.5  # shares of all pixels and of those at the rim, above which a mask looks inverted

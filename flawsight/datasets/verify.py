@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flawsight import maskfiles, threads
 from flawsight.datasets import find_layout, reader
 from flawsight.datasets.base import DataSet, Layout, some, title
 from flawsight.datasets.finding import unreadable
 from flawsight.datasets.odd_masks import OddMasks
 from flawsight.errors import DataError, FlawsightError, PictureError, UnknownName
+from flawsight.images import maskfiles
+from flawsight.system import threads
 from flawsight.types import Mask, Outlines, Sample, mask_files
 
 TOTALS = ("train", "test good", "test", "good", "defective", "pictures")

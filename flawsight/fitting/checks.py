@@ -9,11 +9,14 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING
 
-from flawsight import memory, series, threshold, traits
+from flawsight import threshold
 from flawsight.backbones.onnx import RUNTIMES
 from flawsight.errors import UnknownName, UsageError
+from flawsight.fitting import series
+from flawsight.images import traits
 from flawsight.methods import get_method
 from flawsight.methods.base import make_params
+from flawsight.system import memory
 
 if TYPE_CHECKING:
     from flawsight.fitting.plan import Plan

@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flawsight import forecast, loader, memory, rehearsal, series, sharing, threads, threshold, traits
+from flawsight import loader, threshold
 from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.errors import UsageError
+from flawsight.fitting import forecast, rehearsal, series, sharing
+from flawsight.fitting.holding import Together, held_out_notes, held_together
+from flawsight.fitting.inspecting import check_shown, coarseness, few_bits, grouped, inspect, names_left_out, show, told_of
 from flawsight.fitting.pictures import pictures_of, unused
 from flawsight.fitting.plan import Plan
-from flawsight.holding import Together, held_out_notes, held_together
-from flawsight.inspecting import check_shown, coarseness, few_bits, grouped, inspect, names_left_out, show, told_of
+from flawsight.images import traits
 from flawsight.loader import Inspection
 from flawsight.methods import make
 from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
 from flawsight.model import Model, now
+from flawsight.modelfile.training import Training
 from flawsight.preprocess import Preprocess
-from flawsight.training import Training
+from flawsight.system import memory, threads
 from flawsight.types import Float, Pixels, Sample
 
 if TYPE_CHECKING:

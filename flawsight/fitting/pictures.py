@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flawsight import series
 from flawsight.datasets.base import samples
 from flawsight.datasets.finding import look
 from flawsight.errors import DataError
+from flawsight.fitting import series
 from flawsight.fitting.plan import Plan
 from flawsight.types import Sample
 

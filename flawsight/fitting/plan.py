@@ -13,9 +13,9 @@ from flawsight.backbones.joined import JoinedBackbone
 from flawsight.backbones.onnx import OnnxBackbone
 from flawsight.errors import UsageError
 from flawsight.fitting.checks import check_plan
+from flawsight.fitting.presets import get_preset
 from flawsight.methods import get_method
 from flawsight.preprocess import Preprocess
-from flawsight.presets import get_preset
 from flawsight.types import Pixels, Sample
 
 if TYPE_CHECKING:

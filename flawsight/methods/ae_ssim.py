@@ -31,7 +31,7 @@ from flawsight.parts import windows
 from flawsight.types import Float
 
 if TYPE_CHECKING:
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 WEIGHT_DECAY = 1e-5
 SMOOTHED = 11  # pixels, of the mean before the maximum
@@ -61,8 +61,8 @@ class AESSIM(Learned):
         """network: an ONNX file, cuts [B,C,crop,crop] → their maps [B,crop,crop]. loss: what training came to, [1]."""
         import torch
 
-        from flawsight.parts import augment, autoencoder, export, ssim
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import augment, autoencoder, export, ssim
+        from flawsight.networks.descend import Phase
 
         p = self.params
         seen = [self._seen(picture) for picture in pictures]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import Backbone, BackboneCard
 from flawsight.errors import DataError, UnknownName, UsageError
-from flawsight.parts.streaming import Need
+from flawsight.search.streaming import Need
 from flawsight.types import Float, Scores
 
 Arrays = dict[str, NDArray[Any]]

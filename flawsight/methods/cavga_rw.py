@@ -47,7 +47,7 @@ from flawsight.types import Float
 if TYPE_CHECKING:
     import torch
 
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 SCORES = ("probability", "log_odds")
 BETAS = (0.5, 0.999)  # of the adversary's Adam
@@ -125,8 +125,8 @@ class CAVGA(Learned):
         """
         import torch
 
-        from flawsight.parts import export, guided
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import export, guided
+        from flawsight.networks.descend import Phase
 
         if not self._defects:
             raise UsageError(f"{self.name}: needs labelled defective pictures beside good ones; none came. Give it one at least.")
@@ -164,7 +164,7 @@ class CAVGA(Learned):
         """All but the adversary's part: sums over each picture, the mean over the batch."""
         import torch
 
-        from flawsight.parts import guided, variational
+        from flawsight.networks import guided, variational
 
         repeated = (batch - found.repeated).square().flatten(1).sum(1).mean()
         kept = variational.divergence(found.mean, found.log_variance).mean()
@@ -177,7 +177,7 @@ class CAVGA(Learned):
         import torch
 
         from flawsight.backbones.gpu import Trunk
-        from flawsight.parts import guided
+        from flawsight.networks import guided
 
         p, backbone = self.params, self.backbone
         if not isinstance(backbone, OnnxBackbone):
@@ -191,7 +191,7 @@ class CAVGA(Learned):
 
     def _pool(self, pictures: Sequence[Float], network: Any, run: Run) -> Any:
         """Pictures to draw from, their values brought to 0 to 1."""
-        from flawsight.parts import augment
+        from flawsight.networks import augment
 
         p = self.params
         low, wide = (one.cpu().numpy()[0] for one in (network.low, network.range))

@@ -35,7 +35,7 @@ from flawsight.parts import turns
 from flawsight.types import Float
 
 if TYPE_CHECKING:
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 BETAS, EPSILON, WEIGHT_DECAY = (0.8, 0.8), 1e-4, 1e-5  # of Adam
 
@@ -90,8 +90,8 @@ class DifferNet(Learned):
         """network: an ONNX file, `vectors` [B,D] → the mean of their z², [B]. loss: what training came to, [1]."""
         import torch
 
-        from flawsight.parts import export, flows
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import export, flows
+        from flawsight.networks.descend import Phase
 
         p = self.params
         known = self._of_turned(pictures, run)

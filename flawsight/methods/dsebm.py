@@ -30,7 +30,7 @@ from flawsight.parts import resample
 from flawsight.types import Float
 
 if TYPE_CHECKING:
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 SIDES = (16, 32, 64, 128)
 ENDINGS = ("rectified", "soft-plus")
@@ -81,8 +81,8 @@ class DSEBM(Learned):
         """network: an ONNX file, pictures [B,3,side,side] from −1 to 1 → scores [B]. loss: what training came to, [1]."""
         import torch
 
-        from flawsight.parts import augment, energy, export
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import augment, energy, export
+        from flawsight.networks.descend import Phase
 
         p = self.params
         small = [resample.to_square(one, p.side) for one in pictures]

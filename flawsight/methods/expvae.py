@@ -35,7 +35,7 @@ from flawsight.types import Float
 if TYPE_CHECKING:
     import torch
 
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 LAYERS = tuple(f"layer{stage}.{block}.conv{conv}" for stage in (1, 2, 3, 4) for block in (0, 1) for conv in (1, 2))
 NUMBERS = ("means", "difference")
@@ -85,8 +85,8 @@ class ExpVAE(Learned):
         """
         import torch
 
-        from flawsight.parts import attention, augment, variational
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import attention, augment, variational
+        from flawsight.networks.descend import Phase
 
         p = self.params
         pool = augment.Pool(pictures, p.crop, augment.Variety(p.angle, p.shift, p.flips), run.device)
@@ -110,7 +110,7 @@ class ExpVAE(Learned):
         needs("torch", f"{self.name}, to score")
         import torch
 
-        from flawsight.parts import attention, variational
+        from flawsight.networks import attention, variational
 
         p = self.params
         empty = attention.Explained(p.crop, p.width, p.latent)
@@ -127,7 +127,7 @@ class ExpVAE(Learned):
         """The attention to each place of cuts [B,3,side,side]: [B,side,side]."""
         import torch
 
-        from flawsight.parts.attention import attention
+        from flawsight.networks.attention import attention
 
         p = self.params
         given = torch.from_numpy(cuts).to(self.backbone.device)

@@ -35,7 +35,7 @@ from flawsight.types import Float
 if TYPE_CHECKING:
     import torch
 
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 GOOD_CUTS = 256  # among which the smallest error is sought
 DIFFERENCES = ("absolute", "squared", "similarity")
@@ -82,8 +82,8 @@ class GammaVAE(Learned):
         """weights.*: of the network. stop: the smallest squared error of good cuts, [1]. loss: what training came to, [1]."""
         import torch
 
-        from flawsight.parts import augment, variational
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import augment, variational
+        from flawsight.networks.descend import Phase
 
         p = self.params
         pool = augment.Pool(pictures, p.crop, augment.Variety(p.angle, p.shift, p.flips), run.device)
@@ -105,7 +105,7 @@ class GammaVAE(Learned):
 
     def _open(self) -> None:
         needs("torch", f"{self.name}, to score")
-        from flawsight.parts import variational
+        from flawsight.networks import variational
 
         p = self.params
         empty = variational.GammaVariational(p.crop, p.width, p.latent)
@@ -123,8 +123,8 @@ class GammaVAE(Learned):
         """How far each place of cuts [B,3,side,side] is moved: [B,side,side]."""
         import torch
 
-        from flawsight.parts import ssim
-        from flawsight.parts.projection import Descent, project
+        from flawsight.networks import ssim
+        from flawsight.networks.projection import Descent, project
 
         p = self.params
         start = torch.from_numpy(cuts).to(self.backbone.device)

@@ -34,7 +34,7 @@ from flawsight.types import Float
 if TYPE_CHECKING:
     import torch
 
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 SIDES = (32, 64, 128, 256)
 NORMS = ("squared", "absolute")
@@ -93,8 +93,8 @@ class GANomaly(Learned):
         import torch
         from torch import nn
 
-        from flawsight.parts import augment, export, gan
-        from flawsight.parts.descend import Phase, falling
+        from flawsight.networks import augment, export, gan
+        from flawsight.networks.descend import Phase, falling
 
         p = self.params
         pool = augment.Pool([resample.to_square(one, p.side) for one in pictures], p.side, augment.Variety(), run.device)

@@ -30,7 +30,7 @@ from flawsight.parts import dirichlet, moves, resample, windows
 from flawsight.types import Float
 
 if TYPE_CHECKING:
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 SIDES = (32, 64, 96, 128)  # a quarter of them is averaged in squares of 8
 SCORES = ("dirichlet", "simplified")
@@ -83,8 +83,8 @@ class GeoTrans(Learned):
         import torch
         from torch import nn
 
-        from flawsight.parts import export, wide_resnet
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import export, wide_resnet
+        from flawsight.networks.descend import Phase
 
         p, moves_ = self.params, moves.moves(self.params.shift)
         good = np.stack([self._brought(picture) for picture in pictures])

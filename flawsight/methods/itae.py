@@ -34,7 +34,7 @@ from flawsight.parts import resample
 from flawsight.types import Float
 
 if TYPE_CHECKING:
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 MULTIPLE = 16  # of the side, which the network halves four times
 OPTIMISERS = ("adam", "sgd")
@@ -85,8 +85,8 @@ class ITAE(Learned):
         """
         import torch
 
-        from flawsight.parts import export, unet
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import export, unet
+        from flawsight.networks.descend import Phase
 
         p = self.params
         good = [self._brought(picture) for picture in pictures]
@@ -120,7 +120,7 @@ class ITAE(Learned):
         """The optimiser, and the schedule of its rate."""
         from torch import optim
 
-        from flawsight.parts.descend import falling
+        from flawsight.networks.descend import falling
 
         p = self.params
         if p.optimiser == "sgd":

@@ -25,7 +25,7 @@ from flawsight.parts.folds import held_back, n_held_back
 from flawsight.types import Float, Scores
 
 if TYPE_CHECKING:
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 SIDES = (64, 128, 256, 512)  # of cuts: what networks that halve them again and again take
 CONSTANT = 1e-6  # relative difference between scores under which they are all the same
@@ -111,7 +111,7 @@ class Learned:
     ) -> Float:
         """See LearnedMethod.fit_kept. Raises MissingExtra without torch."""
         self._check_extras()
-        from flawsight.parts.descend import Run
+        from flawsight.networks.descend import Run
 
         pictures, params = list(images), self.params
         unseen = held_back(groups, params.held_out, np.random.default_rng(params.seed))
@@ -128,7 +128,7 @@ class Learned:
     def rehearse(self, images: list[Float], n: int) -> tuple[dict[str, float], float]:
         """See LearnedMethod.rehearse."""
         self._check_extras()
-        from flawsight.parts.descend import Rehearsal
+        from flawsight.networks.descend import Rehearsal
 
         run = Rehearsal(self.name, self.params.seed, self.backbone.device, stands_for=n / len(images))
         with run.seeded():

@@ -42,7 +42,7 @@ from flawsight.errors import DataError, NotFitted
 from flawsight.methods.base import Arrays, Progress, check, check_types, last_at_strides
 from flawsight.methods.stored import LONGEST_SIDE, Stored, check_within
 from flawsight.parts import gaussian, resample
-from flawsight.threads import each
+from flawsight.system.threads import each
 from flawsight.types import Float, Scores
 
 STRIDES = (4, 8, 16)  # of the levels taken of any network: those of the paper's three

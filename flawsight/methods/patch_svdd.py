@@ -40,13 +40,13 @@ from flawsight.errors import DataError
 from flawsight.methods.base import Arrays, check
 from flawsight.methods.learned import Learned, LearnedParams
 from flawsight.parts import pairs, resample
-from flawsight.parts.neighbours import Bank
+from flawsight.search.neighbours import Bank
 from flawsight.types import Float
 
 if TYPE_CHECKING:
     import torch
 
-    from flawsight.parts.descend import Run
+    from flawsight.networks.descend import Run
 
 NOISE = 0.02  # standard deviation, of a patch's colour and of its pixels, where directions are learned
 WINDOWS = {"small": (32, 4), "large": (64, 16)}  # side of a patch, and pixels from patch to patch
@@ -99,8 +99,8 @@ class PatchSVDD(Learned):
         """
         import torch
 
-        from flawsight.parts import export, patch_encoders
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import export, patch_encoders
+        from flawsight.networks.descend import Phase
 
         p, hw = self.params, (pictures[0].shape[1], pictures[0].shape[2])
         for picture in [*pictures, *unseen]:

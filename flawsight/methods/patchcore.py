@@ -32,19 +32,20 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight import memory
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted, UsageError
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, picked, stack
 from flawsight.methods.patchcore_params import PatchCoreParams
 from flawsight.methods.stored import LONGEST_SIDE, Stored, check_within
-from flawsight.parts import axes, coreset, graphs, mapper, resample
-from flawsight.parts.neighbours import Bank
-from flawsight.parts.projected import Projected, projections
-from flawsight.parts.reweighting import weight
-from flawsight.parts.spread import level_scales, variance
-from flawsight.parts.streaming import Covering, Gathered, Need, Stream, in_blocks, radius_factor
-from flawsight.threads import ahead
+from flawsight.parts import graphs, mapper, resample
+from flawsight.search import axes, coreset
+from flawsight.search.neighbours import Bank
+from flawsight.search.projected import Projected, projections
+from flawsight.search.reweighting import weight
+from flawsight.search.spread import level_scales, variance
+from flawsight.search.streaming import Covering, Gathered, Need, Stream, in_blocks, radius_factor
+from flawsight.system import memory
+from flawsight.system.threads import ahead
 from flawsight.types import Float, Scores
 
 SAMPLED = 32  # pictures that principal axes are learned from

@@ -40,8 +40,9 @@ from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import NotFitted
 from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, last_at_strides, stack
 from flawsight.methods.stored import LONGEST_SIDE, Stored, check_within
-from flawsight.parts import galleries, resample
-from flawsight.parts.galleries import Index, MapOf, vectors
+from flawsight.parts import resample
+from flawsight.search import galleries
+from flawsight.search.galleries import Index, MapOf, vectors
 from flawsight.types import Float, Scores
 
 STRIDES = (4, 8, 16)  # of the pyramid's levels: those of the paper's three

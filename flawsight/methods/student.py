@@ -44,8 +44,8 @@ from flawsight.types import Float
 if TYPE_CHECKING:
     import torch
 
-    from flawsight.parts.descend import Run
-    from flawsight.parts.patch_networks import PatchNetwork
+    from flawsight.networks.descend import Run
+    from flawsight.networks.patch_networks import PatchNetwork
 
 SIDES = (17, 33, 65)
 WEIGHT_DECAY = 1e-5
@@ -130,8 +130,8 @@ class Student(Learned):
         """
         import torch
 
-        from flawsight.parts import export, patch_networks
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import export, patch_networks
+        from flawsight.networks.descend import Phase
 
         p = self.params
         for picture in [*pictures, *unseen]:
@@ -174,8 +174,8 @@ class Student(Learned):
         import torch
         from torch import nn
 
-        from flawsight.parts import patch_networks
-        from flawsight.parts.descend import Phase
+        from flawsight.networks import patch_networks
+        from flawsight.networks.descend import Phase
 
         p = self.params
         seen, wanted = torch.from_numpy(cut).to(run.device), torch.from_numpy(features).to(run.device)

@@ -33,7 +33,7 @@ from flawsight.methods.base import Progress, check, picked
 from flawsight.methods.ensemble import Ensemble, EnsembleParams
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.patchcore_params import PatchCoreParams
-from flawsight.parts.streaming import Need
+from flawsight.search.streaming import Need
 from flawsight.types import Float, Scores
 
 PROBED = 64  # pixels on a side of the picture that the network's maps are measured on

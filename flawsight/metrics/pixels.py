@@ -30,7 +30,7 @@ from flawsight.metrics.binned import Bins, Codes, largest_error
 from flawsight.metrics.cuts import Cuts, Keys, area_to, split, walk_cuts
 from flawsight.metrics.ranking import NAN, Counts, best_f1, precision_sum, twice_area
 from flawsight.metrics.saturated import SPRO_FPR, Saturated
-from flawsight.threads import each
+from flawsight.system.threads import each
 from flawsight.types import Float, Mask
 
 EXACT_PX = 400_000_000  # Pixels up to which every one is kept: 1.6 GB, where few are defective.

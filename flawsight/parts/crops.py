@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight import image
 from flawsight.errors import DataError
+from flawsight.images import image
 from flawsight.parts import resample
 from flawsight.types import Float, Pixels
 

@@ -139,7 +139,7 @@ def _relation(score: float, threshold: float, scale: Scale) -> str:
 
 def _images(row: Row, scale: Scale, train: Mapping[str, Path]) -> tuple[View, View | None, dict[str, Thumbnail]]:
     """The whole picture, of a long one what is shown first, and the patches by name."""
-    from flawsight import image, maskfiles
+    from flawsight.images import image, maskfiles
 
     pixels = image.read(row.sample.path, bits=row.bits)
     truth = None if row.sample.mask is None else maskfiles.read(row.sample.mask)
@@ -150,7 +150,7 @@ def _images(row: Row, scale: Scale, train: Mapping[str, Path]) -> tuple[View, Vi
 
 
 def _evidence(row: Row, found: Evidence, pixels: Pixels, train: Mapping[str, Path]) -> dict[str, Thumbnail]:
-    from flawsight import image
+    from flawsight.images import image
 
     pair = {"patch": views.encoded(_patch(pixels, found.box_xyxy), f"Most anomalous patch of {row.sample.name}")}
     path = train.get(found.good_name)

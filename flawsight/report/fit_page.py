@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from flawsight import image
 from flawsight.errors import FlawsightError
 from flawsight.evaluation import evaluate
-from flawsight.files import atomic_write
-from flawsight.judging import Judging
+from flawsight.evaluation.judging import Judging
+from flawsight.images import image
 from flawsight.methods.base import LearnedMethod, Progress, SeparableMethod
 from flawsight.model import Model
-from flawsight.outlying import suspects
+from flawsight.modelfile.training import Training
 from flawsight.report import cards, charts, figures, pages, pictures, views
 from flawsight.report.pictures import Scale
-from flawsight.training import Training
+from flawsight.system.files import atomic_write
+from flawsight.threshold.outlying import suspects
 from flawsight.types import Row, Sample
 
 SHOWN = 24  # good pictures drawn, those with the highest held-out scores

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsight import image
 from flawsight.errors import PictureError
+from flawsight.images import image
+from flawsight.prediction import Prediction
 from flawsight.report import pictures
 from flawsight.report.pictures import Scale
-from flawsight.types import Pixels, Prediction, Row
+from flawsight.types import Pixels, Row
 
 LONGEST_SIDE = 65_000  # pixels: a JPEG takes 65,500, and the caption some of them
 LEAST_WIDTH = 400  # of the caption, in pixels

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from flawsight import loader
 from flawsight.errors import PictureError, UsageError
+from flawsight.prediction import Prediction
 from flawsight.report import marks, pictures
-from flawsight.types import Prediction
 
 if TYPE_CHECKING:
     from PIL import Image

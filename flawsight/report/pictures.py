@@ -1,6 +1,6 @@
 """Pictures for people: heat over a part, the outline of the true defect, a patch in its surroundings; the one colour scale.
 
-Pixels in, pixels out: files are read and written by `flawsight.image` alone.
+Pixels in, pixels out: files are read and written by `flawsight.images` alone.
 """
 
 from __future__ import annotations

@@ -17,13 +17,15 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from flawsight import image, outputs
+from flawsight.datasets import outputs
 from flawsight.errors import FlawsightError, UnknownName, UsageError
-from flawsight.files import atomic_write, check_writable
+from flawsight.images import image
 from flawsight.methods.base import Progress
+from flawsight.prediction import Prediction
 from flawsight.report import html, marks, tables
 from flawsight.report.pictures import Scale
-from flawsight.types import Prediction, Report, Row, Sample
+from flawsight.system.files import atomic_write, check_writable
+from flawsight.types import Report, Row, Sample
 
 LONGEST = 120  # bytes of a file or folder name taken over from a picture's; longer ones are cut and told apart by a hash
 HASHED = 8  # hexadecimal digits of a hash in a name

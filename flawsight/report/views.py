@@ -9,7 +9,7 @@ import base64
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from flawsight import image
+from flawsight.images import image
 from flawsight.report import marks, pictures
 from flawsight.report.pictures import Scale
 from flawsight.types import Mask, Pixels, Row

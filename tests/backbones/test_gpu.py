@@ -24,7 +24,7 @@ from flawsight.types import Float  # noqa: E402
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CPU in the GPU's place."""
-    for name in ("flawsight.backbones.gpu", "flawsight.parts.gpu"):
+    for name in ("flawsight.backbones.gpu", "flawsight.search.gpu"):
         __import__(name)
         monkeypatch.setattr(sys.modules[name], "place", lambda device: torch.device("cpu"))
 

@@ -26,14 +26,16 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import flawsight
-from flawsight import bench, cli, files, image, threshold
+from flawsight import bench, cli, threshold
 from flawsight.cli import judge
 from flawsight.datasets import open_dataset
+from flawsight.evaluation.judging import Judging
 from flawsight.fitting import Plan
-from flawsight.judging import Judging
+from flawsight.fitting.presets import PRESETS
+from flawsight.images import image
 from flawsight.metrics import METRICS
 from flawsight.model import Model, load
-from flawsight.presets import PRESETS
+from flawsight.system import files
 from flawsight.threshold import fixed
 
 NONASCII = "größe-螺丝.png"
@@ -108,7 +110,7 @@ def test_defaults_are_the_librarys() -> None:
 
 @pytest.mark.parametrize("what", ["methods", "backbones", "datasets", "metrics", "presets"])
 def test_lists_name_everything(what: str) -> None:
-    from flawsight.catalogue import listing
+    from flawsight.cli.catalogue import listing
 
     result = run("list", what)
     assert result.exit_code == 0

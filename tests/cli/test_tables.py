@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 from flawsight import cli
 from flawsight.methods import METHODS
 from flawsight.metrics import METRICS
-from flawsight.tables import planning
-from flawsight.tables.planning import Request
+from flawsight.reproduce import planning
+from flawsight.reproduce.planning import Request
 
 SMOKE = ("--preset", "smoke", "--methods", "patchcore_10,patchcore_1")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str | Path) -> Result:
@@ -154,7 +154,7 @@ def test_values_may_follow_one_another_or_commas(monkeypatch: pytest.MonkeyPatch
         seen.append(request)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flawsight.tables.running.run", noted)
+    monkeypatch.setattr("flawsight.reproduce.running.run", noted)
     common = ("--data", tmp_path, "--out", tmp_path)
     for given in (
         ("--seeds", "0", "1", "2", "--table", "S1", "S2", "--jobs", "2"),

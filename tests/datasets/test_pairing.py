@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flawsight import image, maskfiles
 from flawsight.datasets import DataSet, open_dataset
 from flawsight.datasets.base import scored_samples
 from flawsight.errors import DataError
 from flawsight.fitting import good_pictures, unused
+from flawsight.images import image, maskfiles
 from flawsight.types import Outlines, Pixels
 
 NOISE = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawsight import image, maskfiles
 from flawsight.datasets import DATASETS, DataSet, open_dataset
 from flawsight.datasets.base import held_back
 from flawsight.datasets.pairing import mask_name
 from flawsight.errors import DataError
+from flawsight.images import image, maskfiles
 from flawsight.types import Saturation, mask_files
 
 SIZE = (6, 8)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flawsight import image
 from flawsight.datasets import DATASETS, mvtec, mvtec_ad2, open_dataset, visa
 from flawsight.datasets.base import Layout
 from flawsight.datasets.verify import total, verify
 from flawsight.errors import DataError, UnknownName
+from flawsight.images import image
 
 COUNTS = {"bolt": {"train": 3, "test good": 2, "bent": 2, "cut": 1}, "nut": {"train": 3, "test good": 2, "bent": 2, "cut": 1}}
 

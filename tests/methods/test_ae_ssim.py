@@ -55,7 +55,7 @@ def test_a_stroke_across_the_part_stands_out_where_it_is() -> None:
 @pytest.mark.kernels
 def test_the_map_is_what_torch_says_of_the_same_network() -> None:
     """The graph that scores is the network that was trained."""
-    from flawsight.parts import autoencoder, ssim
+    from flawsight.networks import autoencoder, ssim
 
     made: list[Any] = []
     original = autoencoder.autoencoder

@@ -105,8 +105,8 @@ def test_the_map_is_the_attention_enlarged(shown_light: CAVGA) -> None:
 def test_what_is_scored_without_torch_is_grad_cam_of_what_was_trained(
     name: str, rectified: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flawsight.parts import export
-    from flawsight.parts.guided import DEFECTIVE, Judge
+    from flawsight.networks import export
+    from flawsight.networks.guided import DEFECTIVE, Judge
 
     if name == "resnet18":
         pytest.importorskip("onnx")
@@ -142,7 +142,7 @@ def test_what_is_scored_without_torch_is_grad_cam_of_what_was_trained(
 def test_with_an_adversary_a_training_taken_up_ends_where_one_in_a_single_go_does(
     network: OnnxBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flawsight.parts import descend
+    from flawsight.networks import descend
 
     class Stopped(Exception):
         pass

@@ -15,8 +15,8 @@ from flawsight.methods import make  # noqa: E402
 from flawsight.methods.base import Method, make_params  # noqa: E402
 from flawsight.methods.differnet import DifferNet, DifferNetParams  # noqa: E402
 from flawsight.metrics import auroc  # noqa: E402
-from flawsight.parts import flows  # noqa: E402
-from flawsight.parts.descend import Rehearsal  # noqa: E402
+from flawsight.networks import flows  # noqa: E402
+from flawsight.networks.descend import Rehearsal  # noqa: E402
 from flawsight.types import Float  # noqa: E402
 
 SMALL = {"blocks": 4, "width": 32, "scales": 1, "kept_turns": 2, "judged_turns": 2, "angle": 0.0, "steps": 400, "lr": 2e-3}

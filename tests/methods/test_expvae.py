@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 from flawsight.backbones import PIXELS, open_backbone  # noqa: E402
 from flawsight.errors import UnknownName  # noqa: E402
 from flawsight.methods import make  # noqa: E402
-from flawsight.parts.attention import Explained, attention  # noqa: E402
-from flawsight.parts.variational import from_arrays  # noqa: E402
+from flawsight.networks.attention import Explained, attention  # noqa: E402
+from flawsight.networks.variational import from_arrays  # noqa: E402
 
 SMALL = {"crop": 64, "stride": 64, "width": 4, "latent": 3, "steps": 30, "batch": 4, "lr": 2e-3, "held_out": 0.0}
 

@@ -14,9 +14,9 @@ from flawsight.backbones import PIXELS, open_backbone  # noqa: E402
 from flawsight.errors import MissingExtra, UsageError  # noqa: E402
 from flawsight.methods import make  # noqa: E402
 from flawsight.methods.base import Method  # noqa: E402
-from flawsight.parts.projection import Descent, project  # noqa: E402
-from flawsight.parts.ssim import similarity  # noqa: E402
-from flawsight.parts.variational import GammaVariational, from_arrays  # noqa: E402
+from flawsight.networks.projection import Descent, project  # noqa: E402
+from flawsight.networks.ssim import similarity  # noqa: E402
+from flawsight.networks.variational import GammaVariational, from_arrays  # noqa: E402
 from flawsight.types import Float  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("gamma_vae_grad")  # one training serves most of these tests

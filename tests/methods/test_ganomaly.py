@@ -16,7 +16,7 @@ from flawsight.backbones import PIXELS, open_backbone  # noqa: E402
 from flawsight.errors import UsageError  # noqa: E402
 from flawsight.methods import ganomaly, make  # noqa: E402
 from flawsight.methods.base import Method  # noqa: E402
-from flawsight.parts import gan  # noqa: E402
+from flawsight.networks import gan  # noqa: E402
 from flawsight.types import Float  # noqa: E402
 
 SMALL = {"side": 32, "width": 8, "latent": 8, "steps": 150, "batch": 16, "lr": 2e-3, "held_out": 0.0}
@@ -120,7 +120,7 @@ def test_a_discriminator_that_is_too_good_starts_anew(
 
 @pytest.mark.parametrize("falling", [False, True])
 def test_the_rates_of_both_fall_to_a_hundredth_if_told_to(falling: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flawsight.parts import descend
+    from flawsight.networks import descend
 
     phases: list[descend.Phase] = []
     phase = descend.Phase
@@ -157,7 +157,7 @@ def test_beside_good_pictures_a_part_with_a_bar_stands_out_too() -> None:
 
 def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both networks, both optimisers and their rates, what normalisation has seen, and the random numbers of a new start."""
-    from flawsight.parts import descend
+    from flawsight.networks import descend
 
     monkeypatch.setattr(ganomaly, "TOO_GOOD", np.inf)
     monkeypatch.setattr(descend.Run.__init__, "__defaults__", (*descend.Run.__init__.__defaults__[:-1], 0.0))  # type: ignore[attr-defined,misc]

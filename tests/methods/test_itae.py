@@ -117,7 +117,7 @@ def test_it_is_shown_each_turn_and_mirrors_left_to_right_alone(monkeypatch: pyte
             shown.extend(x.detach().numpy())
             return super().forward(x)
 
-    monkeypatch.setattr("flawsight.parts.unet.UNet", Recording)
+    monkeypatch.setattr("flawsight.networks.unet.UNet", Recording)
     picture = letters(1)[0]
     for flips in (False, True):
         shown.clear()

@@ -13,8 +13,8 @@ from flawsight.errors import UsageError
 from flawsight.methods import make
 from flawsight.methods.patchcore import PatchCore
 from flawsight.parts import mapper
-from flawsight.parts.coreset import n_kept
-from flawsight.parts.neighbours import Bank
+from flawsight.search.coreset import n_kept
+from flawsight.search.neighbours import Bank
 from flawsight.types import Float
 
 PLAIN: dict[str, Any] = {

@@ -12,15 +12,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flawsight import image  # noqa: E402
 from flawsight.backbones import PIXELS, open_backbone  # noqa: E402
 from flawsight.backbones.onnx import RANDOM_NOTE, Graph  # noqa: E402
 from flawsight.errors import DataError, UnknownName, UsageError  # noqa: E402
 from flawsight.fitting import Plan, fit  # noqa: E402
+from flawsight.images import image  # noqa: E402
 from flawsight.methods import make  # noqa: E402
 from flawsight.methods.base import Arrays, Progress  # noqa: E402
 from flawsight.methods.student import Student  # noqa: E402
-from flawsight.parts.descend import Run  # noqa: E402
+from flawsight.networks.descend import Run  # noqa: E402
 from flawsight.types import Float  # noqa: E402
 
 SMALL = {

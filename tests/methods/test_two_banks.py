@@ -11,12 +11,12 @@ import pytest
 from flawsight.datasets import DataSet
 from flawsight.errors import UsageError
 from flawsight.fitting import Plan, fit
+from flawsight.fitting.sharing import Room
 from flawsight.methods import make
 from flawsight.methods.base import BankMethod
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.two_banks import TwoBanks
 from flawsight.model import load
-from flawsight.sharing import Room
 from flawsight.types import Float
 
 GROUPS = [0, 1, 2, 3, 4, 5]
@@ -88,7 +88,7 @@ def test_the_network_runs_once_for_each_picture_of_a_fit_and_once_for_a_score() 
 def test_what_is_not_kept_for_the_second_bank_is_made_again_and_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     kept, again, levels = two_banks(Levels()), Levels(), draw(0, 6)
     expected = kept.fit(levels, GROUPS)
-    monkeypatch.setattr("flawsight.parts.streaming.MOST_SPARE", 0)
+    monkeypatch.setattr("flawsight.search.streaming.MOST_SPARE", 0)
     made = two_banks(again)
     np.testing.assert_array_equal(made.fit(levels, GROUPS), expected)
     assert again.asked > 12

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flawsight import image
 from flawsight.errors import DataError
+from flawsight.images import image
 from flawsight.parts.crops import from_folder, from_pictures
 from flawsight.types import Float
 

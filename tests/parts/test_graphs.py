@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from flawsight.backbones import PIXELS, get_card
-from flawsight.parts import graphs, sketches
+from flawsight.parts import graphs
+from flawsight.search import sketches
 
 pytest.importorskip("onnx")
 ROOT = Path(__file__).parents[2]

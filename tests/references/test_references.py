@@ -15,8 +15,8 @@ import reference_inputs
 
 from flawsight.backbones import get_card, open_backbone
 from flawsight.backbones.onnx import OnnxBackbone
+from flawsight.fitting.presets import get_preset
 from flawsight.methods import make
-from flawsight.presets import get_preset
 from flawsight.types import Float, Scores
 
 for needed in ("torch", "onnx"):
@@ -27,7 +27,7 @@ if importlib.util.find_spec("torchvision") is None:  # it cannot be imported by 
 import torch  # noqa: E402
 
 from flawsight.backbones import torch as room  # noqa: E402
-from flawsight.parts import export, flows, gan, patch_encoders  # noqa: E402
+from flawsight.networks import export, flows, gan, patch_encoders  # noqa: E402
 
 SIDE, N_GOOD = 64, 4
 EVERY = 4

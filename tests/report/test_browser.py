@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flawsight import image
-from flawsight.regions import Region
+from flawsight.images import image
 from flawsight.report import html
-from flawsight.types import Report, Row
+from flawsight.types import Region, Report, Row
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright, see requirements/test.txt")
 axe = pytest.importorskip("axe_playwright_python.base", reason="the browser tests need axe, see requirements/test.txt")

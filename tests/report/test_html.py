@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flawsight import image
 from flawsight.errors import UsageError
+from flawsight.images import image
 from flawsight.report import cards, html
 from flawsight.types import Report, Row
 

@@ -16,12 +16,14 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flawsight import files, image
 from flawsight.errors import DataError, UnknownName, UsageError
+from flawsight.images import image
 from flawsight.methods.base import Progress
+from flawsight.prediction import Prediction
 from flawsight.preprocess import Preprocess
 from flawsight.report import marks, results, tables
-from flawsight.types import Prediction, Report, Row
+from flawsight.system import files
+from flawsight.types import Report, Row
 
 MakeReport = Callable[..., Report]
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flawsight.regions import Region
 from flawsight.report import tables
-from flawsight.types import Report, Row
+from flawsight.types import Region, Report, Row
 
 
 def test_json_survives_the_round_trip(make_report: Callable[..., Report]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from flawsight import image
+from flawsight.images import image
 from flawsight.report import cards, views
 from flawsight.report.pictures import TRUTH, Scale
 from flawsight.report.views import Thumbnail

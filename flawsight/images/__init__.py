@@ -1,0 +1,1 @@
+"""Pictures and masks of defects, from files to arrays."""

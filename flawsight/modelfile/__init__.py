@@ -1,0 +1,1 @@
+"""The model file: what it holds, and how that is checked."""

@@ -1,0 +1,1 @@
+"""Networks that are trained, and what trains them; torch is imported inside functions."""

@@ -1,0 +1,1 @@
+"""Files, memory, threads and interrupts: what the operating system gives."""
