@@ -91,17 +91,24 @@ def estimate(method: BankMethod, preprocess: Preprocess, pictures: Sequence[Any]
     inputs = [preprocess.input_hw(hw) for hw in sizes]
     left = budget - memory.resident()
     known = len(pictures) * KNOWN_BYTES
-    reading = sharing.pace(left, max(sizes, key=math.prod), max(inputs, key=math.prod))
+    largest = max(sizes, key=math.prod), max(inputs, key=math.prod)
+    reading = sharing.pace(left, *largest)
     reduced = 3 * sum(map(math.prod, inputs)) * len(pictures) // len(inputs)
     kept = min(sharing.kept_bytes(left), reduced)
     every = [hw for hw in inputs for _ in range(-(-len(pictures) // len(inputs)))][: len(pictures)]
     space = sharing.room(method, budget, every, reading.bytes + known + kept)
-    space.check()
+    if not space.fits:  # a fit then keeps none and reads one at a time
+        reading, kept = sharing.pace(0, *largest), 0
+        space = sharing.room(method, budget, every, reading.bytes + known)
     tried = _try(method, preprocess, pictures, space)
     if tried is None:
         return None
     memory.give_back()
-    space = replace(space, taken=max(space.taken, memory.resident() + reading.bytes + known + kept))
+    taken = memory.resident() + known
+    space = replace(space, taken=max(space.taken, taken + reading.bytes + kept))
+    if not space.fits:
+        kept = 0
+        space = replace(space, taken=taken + sharing.pace(0, *largest).bytes)
     space.check()
     blocks = space.need.blocks(space.patches, space.left)
     n = space.need.n_kept(space.patches) * method.banks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,7 @@ def fit(
     pace = _pace(left, preprocess, [one.size_hw for one in inspections])
     shown = show(method, plan.defects, preprocess, plan.skip_bad, progress, {one.fingerprint for one in inspections}, bits)
     images = _Images(preprocess, readable, inspections, pace, progress, bits)
+    inspections = [one._replace(kept=None) for one in inspections]  # what is kept, images alone hold
     held_out, more = _learn(method, images, together.groups, plan, budget, progress)
     notes += more
     training = Training(
@@ -95,6 +96,10 @@ def _learn(
     if isinstance(method, BankMethod):
         sizes_hw = [images.preprocess.input_hw(one.size_hw) for one in images.inspections]
         room = sharing.room(method, budget, sizes_hw, images.pace.bytes)
+        if not room.fits:
+            images = images.sparing()
+            memory.give_back()
+            room = sharing.room(method, budget, sizes_hw, images.pace.bytes)
         room.check()
         return method.fit_within(images, groups, room.left, progress)
     if isinstance(method, LearnedMethod):
@@ -240,6 +245,11 @@ class _Images:
     progress: Progress | None
     bits: int
     told: list[int] = field(default_factory=lambda: [0])
+
+    def sparing(self) -> _Images:
+        """The same with as little memory as can be: nothing kept, one picture at a time."""
+        self.inspections[:] = [one._replace(kept=None) for one in self.inspections]
+        return replace(self, pace=_pace(0, self.preprocess, [one.size_hw for one in self.inspections]))
 
     def __iter__(self) -> Iterator[Float]:
         items = zip(self.pictures, self.inspections, strict=True)

@@ -83,9 +83,14 @@ class Room:
         """Whether patches are chosen by their projections, and made again for it."""
         return self.need.in_passes(self.patches, self.left)
 
+    @property
+    def fits(self) -> bool:
+        """Whether the budget does."""
+        return self.budget >= self.taken + self.need.smallest(self.patches)
+
     def check(self) -> None:
         """Raise UsageError where the budget does not do."""
-        if self.budget < self.taken + self.need.smallest(self.patches):
+        if not self.fits:
             words = memory.in_words
             raise UsageError(
                 f"fit: {self.patches:,} patches, of which {self.need.n_kept(self.patches):,} are kept, need at least "
