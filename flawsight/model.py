@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import flawsight
-from flawsight import bundle, loader, manifest, threads
+from flawsight import bundle, crops, loader, manifest, threads
 from flawsight.backbones.joined import JoinedBackbone, restored
 from flawsight.backbones.onnx import OnnxBackbone, check_runtime
+from flawsight.crops import Crops
 from flawsight.errors import FlawsightError, MissingExtra, ModelFileError, PictureError, UsageError
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import Method
@@ -26,7 +27,7 @@ from flawsight.preprocess import Preprocess
 from flawsight.threshold import Threshold, fixed
 from flawsight.training import Training
 from flawsight.traits import UNKNOWN, Learned, Traits
-from flawsight.types import Evidence, Float, Pixels, Prediction, Scores, name_of
+from flawsight.types import Crop, Evidence, Float, Pixels, Prediction, Scores, name_of
 
 if TYPE_CHECKING:
     from flawsight.types import AnyPicture
@@ -39,6 +40,7 @@ class Model:
     """A fitted method with its preprocessing and threshold. Safe to use from several threads.
 
     history: the thresholds it had before, oldest first, each with the time it was set. created: UTC, ISO 8601.
+    crops: of good pictures, to draw the nearest good patch from.
     """
 
     preprocess: Preprocess
@@ -50,6 +52,7 @@ class Model:
     created: str
     threshold_set: str
     history: tuple[dict[str, Any], ...] = ()
+    crops: Crops | None = None
 
     def __repr__(self) -> str:
         """A line: what counts, without arrays."""
@@ -134,6 +137,7 @@ class Model:
             "picture_sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
             "network_sees": " ".join(dict.fromkeys("{1}×{0}".format(*self.preprocess.input_hw((h, w))) for w, h in sizes)),
             "learned": {name: "×".join(map(str, array.shape)) for name, array in state.items() if array.size > 1},
+            "good_crops": self.crops.in_words() if self.crops else "none",
             "reached": {name: float(array[0]) for name, array in state.items() if array.shape == (1,)},
             "threshold": manifest.stored_threshold(self.threshold)["value"],
             "promise": self.threshold.promise,
@@ -186,6 +190,7 @@ class Model:
         }
         arrays = {f"method.{name}": array for name, array in self.method.state().items()}
         arrays |= {name: np.frombuffer(graph, np.uint8) for name, graph in self.backbone.graphs.items()}
+        arrays |= self.crops.arrays() if self.crops else {}
         arrays["training.held_out"], arrays["training.sizes_hw"] = training.held_out, training.sizes_hw
         return contents, arrays
 
@@ -233,6 +238,21 @@ class Model:
             box_xyxy=self.preprocess.box_xyxy(scores.peak[0], picture_hw),
             good_name=self.training.names[picture],
             good_box_xyxy=self.preprocess.box_xyxy(scores.source_peak[0], good_hw),
+            crop=self._crop(picture, scores.source_peak[0]),
+        )
+
+    def _crop(self, picture: int, place: Float) -> Crop | None:
+        """What is kept to show of the good patch at that place."""
+        found = self.crops and self.crops.of(picture, place)
+        if not found:
+            return None
+        size_hw = (int(self.training.sizes_hw[found.picture, 0]), int(self.training.sizes_hw[found.picture, 1]))
+        return Crop(
+            pixels=found.pixels,
+            patch_xyxy=crops.patch_in_crop(self.preprocess, found.place, size_hw),
+            is_nearest=found.is_nearest,
+            name=self.training.names[found.picture],
+            box_xyxy=self.preprocess.box_xyxy(found.place, size_hw),
         )
 
 
@@ -288,6 +308,7 @@ def _from_parts(contents: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
         created=manifest.get(contents, "created", str),
         threshold_set=threshold_set,
         history=manifest.history_of(contents),
+        crops=crops.restored(arrays, method),
     )
 
 

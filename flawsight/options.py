@@ -99,6 +99,13 @@ LeaveOut = Annotated[
     list[str] | None,
     typer.Option("--leave-out", metavar="NAME", help="A good picture not to learn from, by its name or path; repeatable."),
 ]
+Crops = Annotated[
+    bool,
+    typer.Option(
+        " /--no-crops",
+        help="Leave out the small crops of good pictures that the model file holds for reports to draw the nearest good patch.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what this will need of time and memory.")]
 
 
@@ -128,6 +135,7 @@ OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default
     "group_by": (GroupBy, None),
     "bits": (Bits, None),
     "leave_out": (LeaveOut, None),
+    "crops": (Crops, True),
 }
 
 

@@ -40,7 +40,7 @@ LAYERS = [
         "speeds",
         "tables",
     },
-    {"bundle", "datasets", "loader", "manifest", "model", "training"},
+    {"bundle", "crops", "datasets", "loader", "manifest", "model", "training"},
     {"metrics"},
     {"methods"},
     {"backbones", "parts"},
