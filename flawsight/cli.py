@@ -47,7 +47,7 @@ def fit(
     dry_run: opt.DryRun = False,
     json: opt.Json = None,
 ) -> None:
-    """Learn from good pictures and write a model file."""
+    """Learn from good pictures and write a model file. It holds small crops of them, for reports, unless --no-crops is given."""
     from flawsight import fitting
     from flawsight.manifest import to_replace
     from flawsight.report import fit_page

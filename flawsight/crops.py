@@ -24,11 +24,11 @@ from flawsight.parts import coreset
 from flawsight.preprocess import Box, Preprocess, window
 from flawsight.types import Float, Pixels
 
-SIDES = (32, 48)  # of a crop in pixels, the least and the most: multiples of the 16 that JPEG writes at once
+SIDES = (32, 48)  # of a crop in pixels, the least and the most: multiples of the 8 that JPEG writes at once
 COLUMNS = 16  # crops beside each other
 MOST = 768  # crops in a model
 MOST_BYTES = 300_000  # of the JPEG, which is made coarser until it keeps to them
-QUALITIES = (85, 70, 50, 30, 10)
+QUALITIES = (85, 75, 60, 40, 20, 5)
 MOST_ROWS = coreset.TABLE_ROWS  # of a bank that crops are chosen from, evenly spaced: of so few that takes a tenth of a second
 
 
@@ -227,7 +227,7 @@ def _encoded(sheet: Pixels) -> bytes:
     """The sheet as a JPEG, as fine as it may be; of grey crops with one channel."""
     is_grey = (sheet == sheet[:, :, :1]).all()
     for quality in QUALITIES:
-        data = image.encode(sheet[:, :, 0] if is_grey else sheet, "jpeg", quality)
+        data = image.encode(sheet[:, :, 0] if is_grey else sheet, "jpeg", quality, full_colour=True)
         if len(data) <= MOST_BYTES:
             break
     return data

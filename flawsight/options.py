@@ -103,7 +103,7 @@ Crops = Annotated[
     bool,
     typer.Option(
         " /--no-crops",
-        help="Leave out the small crops of good pictures that the model file holds for reports to draw the nearest good patch.",
+        help="Keep no small crops of the good pictures in the model file, from which reports draw the nearest good patch.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what this will need of time and memory.")]
