@@ -348,7 +348,7 @@ def test_the_page_of_score_draws_the_nearest_good_patch_from_the_model_alone(pla
     for kept, options in (True, ""), (False, "--no-crops"):
         made = run("fit", good, "-o", tmp_path / "m.flaw", "--method", "patchcore", "--size", "128", *options.split())
         assert made.exit_code == 0, made.output
-        assert ("good crops          none" in made.output) != kept
+        assert bool(re.search(r"good crops +none", made.output)) != kept
         run("score", tmp_path / "m.flaw", plate / "test" / "chip", "--out", tmp_path / "out")
         page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
         assert ("as the network sees it" in page) == kept
