@@ -23,13 +23,14 @@ from flawsight.images.traits import UNKNOWN, Learned, Traits
 from flawsight.methods import METHODS, make
 from flawsight.methods.base import Method
 from flawsight.methods.stored import restore
-from flawsight.modelfile import bundle, manifest
+from flawsight.modelfile import bundle, crops, manifest
+from flawsight.modelfile.crops import Crops
 from flawsight.modelfile.training import Training
 from flawsight.prediction import Prediction
 from flawsight.preprocess import Preprocess
 from flawsight.system import threads
 from flawsight.threshold import Threshold, fixed
-from flawsight.types import Evidence, Float, Pixels, Scores, name_of
+from flawsight.types import Crop, Evidence, Float, Pixels, Scores, name_of
 
 if TYPE_CHECKING:
     from flawsight.types import AnyPicture
@@ -42,6 +43,7 @@ class Model:
     """A fitted method with its preprocessing and threshold. Safe to use from several threads.
 
     history: the thresholds it had before, oldest first, each with the time it was set. created: UTC, ISO 8601.
+    crops: of good pictures, to draw the nearest good patch from.
     """
 
     preprocess: Preprocess
@@ -53,6 +55,7 @@ class Model:
     created: str
     threshold_set: str
     history: tuple[dict[str, Any], ...] = ()
+    crops: Crops | None = None
 
     def __repr__(self) -> str:
         """A line: what counts, without arrays."""
@@ -137,6 +140,7 @@ class Model:
             "picture_sizes": ", ".join(f"{wide}×{high}" for wide, high in sizes),
             "network_sees": " ".join(dict.fromkeys("{1}×{0}".format(*self.preprocess.input_hw((h, w))) for w, h in sizes)),
             "learned": {name: "×".join(map(str, array.shape)) for name, array in state.items() if array.size > 1},
+            "good_crops": self.crops.in_words() if self.crops else "none",
             "reached": {name: float(array[0]) for name, array in state.items() if array.shape == (1,)},
             "threshold": manifest.stored_threshold(self.threshold)["value"],
             "promise": self.threshold.promise,
@@ -189,6 +193,7 @@ class Model:
         }
         arrays = {f"method.{name}": array for name, array in self.method.state().items()}
         arrays |= {name: np.frombuffer(graph, np.uint8) for name, graph in self.backbone.graphs.items()}
+        arrays |= self.crops.arrays() if self.crops else {}
         arrays["training.held_out"], arrays["training.sizes_hw"] = training.held_out, training.sizes_hw
         return contents, arrays
 
@@ -236,6 +241,21 @@ class Model:
             box_xyxy=self.preprocess.box_xyxy(scores.peak[0], picture_hw),
             good_name=self.training.names[picture],
             good_box_xyxy=self.preprocess.box_xyxy(scores.source_peak[0], good_hw),
+            crop=self._crop(picture, scores.source_peak[0]),
+        )
+
+    def _crop(self, picture: int, place: Float) -> Crop | None:
+        """What is kept to show of the good patch at that place."""
+        found = self.crops and self.crops.of(picture, place)
+        if not found:
+            return None
+        size_hw = (int(self.training.sizes_hw[found.picture, 0]), int(self.training.sizes_hw[found.picture, 1]))
+        return Crop(
+            pixels=found.pixels,
+            patch_xyxy=crops.patch_in_crop(self.preprocess, found.place, size_hw),
+            is_nearest=found.is_nearest,
+            name=self.training.names[found.picture],
+            box_xyxy=self.preprocess.box_xyxy(found.place, size_hw),
         )
 
 
@@ -291,6 +311,7 @@ def _from_parts(contents: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
         created=manifest.get(contents, "created", str),
         threshold_set=threshold_set,
         history=manifest.history_of(contents),
+        crops=crops.restored(arrays, method),
     )
 
 

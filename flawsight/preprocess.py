@@ -19,6 +19,7 @@ from flawsight.types import Float, Pixels
 MULTIPLE = 16  # of the input's sides, of networks that need no larger one
 CROP_MULTIPLE = 8  # of a crop's, as the paper has one of 280: cells of stride 16 may then reach over its rim by half
 MIN_SIDE = 4 * MULTIPLE  # a side of fewer patches says little
+SMALLEST_MARGIN = 8  # pixels of a picture around a patch that is shown
 MAX_SIZE = 4096  # one picture's feature maps then take gigabytes: more is a slip of the finger
 FILTERS = ("bilinear", "bicubic", "lanczos", "box", "hamming")  # Pillow's, all with antialiasing
 
@@ -122,6 +123,21 @@ class Preprocess:
         x_from, x_to = _span(x0, x1, left, right)
         y_from, y_to = _span(y0, y1, top, bottom)
         return x_from, y_from, x_to, y_to
+
+
+def window(box_xyxy: Box, bounds_xyxy: Box) -> Box:
+    """A patch with its own width around it on every side: enough to know the place again on the part.
+
+    It is moved to lie within the bounds, and is a square unless these are narrower.
+    """
+    x0, y0, x1, y1 = box_xyxy
+    left, top, right, bottom = bounds_xyxy
+    longest = max(x1 - x0, y1 - y0)
+    side = longest + 2 * max(longest, SMALLEST_MARGIN)
+    across, down = min(side, right - left), min(side, bottom - top)
+    x = min(max((x0 + x1 - across) // 2, left), right - across)
+    y = min(max((y0 + y1 - down) // 2, top), bottom - down)
+    return x, y, x + across, y + down
 
 
 def _span(start: int, end: int, first: float, last: float) -> tuple[int, int]:

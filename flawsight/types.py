@@ -109,15 +109,33 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Crop:
+    """A small crop of a good picture that is kept in the model.
+
+    pixels: uint8 [S,S,3], of what the network sees. patch_xyxy: where the patch lies, in shares of the crop's sides. is_nearest:
+    whether this is the nearest good patch itself; else it is the one most like it of those kept. name: of the picture that it is
+    from; box_xyxy: the patch in that picture's pixels.
+    """
+
+    pixels: Pixels
+    patch_xyxy: tuple[float, float, float, float]
+    is_nearest: bool
+    name: str
+    box_xyxy: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Why a picture scored as it did: its most anomalous patch and the nearest good one.
 
     box_xyxy: in the picture's pixels. good_name: the training picture's name; good_box_xyxy: in that picture's pixels.
+    crop: what the model keeps to show of that patch, if anything.
     """
 
     box_xyxy: tuple[int, int, int, int]
     good_name: str
     good_box_xyxy: tuple[int, int, int, int]
+    crop: Crop | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ BRIEF = (
     "left_out_as_asked",
     "picture_sizes",
     "network_sees",
+    "good_crops",
     "threshold",
     "promise",
     "earlier_thresholds",

@@ -30,7 +30,7 @@ def fit(
     dry_run: opt.DryRun = False,
     json: opt.Json = None,
 ) -> None:
-    """Learn from good pictures and write a model file."""
+    """Learn from good pictures and write a model file. It holds small crops of them unless --no-crops is given."""
     check_one_folder("fit", good_dir, context.args)
     from flawsight import fitting
     from flawsight.cli.console import meter, say_wrote, tell, tell_estimate

@@ -168,6 +168,13 @@ LeaveOut = Annotated[
     list[str] | None,
     typer.Option("--leave-out", metavar="NAME", help="Good picture to leave out, by its name or path. Repeatable."),
 ]
+Crops = Annotated[
+    bool,
+    typer.Option(
+        " /--no-crops",
+        help="Keep no small crops of good pictures in the model file. Reports draw the nearest good patch from them.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only estimate the time and memory needed.")]
 
 
@@ -183,6 +190,7 @@ OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default; in th
     "bits": (Bits, None),
     "skip_bad": (SkipBad, False),
     "memory": (Memory, None),
+    "crops": (Crops, True),
     "max_false_rejects": (FalseRejects, None),
     "confidence": (Confidence, 0.95),
     "group_by": (GroupBy, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -263,12 +264,15 @@ def _known_train(model: Model, rows: Sequence[Row], train: dict[str, Path]) -> d
     """Where the good pictures that the rows point at lie, by the model's names for them.
 
     A model may have been fitted on the same pictures under other names, from a folder further down: then the file's own name finds
-    the picture, and its pixels prove it.
+    the picture, and its pixels prove it. A model that was fitted on paths finds pictures that still lie there.
     """
     prints = dict(zip(model.training.names, model.training.fingerprints, strict=True))
     by_file_name = {path.name: path for path in train.values()}
     wanted = {row.evidence.good_name for row in rows if row.evidence}
-    places = {name: train.get(name) or by_file_name.get(Path(name).name) for name in sorted(wanted & prints.keys())}
+    places = {
+        name: train.get(name) or by_file_name.get(Path(name).name) or (Path(name) if os.path.isfile(name) else None)  # noqa: PTH113  that raises for odd names
+        for name in sorted(wanted & prints.keys())
+    }
     found = [(name, path) for name, path in places.items() if path is not None]
     inspected = threads.ahead(lambda item: loader.inspect(item[1], 0, bits=model.bits), found)
     return {

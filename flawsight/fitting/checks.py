@@ -41,6 +41,7 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # field → its types, and i
     "defects": ((str, Path, Sequence, NoneType), "a folder or a list of pictures"),
     "primed": ((bool, NoneType), "True, False or None"),
     "bits": ((int, NoneType), "a whole number, 8 to 16"),
+    "crops": FLAG,
     "leave_out": ((tuple, list), "names of pictures"),
     "group_by": (NAME, '"folder" or a regular expression'),
 }

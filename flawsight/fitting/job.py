@@ -24,6 +24,7 @@ from flawsight.loader import Inspection
 from flawsight.methods import make
 from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
 from flawsight.model import Model, now
+from flawsight.modelfile import crops
 from flawsight.modelfile.training import Training
 from flawsight.preprocess import Preprocess
 from flawsight.system import memory, threads
@@ -86,7 +87,8 @@ def fit(
     chosen_threshold = _threshold(plan, training)
     training.notes.extend(held_out_notes(training, chosen_threshold, together) if plan.needs_threshold else [])
     created = now()
-    return Model(preprocess, method, plan.backbone_name, backbone, chosen_threshold, training, created, created)
+    keep = crops.kept(method, preprocess, [one.size_hw for one in inspections], images.seen) if plan.crops else None
+    return Model(preprocess, method, plan.backbone_name, backbone, chosen_threshold, training, created, created, crops=keep)
 
 
 def _learn(
@@ -263,7 +265,14 @@ class _Images:
     def __getitem__(self, place: int) -> Float:
         return self._prepare((self.pictures[place], self.inspections[place]))
 
+    def seen(self, places: Sequence[int]) -> Iterator[Pixels]:
+        """What the network sees of the pictures at these places, see Preprocess.reduce."""
+        items = ((self.pictures[place], self.inspections[place]) for place in places)
+        return threads.ahead(self._reduced, items, self.pace.workers, self.pace.waiting)
+
     def _prepare(self, item: tuple[tuple[Any, int], Inspection]) -> Float:
+        return self.preprocess.normalise(self._reduced(item))
+
+    def _reduced(self, item: tuple[tuple[Any, int], Inspection]) -> Pixels:
         (picture, position), known = item
-        reduced = self.preprocess.reduce(loader.read(picture, position, self.bits)) if known.kept is None else known.kept
-        return self.preprocess.normalise(reduced)
+        return self.preprocess.reduce(loader.read(picture, position, self.bits)) if known.kept is None else known.kept

@@ -39,6 +39,7 @@ class Plan:
     primed: whether a picture of ones as large as the input first moves the network's normalisation, as PatchCore's code does, see
     opening.network_file; the preset's if None.
     bits: how many of a 16-bit file's the camera uses, 8 to 16; if None, what the highest value in all the pictures needs.
+    crops: whether the model keeps small crops of the good pictures, where its method keeps patches of them; see modelfile.crops.
     leave_out: names of good pictures, or their paths, that are not learned from; the model keeps a record of them.
 
     Every field is checked when a plan is made. Raises UsageError, or UnknownName.
@@ -64,6 +65,7 @@ class Plan:
     primed: bool | None = None
     bits: int | None = None
     leave_out: tuple[str, ...] = ()
+    crops: bool = True
 
     def __post_init__(self) -> None:
         check_plan(self)

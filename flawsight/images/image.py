@@ -91,12 +91,22 @@ def write(path: Path, pixels: Pixels) -> None:
     atomic_write(path, encode(pixels, formats[path.suffix.lower()]))
 
 
-def encode(pixels: Pixels, format: Literal["png", "jpeg", "webp"] = "png", quality: int = 85) -> bytes:  # noqa: A002
-    """The bytes of a picture file holding uint8 [H,W,3] or [H,W]; of PNG and WebP also [H,W,4] with opacity."""
+def encode(
+    pixels: Pixels,
+    format: Literal["png", "jpeg", "webp"] = "png",  # noqa: A002
+    quality: int = 85,
+    full_colour: bool = False,
+) -> bytes:
+    """The bytes of a picture file holding uint8 [H,W,3] or [H,W]; of PNG and WebP also [H,W,4] with opacity.
+
+    full_colour: whether a JPEG has the colour of every pixel, not of every second one each way, which blurs it over edges.
+    """
     from PIL import Image
 
     out = io.BytesIO()
     options = {"compress_level": 3} if format == "png" else {"quality": quality}
+    if full_colour:
+        options["subsampling"] = 0
     Image.fromarray(np.ascontiguousarray(pixels)).save(out, format, **options)
     return out.getvalue()
 

@@ -86,7 +86,7 @@ class Learned:
             "formats": _counted(self.formats) or "none, pixels alone",
             "colours": _counted(self.colours),
             "bits": f"{_counted(self.depths)}{used}",
-            "brightness": f"{span(self.brightness)} of 255",
+            **({"brightness": f"{span(self.brightness)} of 255"} if self.brightness else {}),
         }
         return {**words, "JPEG quality": f"about {span(self.qualities)}"} if self.qualities else words
 

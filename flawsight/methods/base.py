@@ -148,6 +148,25 @@ class SeparableMethod(Method, Protocol):
         ...
 
 
+class Kept(NamedTuple):
+    """The patches of good pictures in a bank. rows: float32 [M,D]. pictures: int32 [M], the training picture that each is from.
+    places: float32 [M,4], where, as in Scores.source_peak.
+    """
+
+    rows: Float
+    pictures: NDArray[np.int32]
+    places: Float
+
+
+@runtime_checkable
+class KeepingMethod(Method, Protocol):
+    """A method that keeps patches of good pictures, among them all that its evidence can point at."""
+
+    def kept(self) -> list[Kept]:
+        """Those of each bank. Raises NotFitted."""
+        ...
+
+
 @runtime_checkable
 class ShownMethod(Method, Protocol):
     """A method that learns from a few labelled defective pictures too. No other ever sees one."""
@@ -242,5 +261,8 @@ def stack(judged: Sequence[Judged]) -> Scores:
 
 
 def cell_box(cell: NDArray[np.integer], grid: NDArray[np.integer]) -> Float:
-    """A grid's cell (row, column) as top, left, bottom, right in shares of the grid's (rows, columns): float32 [4]."""
-    return np.concatenate([cell / grid, (cell + 1) / grid]).astype(np.float32)
+    """A grid's cell (row, column) as top, left, bottom, right in shares of the grid's (rows, columns): float32 [4].
+
+    Of many cells, [M,2] each: float32 [M,4].
+    """
+    return np.concatenate([cell / grid, (cell + 1) / grid], -1).astype(np.float32)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import NotFitted
-from flawsight.methods.base import Arrays, Progress
+from flawsight.methods.base import Arrays, Kept, Progress
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.patchcore_params import PatchCoreParams
 from flawsight.methods.stored import Stored, restore
@@ -101,6 +101,10 @@ class Ensemble:
         other = copy.copy(self)
         other.members = [member.without(pictures) for member in self.members]
         return other
+
+    def kept(self) -> list[Kept]:
+        """See KeepingMethod.kept."""
+        return [bank for member in self.members for bank in member.kept()]
 
     def each(self, images: Float) -> list[Scores]:
         """What each member says, in units of its own. Raises NotFitted."""

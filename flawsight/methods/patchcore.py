@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted, UsageError
-from flawsight.methods.base import Arrays, Judged, Progress, cell_box, picked, stack
+from flawsight.methods.base import Arrays, Judged, Kept, Progress, cell_box, picked, stack
 from flawsight.methods.patchcore_params import PatchCoreParams
 from flawsight.methods.stored import LONGEST_SIDE, Stored, check_within
 from flawsight.parts import graphs, mapper, resample
@@ -184,6 +184,11 @@ class PatchCore:
         other = copy.copy(self)
         other._hidden = np.isin(self._source[:, 0], pictures)
         return other
+
+    def kept(self) -> list[Kept]:
+        """See KeepingMethod.kept."""
+        pictures = self._source[:, 0]
+        return [Kept(self._fitted.rows, pictures, cell_box(self._source[:, 1:], self._grids[pictures]))]
 
     def state(self) -> Arrays:
         """bank float32 [M,D], scale float32 [D], source int32 [M,3], grids int32 [N,2], radius, radius_factor float64 [1], and

@@ -15,7 +15,7 @@ from flawsight.methods.base import Progress
 from flawsight.report import pictures, views
 from flawsight.report.pictures import Scale
 from flawsight.report.views import Thumbnail, View
-from flawsight.types import Evidence, Pixels, Report, Row
+from flawsight.types import Crop, Evidence, Pixels, Report, Row
 
 PATCH_SIDE = 240  # pixels
 
@@ -25,8 +25,9 @@ class Card:
     """One picture on the page.
 
     truth: "good", "defective" or "" where unknown. mistake: "missed defect", "false reject" or "". place: percent along
-    the colour scale. relation: the score beside the threshold, in words. view: the whole picture; close_up: of a long one, what is
-    shown first. problem: why pictures are missing.
+    the colour scale. relation: the score beside the threshold, in words. kept: the crop that `good_patch` is drawn from, where
+    its picture is not at hand. view: the whole picture; close_up: of a long one, what is shown first. problem: why pictures are
+    missing.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Card:
     relation: str
     place: float
     good_name: str = ""
+    kept: Crop | None = None
     view: View | None = None
     close_up: View | None = None
     patch: Thumbnail | None = None
@@ -118,6 +120,7 @@ def _card(row: Row, scale: Scale, threshold: float, train: Mapping[str, Path]) -
         relation=_relation(row.score, threshold, scale),
         place=round(100 * float(np.nan_to_num(scale.position(row.score))), 1),
         good_name=row.evidence.good_name if row.evidence else "",
+        kept=None if row.evidence is None or _is_at_hand(row.evidence, train) else row.evidence.crop,
         view=whole,
         close_up=close,
         patch=images.get("patch"),
@@ -152,18 +155,21 @@ def _images(row: Row, scale: Scale, train: Mapping[str, Path]) -> tuple[View, Vi
 def _evidence(row: Row, found: Evidence, pixels: Pixels, train: Mapping[str, Path]) -> dict[str, Thumbnail]:
     from flawsight.images import image
 
-    pair = {"patch": views.encoded(_patch(pixels, found.box_xyxy), f"Most anomalous patch of {row.sample.name}")}
-    path = train.get(found.good_name)
-    if path is not None and path.is_file():
-        good = _patch(image.read(path, bits=row.bits), found.good_box_xyxy)
+    patch = pictures.crop_square(pixels, found.box_xyxy, PATCH_SIDE)
+    pair = {"patch": views.encoded(patch, f"Most anomalous patch of {row.sample.name}")}
+    if _is_at_hand(found, train):
+        good = pictures.crop_square(image.read(train[found.good_name], bits=row.bits), found.good_box_xyxy, PATCH_SIDE)
         pair["good_patch"] = views.encoded(good, f"Nearest good patch, in {found.good_name}")
+    elif found.crop is not None:
+        kept, which = found.crop, "Nearest good patch" if found.crop.is_nearest else "Good patch like the nearest"
+        good = pictures.boxed(kept.pixels, kept.patch_xyxy, PATCH_SIDE)
+        pair["good_patch"] = views.encoded(good, f"{which}, in {kept.name}, as the network sees it")
     return pair
 
 
-def _patch(pixels: Pixels, box_xyxy: tuple[int, int, int, int]) -> Pixels:
-    """The patch with its own width around it on every side: enough to know the place again on the part."""
-    longest = max(box_xyxy[2] - box_xyxy[0], box_xyxy[3] - box_xyxy[1], 8)
-    return pictures.crop_square(pixels, box_xyxy, margin=longest, side=PATCH_SIDE)
+def _is_at_hand(found: Evidence, train: Mapping[str, Path]) -> bool:
+    """Whether the picture that holds the nearest good patch can be drawn from."""
+    return found.good_name in train and train[found.good_name].is_file()
 
 
 def shared_folder(names: list[str]) -> str:

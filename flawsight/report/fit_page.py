@@ -102,7 +102,7 @@ def _without(model: Model, place: int) -> Model:
     held = model.training.held_out_with(place)
     if not isinstance(model.method, SeparableMethod) or len(held) == len(model.training.names):
         return model
-    return replace(model, method=model.method.without(held))
+    return replace(model, method=model.method.without(held), crops=None)  # which may be of the pictures held out
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,11 @@ def _own_notes(report: Report, drawn: list[cards.Card]) -> list[str]:
             "Some nearest good patches are named but not drawn: the pictures the model was fitted on are not at hand. "
             "`flawsight score` finds them in the folder that --good names."
         )
+    if any(card.kept and not card.kept.is_nearest for card in drawn):
+        notes.append(
+            "In place of some nearest good patches ones like them are drawn, which the model keeps: the pictures it was fitted on "
+            "are not at hand. `flawsight score` draws the nearest ones themselves from the folder that --good names."
+        )
     return notes
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flawsight.errors import UsageError
+from flawsight.preprocess import Box, window
 from flawsight.types import Float, Mask, Pixels
 
 # Place on the scale, red, green, blue, opacity. Told apart by eyes of every kind: it runs from clear over light to dark, and
@@ -133,23 +134,23 @@ def colour_ramp(wide: int, high: int, ground: tuple[int, int, int]) -> Pixels:
     return np.broadcast_to(line, (high, wide, 3))
 
 
-def crop_square(image: Pixels, box_xyxy: tuple[int, int, int, int], margin: int, side: int = 144) -> Pixels:
-    """uint8 [side,side,3]: the box and `margin` pixels of its surroundings, the box drawn white on black.
+def crop_square(image: Pixels, box_xyxy: Box, side: int = 144) -> Pixels:
+    """uint8 [side,side,3]: the box and its surroundings, see preprocess.window, the box drawn white on black.
 
-    The window is moved into the picture where it would reach over the edge; only a picture narrower than it stretches.
+    Only a picture narrower than the window stretches.
     """
+    left, top, right, bottom = window(box_xyxy, (0, 0, image.shape[1], image.shape[0]))
+    wide, high = right - left, bottom - top
+    shares = (np.array(box_xyxy) - [left, top, left, top]) / [wide, high, wide, high]
+    return boxed(image[top:bottom, left:right], shares, side)
+
+
+def boxed(image: Pixels, shares: ArrayLike, side: int) -> Pixels:
+    """uint8 [side,side,3]: the picture stretched to that, with a box, given in shares of its sides, drawn white on black."""
     from PIL import Image
 
-    high, wide = image.shape[:2]
-    x0, y0, x1, y1 = box_xyxy
-    window = max(x1 - x0, y1 - y0, 1) + 2 * margin
-    across, down = min(window, wide), min(window, high)
-    left = min(max((x0 + x1 - across) // 2, 0), wide - across)
-    top = min(max((y0 + y1 - down) // 2, 0), high - down)
-    cut = Image.fromarray(np.ascontiguousarray(image[top : top + down, left : left + across]))
-    drawn = np.array(cut.resize((side, side), Image.Resampling.BICUBIC))
-    zoom = np.array([side / across, side / down] * 2)
-    corners = np.rint((np.array(box_xyxy) - [left, top, left, top]) * zoom).astype(int)
+    drawn = np.array(Image.fromarray(np.ascontiguousarray(image)).resize((side, side), Image.Resampling.BICUBIC))
+    corners = np.rint(np.asarray(shares) * side).astype(int)
     inward = np.array([1, 1, -1, -1])
     for inset, colour in ((-2, _DARK), (-1, (255, 255, 255)), (0, (255, 255, 255)), (1, _DARK)):
         _frame(drawn, corners + inset * inward, colour)

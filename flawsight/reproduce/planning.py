@@ -210,6 +210,7 @@ def _plan(request: Request, row: TableRow, category: str) -> Plan:
         device=request.device,
         memory=request.memory if _keeps_to_memory(row) else None,
         needs_threshold=False,
+        crops=False,
     )
     plan.preprocess(), plan.backbone_levels()
     make_params(METHODS[row.method].Params, plan.method_options(), row.method)

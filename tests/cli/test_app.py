@@ -362,6 +362,22 @@ def test_score_writes_a_folder(model_file: Path, plate: Path, noise: Path, tmp_p
     assert content["metrics"] == {}
 
 
+def test_the_page_of_score_draws_the_nearest_good_patch_from_the_model_alone(plate: Path, tmp_path: Path) -> None:
+    good = plate / "train" / "good"
+    for kept, options in (True, ""), (False, "--no-crops"):
+        made = run("fit", good, "-o", tmp_path / "m.flaw", "--method", "patchcore", "--size", "128", *options.split())
+        assert made.exit_code == 0, made.output
+        assert bool(re.search(r"good crops +none", made.output)) != kept
+        run("score", tmp_path / "m.flaw", plate / "test" / "chip", "--out", tmp_path / "out")
+        page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+        assert ("as the network sees it" in page) == kept
+        assert ("not at hand" in page) or kept
+    run("score", tmp_path / "m.flaw", plate / "test" / "chip", "--out", tmp_path / "out", "--good", good)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "as the network sees it" not in page
+    assert "Nearest good patch, in 00" in page
+
+
 def test_score_as_json_on_standard_output_and_nothing_else(model_file: Path, plate: Path, tmp_path: Path) -> None:
     result = run("score", model_file, plate / "test/good", "--json", "-", "--out", tmp_path / "out")
     content = json.loads(result.stdout)

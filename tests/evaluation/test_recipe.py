@@ -372,6 +372,13 @@ def test_rows_of_large_pictures_stay_small(model: Model, tmp_path: Path) -> None
     assert row.heat.shape[1] / row.heat.shape[0] == pytest.approx(2000 / 1500, rel=0.1)
 
 
+def test_good_pictures_are_found_where_they_were_when_the_model_was_fitted(plates: DataSet) -> None:
+    paths = [sample.path for sample in plates.train]
+    report = evaluate(fit(paths, Plan(method="patchcore", size=128)), plates.test, "t")
+    assert report.train == {row.evidence.good_name: Path(row.evidence.good_name) for row in report.rows}
+    assert set(report.train.values()) <= set(paths)
+
+
 def test_good_pictures_are_found_under_other_names_and_proved_by_their_pixels(plate: Path, plates: DataSet) -> None:
     """A model fitted on the folder of good pictures itself, judged on the data set around it."""
     fitted = fit(plate / "train" / "good", Plan(size=128))

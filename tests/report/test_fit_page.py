@@ -96,7 +96,7 @@ def test_the_command_line_writes_it(plate: Path, tmp_path: Path) -> None:
 def test_a_score_with_the_good_pictures_at_hand_draws_the_nearest_good_patch(
     model: Model, plate: Path, plates: DataSet, tmp_path: Path
 ) -> None:
-    model.save(tmp_path / "x.flaw")
+    replace(model, crops=None).save(tmp_path / "x.flaw")
     bad = next(str(one.path) for one in plates.test if one.label == 1)
     args = ["score", str(tmp_path / "x.flaw"), bad, "--out"]
     CliRunner().invoke(app, [*args, str(tmp_path / "without")])

@@ -17,7 +17,7 @@ import pytest
 from flawsight.errors import UsageError
 from flawsight.images import image
 from flawsight.report import cards, html
-from flawsight.types import Report, Row
+from flawsight.types import Crop, Evidence, Report, Row
 
 MakeReport = Callable[..., Report]
 VOID = {"meta", "img", "wbr", "br", "link", "input"}
@@ -287,6 +287,30 @@ def test_training_pictures_not_at_hand_are_told_once(make_report: MakeReport) ->
         assert page.text.count("not at hand") == 1
         assert "Nearest good patch from train/good/000.png" in page.text
         assert len(page.all("img")) == 41
+
+
+@pytest.mark.parametrize("is_nearest", [True, False])
+def test_crops_are_drawn_where_training_pictures_are_not_at_hand(
+    make_report: MakeReport, make_row: Callable[..., Row], is_nearest: bool
+) -> None:
+    crop = Crop(
+        np.full((48, 48, 3), (20, 200, 20), np.uint8), (1 / 3, 1 / 3, 2 / 3, 2 / 3), is_nearest, "other.png", (8, 8, 16, 16)
+    )
+    rows = [make_row("a.png", None, 2.0, evidence=Evidence((16, 16, 24, 24), "train/good/000.png", (8, 8, 16, 16), crop))]
+    page = Page(html.render(make_report(rows=rows, train={})))
+    (drawn,) = [one for one in page.all("img") if "as the network sees it" in (one["alt"] or "")]
+    pixels = image.read(base64.b64decode((drawn["src"] or "").partition(",")[2]))
+    assert pixels.shape == (240, 240, 3)
+    assert np.abs(pixels[120, 120].astype(int) - (20, 200, 20)).max() <= 8
+    assert (pixels > 200).all(2).any(), "the patch is framed"
+    assert "not drawn" not in page.text
+    assert ("a good patch like it, kept in the model" in page.text) != is_nearest
+    assert ("Nearest good patch from train/good/000.png, as kept in the model" in page.text) == is_nearest
+    assert ("one most like it of those kept in the model, from other.png" in page.text) != is_nearest
+    assert ("that --good names" in page.text) != is_nearest
+    good = Page(html.render(replace(make_report(), rows=rows)))
+    assert not [one for one in good.all("img") if "as the network sees it" in (one["alt"] or "")], "the picture itself comes first"
+    assert "kept in the model" not in good.text
 
 
 def test_a_picture_that_is_gone_leaves_a_card_and_a_note(make_report: MakeReport) -> None:

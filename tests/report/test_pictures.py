@@ -141,7 +141,7 @@ def test_outline_of_nothing_and_of_everything() -> None:
 @pytest.mark.parametrize("box", [(20, 20, 28, 28), (0, 0, 8, 8), (52, 40, 64, 48), (-4, 40, 4, 52)])
 def test_crop_is_square_and_shows_the_box(box: tuple[int, int, int, int]) -> None:
     image = np.full((48, 64, 3), 128, np.uint8)
-    crop = pictures.crop_square(image, box, margin=8, side=96)
+    crop = pictures.crop_square(image, box, side=96)
     assert crop.shape == (96, 96, 3)
     assert (crop == 255).all(2).any()
     assert (image == 128).all()
@@ -150,7 +150,7 @@ def test_crop_is_square_and_shows_the_box(box: tuple[int, int, int, int]) -> Non
 def test_crop_centres_the_box() -> None:
     image = np.zeros((60, 60, 3), np.uint8)
     image[20:40, 20:40] = (0, 200, 0)
-    crop = pictures.crop_square(image, (20, 20, 40, 40), margin=20, side=120)
+    crop = pictures.crop_square(image, (20, 20, 40, 40), side=120)
     white = np.argwhere((crop == 255).all(2))
     assert white.min(0).tolist() == [39, 39]
     assert white.max(0).tolist() == [80, 80]
@@ -158,7 +158,7 @@ def test_crop_centres_the_box() -> None:
 
 
 def test_crop_of_a_box_larger_than_the_picture() -> None:
-    assert pictures.crop_square(np.zeros((10, 20, 3), np.uint8), (0, 0, 20, 10), margin=20).shape == (144, 144, 3)
+    assert pictures.crop_square(np.zeros((10, 20, 3), np.uint8), (0, 0, 20, 10)).shape == (144, 144, 3)
 
 
 def test_fit_keeps_the_shape_and_never_enlarges(rng: np.random.Generator) -> None:
