@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -122,4 +123,5 @@ def main() -> None:
     # numpy is not imported yet. Its products share small work among threads that wait by spinning: beside other programs on the
     # same cores a PaDiM fit then takes thirty times as long. What is heavy runs elsewhere or in threads of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    warnings.filterwarnings("ignore", "Image size .* decompression bomb")  # Pillow's: such a picture is refused in our own words
     app()

@@ -16,6 +16,8 @@ REJECTED = 3
 AS_OPTIONS = (  # how the library names its arguments → how the command line does
     ("with use_masks=False", "with --no-masks"),
     ('group_by="folder"', "--group-by folder"),
+    ("with group_by", "with --group-by"),
+    ("(named by group_by", "(named by --group-by"),
     ("bits=16", "--bits 16"),
     ("replace it with force", "replace it with --force"),
     ("force: the new model's", "--force: the new model's"),

@@ -241,8 +241,8 @@ def _own_notes(report: Report, drawn: list[cards.Card]) -> list[str]:
         )
     if any(card.kept and not card.kept.is_nearest for card in drawn):
         notes.append(
-            "In place of some nearest good patches ones like them are drawn, which the model keeps: the pictures it was fitted on "
-            "are not at hand. `flawsight score` draws the nearest ones themselves from the folder that --good names."
+            "The good pictures are not at hand, so some cards show a similar good patch that the model keeps. To draw the nearest "
+            "ones, name the folder of good pictures: `flawsight score --good DIR`."
         )
     return notes
 
