@@ -30,6 +30,14 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")] for line in lines]
 
 
+def test_odd() -> None:
+    found = rows(run("odd", "--draws", "2"))
+    heads, laws = found[::8][:2], found[1:8]
+    assert [heads[0][0], heads[1][0], found[16][0]] == ["odd", "broken", "found"]
+    assert all(0 <= float(share) <= 100 for row in laws for share in row[1:])
+    assert all(len(cell.split(", ")) == 3 for row in found[17:] for cell in row[1:])
+
+
 def test_coreset() -> None:
     pytest.importorskip("torch", reason="needs torch, for the way of the paper's code")
     text = run("coreset", "--good", "1", "--rows", "400", "--dims", "8", "--compared", "20", "--rounds", "1")

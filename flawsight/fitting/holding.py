@@ -22,12 +22,14 @@ NAMED = 8  # suspect pictures in a note; the others are counted
 @dataclass(frozen=True)
 class Together:
     """Which pictures are held out together. of_each: a number for each picture, the same for those of one series; copies: for those
-    that show the same. group_by: what names the series, None where the pictures themselves do.
+    that show the same. group_by: what names the series, None where the pictures themselves do. n_hardly_differ: how many may be
+    copies of another series' pictures, see `series.hardly_differ`.
     """
 
     of_each: list[int]
     copies: list[int]
     group_by: str | None
+    n_hardly_differ: int = 0
 
     @property
     def n(self) -> int:
@@ -55,21 +57,24 @@ def held_together(names: Sequence[str], copies: Sequence[int], inspections: Sequ
 
     Raises UsageError where `group_by` does not say the series of every picture.
     """
+    n_hardly_differ = 0
     if group_by is not None:
         of_each = series.by_name(names, group_by)
     else:
         first = sorted(set(copies))  # copies count once: they would make near copies seem usual
-        found = series.found(_looks([inspections[i] for i in first]), [names[i] for i in first])
+        looks = _looks([inspections[i] for i in first])
+        found = series.found(looks, [names[i] for i in first])
+        n_hardly_differ = series.hardly_differ(looks[np.unique(found)])
         place = {number: k for k, number in enumerate(first)}
         of_each = np.array([first[found[place[number]]] for number in copies], np.int64)
     links = [(i, j) for i, number in enumerate(of_each) for j in (int(number), copies[i]) if i != j]
     joined = series.joined(len(names), np.array(links, np.int64).reshape(-1, 2))
-    return Together(joined.tolist(), list(copies), group_by)
+    return Together(joined.tolist(), list(copies), group_by, n_hardly_differ)
 
 
 def held_out_notes(training: Training, chosen: Threshold, held: Together) -> list[str]:
-    """What a reader must know of the held-out scores: of series, and of scores far from the rest."""
-    return [*_series_notes(chosen, held), *_suspect_notes(training, chosen, held)]
+    """What a reader must know of the held-out scores: of series, of copies, and of scores far from the rest."""
+    return [*_series_notes(chosen, held), *_copy_notes(held), *_suspect_notes(training, chosen, held)]
 
 
 def _suspect_notes(training: Training, chosen: Threshold, held: Together) -> list[str]:
@@ -106,6 +111,15 @@ def _series_notes(chosen: Threshold, held: Together) -> list[str]:
     support = upper_bound(0, chosen.n_series or held.n, chosen.confidence)
     note = f"{n} pictures in {held.n} series ({by}): the promise counts series"
     return [f"{note}, and {held.n} of them cannot support one below {100 * support:.3g} %."]
+
+
+def _copy_notes(held: Together) -> list[str]:
+    """That most pictures may be copies of one another, which neither they nor their names tell."""
+    if 2 * held.n_hardly_differ <= held.n:
+        return []
+    little = f"differ from another by less than {100 * series.SAME:g} % of their contrast"
+    which = "parts that always lie alike do, and so do copies of one picture. Each counts by itself"
+    return [f"{held.n_hardly_differ} good pictures {little}: {which}; if they are copies, the promise does not hold."]
 
 
 def _looks(inspections: Sequence[Inspection]) -> NDArray[np.uint8]:

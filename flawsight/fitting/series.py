@@ -6,7 +6,8 @@ the set is taken away: what parts that always lie alike have in common says noth
 
 - Near copies. What differs between two after the best fit of contrast and a small shift (tangent distance: Simard, LeCun, Denker,
   NIPS 1992), in any of the eight ways to turn and mirror one of them, is far below what usually differs between a picture and the
-  one most like it.
+  one most like it. No fixed difference is small enough to tell copies: parts that always lie alike may differ by the camera's
+  noise alone, and the larger a picture, the less of that is left in it. `hardly_differ` counts pictures that may be either.
 - Order of names. Neighbours in it are alike far more often than pictures far apart are; then those neighbours are linked that are
   more alike than all but one in a hundred pairs far apart.
 """
@@ -28,13 +29,13 @@ SIDE = 32
 FINE, SHADING = 0.7, 3.0  # sigma in these pixels: below is noise, above is shading
 RIM = 1  # of these pixels that are left out, for what a shift brings in
 COPY = 0.33  # of the usual distance to the picture most alike: below, two are near copies
-SAME = 0.015  # of the contrast of a picture: a copy differs less, whatever is usual in the set
+SAME = 0.015  # of the contrast of a picture: by less it may differ from its copy, and from parts that lie quite alike
 JUMP = 2.5  # between the distances to the k-th and the next picture most alike, where most pictures have k near copies
 RANKS = 8  # of the pictures most alike that are looked at, for each way of turning
 TURNS = 8
 TINY = 1e-6
 NEAR, APART = 3, 10  # places in the order of names: linked at most, far apart at least
-RARE, LUCK = 0.01, 1e-3  # share of pairs far apart that are as alike; chance that neighbours are by luck
+RARE, LUCK = 0.01, 5e-4  # share of pairs far apart that are as alike; chance that neighbours are by luck
 FEWEST = 20  # pictures for series in the order of names
 PAIRS = 20_000  # pairs far apart that are looked at, at most
 BLOCK = 32  # pictures that are compared with all at once
@@ -53,6 +54,24 @@ def found(looks: NDArray[np.uint8], names: Sequence[str]) -> NDArray[np.int64]:
         return np.arange(len(looks))
     plain = _plain(looks)
     return joined(len(looks), np.concatenate([_copies(plain), _neighbours(plain, names)]))
+
+
+def hardly_differ(looks: NDArray[np.uint8]) -> int:
+    """How many pictures differ so little from another that they may be copies, or parts that always lie alike.
+
+    looks: uint8 [N,SIDE,SIDE], one of each group that `found` finds.
+    """
+    n = len(looks)
+    if n < 2:
+        return 0
+    plain = _plain(looks)
+    x, fits = plain.reshape(n, -1), _tangents(plain)
+    contrast, least = (x**2).sum(1), np.empty(n, np.float32)
+    for rows in _blocks(n):
+        most = _most_alike(x[rows], x, rows, min(RANKS, n - 1))
+        remains = _remains(x[rows], fits[rows], x[most], fits[most])
+        least[rows] = (remains / np.maximum(np.minimum(contrast[rows, None], contrast[most]), TINY)).min(1)
+    return int(np.count_nonzero(least < SAME**2))
 
 
 def by_name(names: Sequence[str], group_by: str) -> NDArray[np.int64]:
@@ -138,27 +157,41 @@ def _copies(plain: Float) -> NDArray[np.int64]:
     """The pairs that are near copies, int64 [L,2]."""
     n = len(plain)
     ranks = min(RANKS, n - 1)
-    near, left = np.empty((2, n, TURNS, ranks), np.float32)
+    near = np.empty((n, TURNS, ranks), np.float32)
     who = np.empty((n, TURNS, ranks), np.int64)
-    turns, fits, contrast = _turns(plain), _tangents(plain), (plain**2).sum((1, 2))
+    turns, fits = _turns(plain), _tangents(plain)
     for k, turned in enumerate(turns):
         mean = plain.mean(0) if k == 0 else turns.mean((0, 1))
         x, y = ((one - mean).reshape(n, -1) for one in (plain, turned))
         size_x, size_y = (x**2).sum(1), (y**2).sum(1)
         fits_y = fits if k == 0 else _tangents(turned)
-        for start in range(0, n, BLOCK):
-            rows = np.arange(start, min(start + BLOCK, n))
-            far = size_y[None] - 2 * x[rows] @ y.T
-            far[np.arange(len(rows)), rows] = np.inf
-            who[rows, k] = most = np.argpartition(far, ranks - 1, 1)[:, :ranks]
-            gap = x[rows, None] - y[most]
-            fitted = np.minimum(_along(fits[rows, None], gap), _along(fits_y[most], gap))
-            remains = np.maximum((gap**2).sum(2) - fitted, 0)
+        for rows in _blocks(n):
+            who[rows, k] = most = _most_alike(x[rows], y, rows, ranks)
+            remains = _remains(x[rows], fits[rows], y[most], fits_y[most])
             near[rows, k] = remains / np.maximum(np.minimum(size_x[rows, None], size_y[most]), TINY)
-            left[rows, k] = remains / np.maximum(np.minimum(contrast[rows, None], contrast[most]), TINY)
-    copies = (near < (COPY * _usual(near, who)) ** 2) | (left < SAME**2)
-    found = np.argwhere(copies)
+    found = np.argwhere(near < (COPY * _usual(near, who)) ** 2)
     return np.stack([found[:, 0], who[tuple(found.T)]], 1)
+
+
+def _blocks(n: int) -> list[NDArray[np.int64]]:
+    """The numbers below n, BLOCK at a time."""
+    return [np.arange(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
+
+
+def _most_alike(x: Float, y: Float, rows: NDArray[np.int64], ranks: int) -> NDArray[np.int64]:
+    """For each of pictures x [A,D], which are the `rows` of y [N,D], the others in y that are most like it: [A,ranks]."""
+    far = (y**2).sum(1)[None] - 2 * x @ y.T
+    far[np.arange(len(rows)), rows] = np.inf
+    most: NDArray[np.int64] = np.argpartition(far, ranks - 1, 1)[:, :ranks]
+    return most
+
+
+def _remains(x: Float, fits_x: Float, y: Float, fits_y: Float) -> Float:
+    """The squares of what pictures x [A,D] and y [A,K,D] differ by after the better fit of either's tangents: [A,K]."""
+    gap = x[:, None] - y
+    fitted = np.minimum(_along(fits_x[:, None], gap), _along(fits_y, gap))
+    remains: Float = np.maximum((gap**2).sum(2) - fitted, 0)
+    return remains
 
 
 def _along(fits: Float, gap: Float) -> Float:

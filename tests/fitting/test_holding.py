@@ -111,10 +111,18 @@ def test_a_promise_that_series_do_not_support_is_refused_before_the_fit(
         fit(every, dataclasses.replace(BY_LOT, max_false_rejects=0.2))
 
 
-def test_all_near_copies_of_one_are_one_series(tmp_path: Path, drawn: SimpleNamespace) -> None:
+def test_of_copies_of_one_picture_a_note_says_that_they_may_be(tmp_path: Path, drawn: SimpleNamespace) -> None:
     one = drawn.parts(1)[0]
     model = fit(written(tmp_path, [drawn.jpeg(one, quality) for quality in range(72, 96, 2)]), TINY)
-    assert "no promise is possible" in model.threshold.promise
+    (note,) = (note for note in model.training.notes if "copies" in note)
+    assert note.startswith("12 good pictures differ from another by less than 1.5 % of their contrast")
+    assert note.endswith("if they are copies, the promise does not hold.")
+
+
+def test_of_parts_that_differ_there_is_no_note_on_copies(tmp_path: Path, drawn: SimpleNamespace) -> None:
+    good = drawn.parts(12)
+    model = fit(written(tmp_path, [*good, *map(drawn.jpeg, good[:5])]), TINY)
+    assert not [note for note in model.training.notes if "copies" in note]
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,22 @@ def test_where_every_picture_has_a_copy_each_pair_is_one(drawn: SimpleNamespace)
     assert found.tolist() == [*range(20)] * 2
 
 
-def test_all_near_copies_of_one_are_one(drawn: SimpleNamespace) -> None:
-    one = drawn.parts(1)[0]
-    pictures = [drawn.jpeg(one, quality) for quality in range(72, 96, 2)]
-    assert set(series.found(looks(pictures), shuffled(len(pictures)))) == {0}
+@pytest.mark.parametrize("side", [128, 384])
+@pytest.mark.parametrize("n", [12, 24])
+def test_parts_that_differ_by_noise_alone_are_no_copies(n: int, side: int) -> None:
+    rng, shape = np.random.default_rng(n), np.full((side, side, 1), 30.0)
+    shape[side // 8 : -side // 8, side // 8 : -side // 8] = 150
+    pictures = [np.repeat(shape + rng.normal(0, 4, shape.shape) + rng.normal(0, 2), 3, 2).astype(np.uint8) for _ in range(n)]
+    assert series.found(looks(pictures), shuffled(n)).tolist() == list(range(n))
+    assert series.hardly_differ(looks(pictures)) == (n if side == 384 else 0)
+
+
+def test_copies_of_one_picture_hardly_differ_and_parts_do(drawn: SimpleNamespace) -> None:
+    good = drawn.parts(40)
+    assert series.hardly_differ(looks([drawn.jpeg(good[0], quality) for quality in range(72, 96, 2)])) == 12
+    assert series.hardly_differ(looks(good)) == 0
+    assert series.hardly_differ(looks([*good, drawn.jpeg(good[3], 95)])) == 2
+    assert series.hardly_differ(looks(good[:1])) == 0
 
 
 @pytest.mark.parametrize("value", [[7], [7, 7], [0, 255, 90]])

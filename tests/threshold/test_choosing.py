@@ -273,15 +273,39 @@ def test_unknown_scores_leave_their_series_as_it_is() -> None:
 
 
 def test_one_odd_picture_does_not_set_the_threshold() -> None:
-    held_out = np.append(np.linspace(1, 2.4, 30), 3.6).astype(np.float32)
+    held_out = np.append(np.linspace(1, 2.4, 30), 4.6).astype(np.float32)
     chosen = choose(held_out)
     assert (chosen.value, chosen.n_rejected) == (np.float32(2.4), 1)
     assert "1 far from the rest" in chosen.rule
     assert chosen.max_false_rejects > upper_bound(1, 31)  # what was chosen by the scores is bound more carefully
     assert odd(held_out).tolist() == [False] * 30 + [True]
-    held_out[-1] = 2.6
-    assert choose(held_out).value == np.float32(2.6)
+    held_out[-1] = 4.2
+    assert choose(held_out).value == np.float32(4.2)
     assert not odd(held_out).any()
+
+
+def test_scores_that_are_not_positive_have_odd_ones_by_their_differences() -> None:
+    held_out = np.append(np.linspace(-3, -1, 20), -1 + 1.5 * 1.5 * (0.75 + 10 / 21)).astype(np.float32)
+    assert odd(held_out).tolist() == [False] * 20 + [True]
+    held_out[-1] = -1 + 1.5 * 1.3 * (0.75 + 10 / 21)  # the rest reaches 1.5 above its lowest quarter
+    assert not odd(held_out).any()
+
+
+@pytest.mark.parametrize("n", [10, 20, 40, 150])
+@pytest.mark.parametrize("kind", ["normal", "log-normal", "exponential", "t"])
+def test_clean_scores_are_seldom_odd(n: int, kind: str) -> None:
+    rng, draws = np.random.default_rng(n), 500
+    law = {"normal": stats.norm(1, 0.1), "log-normal": stats.lognorm(1), "exponential": stats.expon(), "t": stats.t(4)}[kind]
+    found = [odd(law.rvs(n, random_state=rng).astype(np.float32)).any() for _ in range(draws)]
+    assert np.mean(found) <= 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / draws)
+
+
+@pytest.mark.parametrize("n", [10, 25, 80])
+def test_a_score_of_twice_the_highest_of_the_rest_is_odd_where_these_spread_little(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for _ in range(200):
+        rest = rng.normal(1, 0.1, n - 1)
+        assert odd(np.append(rest, 2 * rest.max()).astype(np.float32))[-1]
 
 
 def test_no_more_than_one_in_twenty_is_odd_and_of_few_none() -> None:
