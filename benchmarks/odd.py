@@ -13,10 +13,10 @@ import argparse
 from collections.abc import Callable
 
 import numpy as np
+from flawsight.outlying import odd
 from scipy import stats
 from timing import machine, table
 
-from flawsight.outlying import odd
 from flawsight.threshold import choose
 from flawsight.types import Float
 
