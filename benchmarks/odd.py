@@ -13,11 +13,10 @@ import argparse
 from collections.abc import Callable
 
 import numpy as np
-from flawsight.outlying import odd
 from scipy import stats
 from timing import machine, table
 
-from flawsight.threshold import choose
+from flawsight.threshold import choose, odd
 from flawsight.types import Float
 
 NUMBERS = (10, 15, 20, 25, 40, 80, 150, 300)
