@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-GROUP = 256  # rows; as in flawsight/parts/sketches.py
+GROUP = 256  # rows; as in flawsight/search/sketches.py
 MORE = 1e-5  # of squared lengths: far above what float32 loses of them
 OPSET, IR_VERSION = 17, 8  # old enough for every runtime of the last four years
 OWN_DOMAIN = "com.microsoft"  # of onnxruntime's own operators

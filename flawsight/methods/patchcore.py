@@ -91,8 +91,8 @@ class PatchCore:
     def fit_within(
         self, images: Iterable[Float], groups: list[int], room: int | None, progress: Progress | None = None
     ) -> tuple[Float, list[str]]:
-        """See BankMethod.fit_within. Where all patches fit they are kept; else their projections (parts/projected.py), if the
-        choice needs only these; else blocks of them are reduced (parts/streaming.py).
+        """See BankMethod.fit_within. Where all patches fit they are kept; else their projections (search/projected.py), if the
+        choice needs only these; else blocks of them are reduced (search/streaming.py).
 
         Then held-out scores need another pass, which makes each picture's patches again: these are larger than the picture.
         """

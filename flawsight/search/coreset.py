@@ -10,7 +10,7 @@ row. Here the picks are the same, for far less work:
 - When an active set is used up, the rows outside are brought up to date with the new picks by blocked matrix products, leaving
   out those that no new pick can be nearer to: a pick made at radius r is at least r from every older pick, so by the triangle
   inequality a row within r/2 of its nearest pick keeps it (Elkan, ICML 2003, prunes k-means so). Many new picks are searched as a
-  bank is: in groups, of which a row is compared only with those that may hold a nearer one (`parts/groups.py`).
+  bank is: in groups, of which a row is compared only with those that may hold a nearer one (`search/groups.py`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ out:
 
 - Rows that lie together are kept together, in groups, by halving all rows along their widest axis again and again.
 - Sketches, coarse copies of all rows, bound the closeness of a query to the rows of each group at a fraction of the cost
-  (`parts/sketches.py`).
+  (`search/sketches.py`).
 - The group with the highest bound is looked through, which gives each query a good candidate; then those groups whose bound
   exceeds it. On patches of real pictures these are a few in a hundred. Where the bounds say little, as
   for rows that point everywhere alike, a plain product with all rows follows, and the bounds were in vain.

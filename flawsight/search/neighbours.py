@@ -1,6 +1,6 @@
 """Exact nearest neighbours in a bank of vectors.
 
-One neighbour, the common case, is found through few groups of rows (`parts/groups.py`), more than one by products of all rows, a
+One neighbour, the common case, is found through few groups of rows (`search/groups.py`), more than one by products of all rows, a
 block at a time.
 
 The expanded form of a squared distance loses digits where vectors are long and differ little, so rows and queries count from the
