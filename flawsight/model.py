@@ -30,7 +30,7 @@ from flawsight.prediction import Prediction
 from flawsight.preprocess import Preprocess
 from flawsight.system import threads
 from flawsight.threshold import Threshold, fixed
-from flawsight.types import Crop, Evidence, Float, Pixels, Scores, name_of
+from flawsight.types import Arrays, Crop, Evidence, Float, Pixels, Scores, name_of
 
 if TYPE_CHECKING:
     from flawsight.types import AnyPicture
@@ -168,7 +168,7 @@ class Model:
         runtime = "onnxruntime" if self.backbone.device != "cpu" else self.backbone.runtime
         return _unpacked, (bundle.pack(*self._parts()), runtime, self.backbone.device)
 
-    def _parts(self) -> tuple[dict[str, Any], bundle.Arrays]:
+    def _parts(self) -> tuple[dict[str, Any], Arrays]:
         """The manifest and the arrays of its file."""
         training = self.training
         contents = {
@@ -275,7 +275,7 @@ def _unpacked(data: bytes, runtime: str, device: str) -> Model:
     return _opened(where, *bundle.unpack(data, where), runtime, device)
 
 
-def _opened(where: str, contents: Mapping[str, Any], arrays: bundle.Arrays, runtime: str, device: str) -> Model:
+def _opened(where: str, contents: Mapping[str, Any], arrays: Arrays, runtime: str, device: str) -> Model:
     """The model of a file's parts, each checked. where: what to call the file."""
     try:
         model = _from_parts(contents, arrays, runtime, device)
@@ -289,7 +289,7 @@ def _opened(where: str, contents: Mapping[str, Any], arrays: bundle.Arrays, runt
     return model
 
 
-def _from_parts(contents: Mapping[str, Any], arrays: bundle.Arrays, runtime: str, device: str) -> Model:
+def _from_parts(contents: Mapping[str, Any], arrays: Arrays, runtime: str, device: str) -> Model:
     method_name, params = manifest.method_of(contents)
     if method_name not in METHODS:
         raise ModelFileError(
@@ -315,7 +315,7 @@ def _from_parts(contents: Mapping[str, Any], arrays: bundle.Arrays, runtime: str
     )
 
 
-def _training(contents: Mapping[str, Any], arrays: bundle.Arrays) -> Training:
+def _training(contents: Mapping[str, Any], arrays: Arrays) -> Training:
     """What is said of the good pictures; the same number of each list."""
     own = {**manifest.picture_arrays(arrays), "pictures": manifest.made(Learned, contents.get("pictures", {}), "pictures")}
     training = manifest.made(Training, manifest.get(contents, "training", dict), "training", own)

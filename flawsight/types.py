@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Index = NDArray[np.int64]
+Arrays = dict[str, NDArray[Any]]
+Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 DETAIL = " · "  # in what progress says is being done, before that which changes from step to step: "training · loss 0.0123"
 # A picture as anybody may have it: a path, a file's bytes, an open file, a Pillow picture, uint8 pixels, a Sample.
 AnyPicture: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Pixels | Image.Image | Sample"

@@ -13,19 +13,18 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from flawsight.backbones.cards import BackboneCard
 from flawsight.errors import DataError, ModelFileError, UsageError
 from flawsight.system.files import atomic_file, atomic_write
+from flawsight.types import Progress
 
 TIMEOUT_S = 30.0  # without a byte from the server
 CHUNK = 1 << 20
 TRUNKS = "trunks-1"  # the number rises when trunks are made another way
-
-Progress = Callable[[str, int, int], None]
 
 
 def folder() -> Path:

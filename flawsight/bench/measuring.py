@@ -25,11 +25,10 @@ from flawsight.datasets.base import loose_samples
 from flawsight.errors import MissingExtra, ModelFileError, UsageError
 from flawsight.images import image
 from flawsight.methods import make
-from flawsight.methods.base import Progress
 from flawsight.model import Model, load
 from flawsight.system import threads
 from flawsight.system.record import peak_rss_mb, versions
-from flawsight.types import Float, Pixels, Sample
+from flawsight.types import Float, Pixels, Progress, Sample
 
 SECONDS = 10.0
 STREAM_SHARE = 0.4  # of the time, for streams; the rest is for pictures one at a time

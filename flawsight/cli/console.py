@@ -24,11 +24,10 @@ from flawsight.datasets.verify import Verification
 from flawsight.fitting import UNTOLD
 from flawsight.fitting.forecast import Estimate
 from flawsight.fitting.rehearsal import TrainingEstimate
-from flawsight.methods.base import Progress
 from flawsight.report import results
 from flawsight.system import interrupts, memory
 from flawsight.system.files import atomic_write
-from flawsight.types import DETAIL
+from flawsight.types import DETAIL, Progress
 
 BRIEF = (
     "good_pictures",

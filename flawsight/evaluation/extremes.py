@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from flawsight import loader, threshold
 from flawsight.errors import PictureError, UsageError
-from flawsight.methods.base import Progress
 from flawsight.methods.ensemble import Ensemble
 from flawsight.model import Model
 from flawsight.system import threads
-from flawsight.types import Sample
+from flawsight.types import Progress, Sample
 
 NORMS = ("held-out", "test")  # what the members of an ensemble are scaled by
 NOTE = (

@@ -11,10 +11,9 @@ from flawsight.datasets.finding import find_folders
 from flawsight.errors import DataError
 from flawsight.evaluation import evaluate
 from flawsight.evaluation.judging import Judging
-from flawsight.methods.base import Progress
 from flawsight.model import Model
 from flawsight.threshold import CONFIDENCE, Threshold, from_defects
-from flawsight.types import Sample, name_of
+from flawsight.types import Progress, Sample, name_of
 
 
 def known_pictures(root: Path, category: str | None = None, layout: str | None = None) -> list[Sample]:

@@ -20,14 +20,14 @@ from flawsight.evaluation.frames import MASK_RULES, PIXELS_AT
 from flawsight.evaluation.judging import Judging
 from flawsight.fitting import Plan, fit
 from flawsight.fitting.inspecting import inspect, unreadable
-from flawsight.methods.base import LearnedMethod, Progress
+from flawsight.methods.base import LearnedMethod
 from flawsight.metrics import PixelTally, measure, resampling, roc_curve
 from flawsight.metrics.pixels import PixelMetrics
 from flawsight.model import Model
 from flawsight.prediction import Prediction
 from flawsight.system import memory, threads
 from flawsight.system.record import peak_rss_mb, versions
-from flawsight.types import Float, Report, Row, Sample
+from flawsight.types import Float, Progress, Report, Row, Sample
 
 MEASURING_BYTES, KEY_BYTES = 128 << 20, 8  # of pixel metrics while they are measured, and of a pixel kept for that
 HEAT_STRIDE = 4  # pixels of the network's input for each kept in a report

@@ -15,10 +15,10 @@ from flawsight.errors import DataError, PictureError, UsageError
 from flawsight.fitting import sharing
 from flawsight.images.traits import ALL_BITS
 from flawsight.loader import Inspection
-from flawsight.methods.base import Method, Progress, ShownMethod
+from flawsight.methods.base import Method, ShownMethod
 from flawsight.preprocess import Preprocess
 from flawsight.system import threads
-from flawsight.types import Pixels, Sample, name_of
+from flawsight.types import Pixels, Progress, Sample, name_of
 
 FEW = 20  # good pictures under which a fit warns
 COARSE = 4  # pixels of the picture, on a side, for each that the network sees, above which a fit warns

@@ -22,13 +22,13 @@ from flawsight.fitting.plan import Plan
 from flawsight.images import traits
 from flawsight.loader import Inspection
 from flawsight.methods import make
-from flawsight.methods.base import BankMethod, LearnedMethod, Method, Progress
+from flawsight.methods.base import BankMethod, LearnedMethod, Method
 from flawsight.model import Model, now
 from flawsight.modelfile import crops
 from flawsight.modelfile.training import Training
 from flawsight.preprocess import Preprocess
 from flawsight.system import memory, threads
-from flawsight.types import Float, Pixels, Sample
+from flawsight.types import Float, Pixels, Progress, Sample
 
 if TYPE_CHECKING:
     from PIL import Image

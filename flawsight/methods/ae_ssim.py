@@ -25,10 +25,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from flawsight.backbones.onnx import Graph
-from flawsight.methods.base import Arrays
 from flawsight.methods.learned import CutParams, Learned
 from flawsight.parts import windows
-from flawsight.types import Float
+from flawsight.types import Arrays, Float
 
 if TYPE_CHECKING:
     from flawsight.networks.descend import Run

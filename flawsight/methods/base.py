@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from flawsight.backbones import Backbone, BackboneCard
 from flawsight.errors import DataError, UnknownName, UsageError
 from flawsight.search.streaming import Need
-from flawsight.types import Float, Scores
+from flawsight.types import Arrays, Float, Progress, Scores
 
-Arrays = dict[str, NDArray[Any]]
 P = TypeVar("P")
-Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all; see types.DETAIL
 
 
 class Scorer(Protocol):

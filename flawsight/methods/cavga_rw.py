@@ -39,10 +39,10 @@ import numpy as np
 from flawsight.backbones import SMALLEST, BackboneCard
 from flawsight.backbones.onnx import Graph, OnnxBackbone
 from flawsight.errors import UsageError
-from flawsight.methods.base import Arrays, check
+from flawsight.methods.base import check
 from flawsight.methods.learned import SIDES, Learned, LearnedParams
 from flawsight.parts import resample
-from flawsight.types import Float
+from flawsight.types import Arrays, Float
 
 if TYPE_CHECKING:
     import torch

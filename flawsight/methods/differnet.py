@@ -29,10 +29,10 @@ import numpy as np
 
 from flawsight.backbones import SMALLEST, BackboneCard
 from flawsight.backbones.onnx import Graph
-from flawsight.methods.base import Arrays, check, scaled_averages
+from flawsight.methods.base import check, scaled_averages
 from flawsight.methods.learned import Learned, LearnedParams
 from flawsight.parts import turns
-from flawsight.types import Float
+from flawsight.types import Arrays, Float
 
 if TYPE_CHECKING:
     from flawsight.networks.descend import Run

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import NotFitted
-from flawsight.methods.base import Arrays, Kept, Progress
+from flawsight.methods.base import Kept
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.patchcore_params import PatchCoreParams
 from flawsight.methods.stored import Stored, restore
-from flawsight.types import Float, Scores
+from flawsight.types import Arrays, Float, Progress, Scores
 
 Scale = NDArray[np.float64]  # [K,2], of each member the value that becomes 0 and the one more that becomes 1
 

@@ -27,10 +27,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from flawsight.errors import UnknownName
-from flawsight.methods.base import Arrays
 from flawsight.methods.learned import CutParams, Learned, needs
 from flawsight.parts import windows
-from flawsight.types import Float
+from flawsight.types import Arrays, Float
 
 if TYPE_CHECKING:
     import torch

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from flawsight.methods.base import Arrays, check
+from flawsight.methods.base import check
 from flawsight.methods.learned import CutParams, Learned, needs
 from flawsight.parts import resample, windows
-from flawsight.types import Float
+from flawsight.types import Arrays, Float
 
 if TYPE_CHECKING:
     import torch

@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from flawsight.backbones.onnx import Graph
-from flawsight.methods.base import Arrays, check
+from flawsight.methods.base import check
 from flawsight.methods.learned import Learned, LearnedParams
 from flawsight.parts import resample
-from flawsight.types import Float
+from flawsight.types import Arrays, Float
 
 if TYPE_CHECKING:
     from flawsight.networks.descend import Run

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import PIXELS, Backbone, BackboneCard
 from flawsight.errors import LearningFailed, MissingExtra, NotFitted, UsageError
-from flawsight.methods.base import Arrays, Progress, check, check_types
+from flawsight.methods.base import check, check_types
 from flawsight.parts.folds import held_back, n_held_back
-from flawsight.types import Float, Scores
+from flawsight.types import Arrays, Float, Progress, Scores
 
 if TYPE_CHECKING:
     from flawsight.networks.descend import Run

@@ -34,11 +34,11 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted
-from flawsight.methods.base import Arrays, Progress, averages, check, check_types
+from flawsight.methods.base import averages, check, check_types
 from flawsight.methods.stored import Stored
 from flawsight.parts.folds import dealt
 from flawsight.parts.gaussian import Gaussian, Spread
-from flawsight.types import Float, Scores
+from flawsight.types import Arrays, Float, Progress, Scores
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import MissingExtra, NotFitted
-from flawsight.methods.base import Arrays, Progress, check, check_types, scaled_averages
+from flawsight.methods.base import check, check_types, scaled_averages
 from flawsight.methods.stored import Stored
 from flawsight.parts.folds import dealt
-from flawsight.types import Float, Scores
+from flawsight.types import Arrays, Float, Progress, Scores
 
 TOLERANCE = 1e-6  # of the machine's optimum; with scikit-learn's own of 1e-3 rounding shows in the third digit of a score
 FOLDS = 50  # a refit takes milliseconds, but there are as many as pictures

@@ -39,11 +39,11 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted
-from flawsight.methods.base import Arrays, Progress, check, check_types, last_at_strides
+from flawsight.methods.base import check, check_types, last_at_strides
 from flawsight.methods.stored import LONGEST_SIDE, Stored, check_within
 from flawsight.parts import gaussian, resample
 from flawsight.system.threads import each
-from flawsight.types import Float, Scores
+from flawsight.types import Arrays, Float, Progress, Scores
 
 STRIDES = (4, 8, 16)  # of the levels taken of any network: those of the paper's three
 BLOCK = 1 << 20  # numbers of float64 in each thread's work, of which there are a few copies

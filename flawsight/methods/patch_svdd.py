@@ -37,11 +37,11 @@ import numpy as np
 
 from flawsight.backbones.onnx import Graph
 from flawsight.errors import DataError
-from flawsight.methods.base import Arrays, check
+from flawsight.methods.base import check
 from flawsight.methods.learned import Learned, LearnedParams
 from flawsight.parts import pairs, resample
 from flawsight.search.neighbours import Bank
-from flawsight.types import Float
+from flawsight.types import Arrays, Float
 
 if TYPE_CHECKING:
     import torch

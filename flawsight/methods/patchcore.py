@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import DataError, NotFitted, UsageError
-from flawsight.methods.base import Arrays, Judged, Kept, Progress, cell_box, picked, stack
+from flawsight.methods.base import Judged, Kept, cell_box, picked, stack
 from flawsight.methods.patchcore_params import PatchCoreParams
 from flawsight.methods.stored import LONGEST_SIDE, Stored, check_within
 from flawsight.parts import graphs, mapper, resample
@@ -46,7 +46,7 @@ from flawsight.search.spread import level_scales, variance
 from flawsight.search.streaming import Covering, Gathered, Need, Stream, in_blocks, radius_factor
 from flawsight.system import memory
 from flawsight.system.threads import ahead
-from flawsight.types import Float, Scores
+from flawsight.types import Arrays, Float, Progress, Scores
 
 SAMPLED = 32  # pictures that principal axes are learned from
 

@@ -38,12 +38,12 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import SMALLEST, Backbone, BackboneCard
 from flawsight.errors import NotFitted
-from flawsight.methods.base import Arrays, Judged, Progress, cell_box, check, check_types, last_at_strides, stack
+from flawsight.methods.base import Judged, cell_box, check, check_types, last_at_strides, stack
 from flawsight.methods.stored import LONGEST_SIDE, Stored, check_within
 from flawsight.parts import resample
 from flawsight.search import galleries
-from flawsight.search.galleries import Index, MapOf, vectors
-from flawsight.types import Float, Scores
+from flawsight.search.galleries import MapOf, vectors
+from flawsight.types import Arrays, Float, Index, Progress, Scores
 
 STRIDES = (4, 8, 16)  # of the pyramid's levels: those of the paper's three
 CALIBRATED = 8  # good pictures from which the map's factor is found

@@ -35,11 +35,11 @@ from flawsight.backbones import PIXELS, SMALLEST, BackboneCard, get_card, open_b
 from flawsight.backbones.onnx import RANDOM_NOTE, Graph
 from flawsight.backbones.opening import RANDOM
 from flawsight.errors import DataError
-from flawsight.methods.base import Arrays, averages, check
+from flawsight.methods.base import averages, check
 from flawsight.methods.learned import Learned, LearnedParams
 from flawsight.parts import crops, resample
 from flawsight.parts.folds import held_back
-from flawsight.types import Float
+from flawsight.types import Arrays, Float
 
 if TYPE_CHECKING:
     import torch

@@ -29,12 +29,12 @@ from numpy.typing import NDArray
 
 from flawsight.backbones import WHOLE, Backbone
 from flawsight.errors import UsageError
-from flawsight.methods.base import Progress, check, picked
+from flawsight.methods.base import check, picked
 from flawsight.methods.ensemble import Ensemble, EnsembleParams
 from flawsight.methods.patchcore import PatchCore
 from flawsight.methods.patchcore_params import PatchCoreParams
 from flawsight.search.streaming import Need
-from flawsight.types import Float, Scores
+from flawsight.types import Float, Progress, Scores
 
 PROBED = 64  # pixels on a side of the picture that the network's maps are measured on
 

@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 
 from flawsight.errors import ModelFileError
 from flawsight.system.files import atomic_write
+from flawsight.types import Arrays
 
 SCHEMA = 1
 KEY = "flawsight"  # a single key: with more, their order in the file would vary from run to run
-
-Arrays = dict[str, NDArray[Any]]
 
 
 def write(path: Path, manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:

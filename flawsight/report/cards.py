@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from flawsight.errors import FlawsightError
-from flawsight.methods.base import Progress
 from flawsight.report import pictures, views
 from flawsight.report.pictures import Scale
 from flawsight.report.views import Thumbnail, View
-from flawsight.types import Crop, Evidence, Pixels, Report, Row
+from flawsight.types import Crop, Evidence, Pixels, Progress, Report, Row
 
 PATCH_SIDE = 240  # pixels
 

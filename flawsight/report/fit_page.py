@@ -13,14 +13,14 @@ from flawsight.errors import FlawsightError
 from flawsight.evaluation import evaluate
 from flawsight.evaluation.judging import Judging
 from flawsight.images import image
-from flawsight.methods.base import LearnedMethod, Progress, SeparableMethod
+from flawsight.methods.base import LearnedMethod, SeparableMethod
 from flawsight.model import Model
 from flawsight.modelfile.training import Training
 from flawsight.report import cards, charts, figures, pages, pictures, views
 from flawsight.report.pictures import Scale
 from flawsight.system.files import atomic_write
 from flawsight.threshold.outlying import suspects
-from flawsight.types import Row, Sample
+from flawsight.types import Progress, Row, Sample
 
 SHOWN = 24  # good pictures drawn, those with the highest held-out scores
 SIDE = 480  # pixels of the picture that stands beside what the network sees of it

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from flawsight.methods.base import Progress
 from flawsight.report import cards, charts, figures, pages, pictures, tables
 from flawsight.report.pictures import Scale
 from flawsight.system.files import atomic_write
-from flawsight.types import Float, Report, Row
+from flawsight.types import Float, Progress, Report, Row
 
 UNREADABLE = "unreadable"
 MOST_LISTED = 2000  # names of pictures that are not drawn

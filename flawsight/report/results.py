@@ -20,12 +20,11 @@ from typing import Any
 from flawsight.datasets import outputs
 from flawsight.errors import FlawsightError, UnknownName, UsageError
 from flawsight.images import image
-from flawsight.methods.base import Progress
 from flawsight.prediction import Prediction
 from flawsight.report import html, marks, tables
 from flawsight.report.pictures import Scale
 from flawsight.system.files import atomic_write, check_writable
-from flawsight.types import Report, Row, Sample
+from flawsight.types import Progress, Report, Row, Sample
 
 LONGEST = 120  # bytes of a file or folder name taken over from a picture's; longer ones are cut and told apart by a hash
 HASHED = 8  # hexadecimal digits of a hash in a name

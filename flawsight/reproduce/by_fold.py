@@ -14,10 +14,9 @@ import numpy as np
 
 from flawsight.errors import UsageError
 from flawsight.evaluation import objects_of
-from flawsight.methods.base import Progress
 from flawsight.metrics import measure, resampling
 from flawsight.model import Model
-from flawsight.types import Report, Sample
+from flawsight.types import Progress, Report, Sample
 
 
 def averaged(report: Report, model: Model, samples: Sequence[Sample], resamples: int, progress: Progress | None = None) -> Report:

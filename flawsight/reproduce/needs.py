@@ -7,11 +7,11 @@ from pathlib import Path
 
 from flawsight import fitting
 from flawsight.errors import FlawsightError
-from flawsight.methods.base import Progress
 from flawsight.reproduce import oracle, pictures
 from flawsight.reproduce.planning import Cell, Group, Request, make_work
 from flawsight.reproduce.running import CELLS, read
 from flawsight.system import memory
+from flawsight.types import Progress
 
 
 @dataclass(frozen=True)

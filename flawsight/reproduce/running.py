@@ -22,7 +22,6 @@ from flawsight.evaluation import evaluate
 from flawsight.evaluation.frames import FULL
 from flawsight.fitting import fit
 from flawsight.methods import METHODS
-from flawsight.methods.base import Progress
 from flawsight.methods.learned import Learned
 from flawsight.model import Model, now
 from flawsight.reproduce import by_fold, oracle, pictures
@@ -31,7 +30,7 @@ from flawsight.reproduce.planning import Cell, Group, Request, make_work, why_no
 from flawsight.reproduce.rows import get_row
 from flawsight.system.files import atomic_write
 from flawsight.system.record import forget_peak_rss
-from flawsight.types import Report
+from flawsight.types import Progress, Report
 
 METRIC_IDS = {
     "image_auroc": "auroc_img",

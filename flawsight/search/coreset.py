@@ -27,7 +27,7 @@ from flawsight.parts import graphs
 from flawsight.search.groups import Groups
 from flawsight.search.sketches import BLOCK_ROWS, Sketched, principal_axes, sketched
 from flawsight.system.threads import each
-from flawsight.types import Float
+from flawsight.types import Float, Index
 
 TABLE_ROWS = 2048  # of the innermost active set: its table of distances is 16 MiB
 SHRINK = 8  # how many times fewer rows an active set has than the set it is taken from
@@ -39,7 +39,6 @@ GROUPED_BLOCK_ROWS = 1024  # compared with them at once by each thread
 PICKED = np.float32(-1)  # stands for the distance of a row that is picked: below that of any other row
 SLACK = np.float32(1 - 1e-3)  # on the squared radius, so that rounding never leaves out a row that could change
 
-Index = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flawsight.parts import graphs
-from flawsight.types import Float
+from flawsight.types import Float, Index
 
 SIDE = 8  # of the squares of places that are looked through together
 GROUP = SIDE * SIDE
@@ -27,7 +26,6 @@ LEAST_SIZE = 1 << 18  # numbers in a map, below which it takes no longer than al
 SHARE, MOST_AXES = 1 / 4, 255
 SLACK = np.float32(1e-5)  # of the lengths' product: far above what rounding adds to a closeness
 
-Index = NDArray[np.int64]
 MapOf = Callable[[int], Float]  # number of a picture → its map [C,h,w]
 
 

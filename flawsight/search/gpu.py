@@ -12,12 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from flawsight.backbones.gpu import place
-from flawsight.types import Float
+from flawsight.types import Float, Index
 
 BLOCK_ROWS = 1 << 14  # of a bank, compared with the queries at once
 PICKED = -1.0  # stands for the distance of a row that is picked: below that of any other row
-
-Index = NDArray[np.int64]
 
 
 def greedy(

@@ -23,14 +23,12 @@ from numpy.typing import NDArray
 from flawsight.parts import graphs
 from flawsight.search.sketches import GROUP, Sketched, Sketches, blocks, n_axes, principal_axes, sketched
 from flawsight.system import threads
-from flawsight.types import Float
+from flawsight.types import Float, Index
 
 FEW_ROWS = 4  # times a group and the axes together: the product with so few rows costs no more than what would save some of it
 MOST = 0.3  # of all pairs of a query and a group, from which one product with all rows is cheaper than those with groups
 OPENING = 25  # pairs of a query and a group that take as long as to begin with a group
 SLACK = np.float32(1e-5)  # of the lengths' product: far above what rounding adds to a closeness
-
-Index = NDArray[np.int64]
 
 
 class Groups:

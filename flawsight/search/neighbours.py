@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsight.errors import DataError
-from flawsight.search.groups import Groups, Index
+from flawsight.search.groups import Groups
 from flawsight.search.sketches import blocks
-from flawsight.types import Float
+from flawsight.types import Float, Index
 
 
 class Bank:

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from flawsight.search import coreset
 from flawsight.search.spread import BLOCK_ROWS
-from flawsight.types import Float
-
-Index = NDArray[np.int64]
+from flawsight.types import Float, Index
 
 
 def projections(rows: Float, dims: int, seed: int, scales: Float | None = None) -> Float:

@@ -31,13 +31,12 @@ from flawsight.search import coreset
 from flawsight.search.neighbours import Bank
 from flawsight.search.spread import BLOCK_ROWS, Spread
 from flawsight.system.memory import give_back, in_words
-from flawsight.types import Float
+from flawsight.types import Float, Index
 
 MIN_SHARE = 4  # times as many rows as are chosen must fit: half may be survivors, and a block halves at least
 MOST_SPARE = 512 << 20  # bytes of maps kept at most
 SPARE = 2  # times the rows expected, that memory is reserved for at first: pictures to come may be larger
 
-Index = NDArray[np.int64]
 Reduce = Callable[[Float, Float, int, Float], Index]  # rows [N,D], a draw for each [N], how many, scales [D] → which
 
 

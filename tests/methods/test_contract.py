@@ -26,10 +26,10 @@ from flawsight.errors import DataError, NotFitted, UnknownName, UsageError
 from flawsight.evaluation import evaluate_dataset
 from flawsight.fitting import Plan, fit
 from flawsight.methods import METHODS, make
-from flawsight.methods.base import Arrays, LearnedMethod, Method, ShownMethod, make_params
+from flawsight.methods.base import LearnedMethod, Method, ShownMethod, make_params
 from flawsight.methods.learned import Learned
 from flawsight.metrics import METRICS, auroc
-from flawsight.types import DETAIL, Float, Scores
+from flawsight.types import DETAIL, Arrays, Float, Scores
 
 EXPECTED = json.loads((Path(__file__).parents[1] / "expected.json").read_text(encoding="utf-8"))
 N_GOOD, FITTED_HW = 6, (96, 128)

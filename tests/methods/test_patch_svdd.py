@@ -16,10 +16,13 @@ from flawsight.backbones import PIXELS, open_backbone  # noqa: E402
 from flawsight.backbones.onnx import Graph  # noqa: E402
 from flawsight.errors import DataError, UsageError  # noqa: E402
 from flawsight.methods import make  # noqa: E402
-from flawsight.methods.base import Arrays, Progress  # noqa: E402
 from flawsight.methods.patch_svdd import WINDOWS, PatchSVDD  # noqa: E402
 from flawsight.networks.descend import Run  # noqa: E402
-from flawsight.types import Float  # noqa: E402
+from flawsight.types import (  # noqa: E402
+    Arrays,
+    Float,
+    Progress,
+)
 
 SMALL = {"width": 4, "batch": 8, "steps": 3, "kept": 0, "held_out": 0.0}
 

@@ -18,10 +18,13 @@ from flawsight.errors import DataError, UnknownName, UsageError  # noqa: E402
 from flawsight.fitting import Plan, fit  # noqa: E402
 from flawsight.images import image  # noqa: E402
 from flawsight.methods import make  # noqa: E402
-from flawsight.methods.base import Arrays, Progress  # noqa: E402
 from flawsight.methods.student import Student  # noqa: E402
 from flawsight.networks.descend import Run  # noqa: E402
-from flawsight.types import Float  # noqa: E402
+from flawsight.types import (  # noqa: E402
+    Arrays,
+    Float,
+    Progress,
+)
 
 SMALL = {
     **{"patch": 17, "width": 8, "students": 2, "steps": 3, "crops": 12, "trunk_size": 32, "teacher_steps": 3, "teacher_batch": 8},

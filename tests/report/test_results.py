@@ -18,12 +18,11 @@ from hypothesis import strategies as st
 
 from flawsight.errors import DataError, UnknownName, UsageError
 from flawsight.images import image
-from flawsight.methods.base import Progress
 from flawsight.prediction import Prediction
 from flawsight.preprocess import Preprocess
 from flawsight.report import marks, results, tables
 from flawsight.system import files
-from flawsight.types import Report, Row
+from flawsight.types import Progress, Report, Row
 
 MakeReport = Callable[..., Report]
 
