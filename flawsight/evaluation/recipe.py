@@ -21,7 +21,7 @@ from flawsight.evaluation.judging import Judging
 from flawsight.fitting import Plan, fit
 from flawsight.fitting.inspecting import inspect, unreadable
 from flawsight.methods.base import LearnedMethod
-from flawsight.metrics import PixelTally, measure, resampling, roc_curve
+from flawsight.metrics import Judged, PixelTally, measure, resampling, roc_curve
 from flawsight.metrics.pixels import PixelMetrics
 from flawsight.model import Model
 from flawsight.prediction import Prediction
@@ -174,7 +174,8 @@ class _Judged:
             return {}, None
         scores, labels = [row.score for row in labelled], [int(row.sample.label or 0) for row in labelled]
         objects = objects_of([row.sample for row in labelled])
-        return measure(scores, labels, self.compared.pixels, self.compared.pro_each, objects, self.judging.decides_at)
+        pixels = None if self.compared.pixels is None else self.compared.pixels.metrics()
+        return measure(Judged(scores, labels, pixels, self.compared.pro_each, objects, self.judging.decides_at)), pixels
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Of each metric that is resampled, from where to where its values lie."""

@@ -5,7 +5,7 @@ Every metric is exact, a fraction in [0,1], higher is better, and NaN where it i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from flawsight.metrics.ranking import auroc, average_precision, balanced_accurac
 
 __all__ = [
     "METRICS",
+    "Judged",
     "Metric",
     "measure",
     "PixelTally",
@@ -32,89 +33,125 @@ __all__ = [
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What metrics are worked out of.
+
+    scores: [n], one per picture. labels: [n] of 0 good, 1 defective. pixels: None where there are no masks. pro_each:
+    `pro_of_picture` of each, NaN of those without a defect. objects: [n], what each picture shows. decides_at: the score above
+    which a picture is called defective. All but the first two are None where they are not known.
+    """
+
+    scores: ArrayLike
+    labels: ArrayLike
+    pixels: PixelMetrics | None = None
+    pro_each: Sequence[float] | None = None
+    objects: Sequence[str] | None = None
+    decides_at: float | None = None
+
+
+@dataclass(frozen=True)
 class Metric:
-    """A metric by name. label: what people call it. level: what is ranked. usual: worked out of any labelled pictures, or of any
-    masks; others where they are asked for or a data set has what they take.
+    """A metric by name. label: what people call it. level: what is ranked. value: works it out; None where what it takes is not
+    known, NaN where a class is missing.
     """
 
     name: str
     label: str
     description: str
     level: Literal["image", "pixel"]
-    usual: bool = True
+    value: Callable[[Judged], float | None]
+
+
+def _object_auroc(judged: Judged) -> float | None:
+    return None if judged.objects is None else object_auroc(judged.scores, judged.labels, judged.objects)
+
+
+def _balanced_accuracy(judged: Judged) -> float | None:
+    return None if judged.decides_at is None else balanced_accuracy(judged.scores, judged.labels, judged.decides_at)
+
+
+def _of_pixels(name: str) -> Callable[[Judged], float | None]:
+    return lambda judged: None if judged.pixels is None else getattr(judged.pixels, name)
+
+
+def _pro_imagewise(judged: Judged) -> float | None:
+    if judged.pixels is None or judged.pro_each is None:
+        return None
+    finite = [value for value in judged.pro_each if not np.isnan(value)]
+    return sum(finite) / len(finite) if finite else float("nan")
+
+
+def _spro(judged: Judged) -> float | None:
+    return judged.pixels.spro if judged.pixels is not None and judged.pixels.n_saturating else None
 
 
 _ALL = (
-    Metric("image_auroc", "Image AUROC", "Chance that a defective picture scores above a good one.", "image"),
-    Metric("image_ap", "Image AP", "Precision over pictures, averaged over recall.", "image"),
-    Metric("image_f1max", "Image F1max", "Best F1 over pictures at any threshold.", "image"),
+    Metric(
+        "image_auroc",
+        "Image AUROC",
+        "Chance that a defective picture scores above a good one.",
+        "image",
+        lambda judged: auroc(judged.scores, judged.labels),
+    ),
+    Metric(
+        "image_ap",
+        "Image AP",
+        "Precision over pictures, averaged over recall.",
+        "image",
+        lambda judged: average_precision(judged.scores, judged.labels),
+    ),
+    Metric(
+        "image_f1max",
+        "Image F1max",
+        "Best F1 over pictures at any threshold.",
+        "image",
+        lambda judged: f1max(judged.scores, judged.labels)[0],
+    ),
     Metric(
         "object_auroc",
         "Object AUROC",
         "Chance that a defective object scores above a good one, each by the highest score of its pictures.",
         "image",
-        usual=False,
+        _object_auroc,
     ),
     Metric(
         "balanced_accuracy",
         "Balanced accuracy",
         "Mean of the shares of good and of defective pictures that are called so, of a method that decides by itself.",
         "image",
-        usual=False,
+        _balanced_accuracy,
     ),
-    Metric("pixel_auroc", "Pixel AUROC", "Chance that a defective pixel scores above a good one, over all pictures.", "pixel"),
-    Metric("pixel_ap", "Pixel AP", "Precision over the pixels of all pictures, averaged over recall.", "pixel"),
-    Metric("pixel_f1max", "Pixel F1max", "Best F1 over the pixels of all pictures at any threshold.", "pixel"),
-    Metric("pro", "PRO", "Mean share of each defect found, averaged over false-positive rates up to 0.3.", "pixel"),
+    Metric(
+        "pixel_auroc",
+        "Pixel AUROC",
+        "Chance that a defective pixel scores above a good one, over all pictures.",
+        "pixel",
+        _of_pixels("auroc"),
+    ),
+    Metric("pixel_ap", "Pixel AP", "Precision over the pixels of all pictures, averaged over recall.", "pixel", _of_pixels("ap")),
+    Metric("pixel_f1max", "Pixel F1max", "Best F1 over the pixels of all pictures at any threshold.", "pixel", _of_pixels("f1max")),
+    Metric(
+        "pro", "PRO", "Mean share of each defect found, averaged over false-positive rates up to 0.3.", "pixel", _of_pixels("pro")
+    ),
     Metric(
         "pro_imagewise",
         "PRO by picture",
         "PRO of each defective picture by itself, averaged over pictures.",
         "pixel",
-        usual=False,
+        _pro_imagewise,
     ),
     Metric(
         "spro",
         "sPRO",
         "As PRO up to a false-positive rate of 0.05, a defect being found once as much of it is as the data set asks for.",
         "pixel",
-        usual=False,
+        _spro,
     ),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
 
-def measure(
-    scores: ArrayLike,
-    labels: ArrayLike,
-    pixels: PixelTally | None = None,
-    pro_each: Sequence[float] | None = None,
-    objects: Sequence[str] | None = None,
-    decides_at: float | None = None,
-) -> tuple[dict[str, float], PixelMetrics | None]:
-    """Name → value in the order of METRICS, and the pixels' metrics in full.
-
-    scores: [n], one per picture. labels: [n] of 0 good, 1 defective. Without pixels, only the image metrics, and None. pro_each:
-    `pro_of_picture` of each, NaN of those without a defect; without, pro_imagewise is left out. objects: [n], what each picture
-    shows; without, object_auroc is left out. decides_at: the score above which a picture is called defective; without,
-    balanced_accuracy is left out. spro is left out unless the pixels were told what suffices of a region.
-    """
-    values = {
-        "image_auroc": auroc(scores, labels),
-        "image_ap": average_precision(scores, labels),
-        "image_f1max": f1max(scores, labels)[0],
-    }
-    if objects is not None:
-        values["object_auroc"] = object_auroc(scores, labels, objects)
-    if decides_at is not None:
-        values["balanced_accuracy"] = balanced_accuracy(scores, labels, decides_at)
-    if pixels is None:
-        return values, None
-    found = pixels.metrics()
-    values |= {"pixel_auroc": found.auroc, "pixel_ap": found.ap, "pixel_f1max": found.f1max, "pro": found.pro}
-    if pro_each is not None:
-        finite = [value for value in pro_each if not np.isnan(value)]
-        values["pro_imagewise"] = sum(finite) / len(finite) if finite else float("nan")
-    if found.n_saturating:
-        values["spro"] = found.spro
-    return values, found
+def measure(judged: Judged) -> dict[str, float]:
+    """Name → value in the order of METRICS, of those that can be worked out."""
+    found = {name: metric.value(judged) for name, metric in METRICS.items()}
+    return {name: value for name, value in found.items() if value is not None}

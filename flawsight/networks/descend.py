@@ -57,7 +57,7 @@ def falling(optimiser: Any, steps: int) -> Any:
 class Run:
     """How to train. where: the method, as errors name it. device: "cpu" or "cuda". folder: of checkpoints, none without.
 
-    key: of all that determines the training; checkpoints of another are refused. tell: see methods.base.Progress. keep_every_s:
+    key: of all that determines the training; checkpoints of another are refused. tell: see types.Progress. keep_every_s:
     seconds between checkpoints.
     """
 

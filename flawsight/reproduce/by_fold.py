@@ -14,7 +14,7 @@ import numpy as np
 
 from flawsight.errors import UsageError
 from flawsight.evaluation import objects_of
-from flawsight.metrics import measure, resampling
+from flawsight.metrics import Judged, measure, resampling
 from flawsight.model import Model
 from flawsight.types import Progress, Report, Sample
 
@@ -32,7 +32,7 @@ def averaged(report: Report, model: Model, samples: Sequence[Sample], resamples:
         scores.append([result.score for sample, result in judged if sample.label is not None])
         if progress:
             progress("judging fold by fold", done, model.method.params.folds)
-    each = [measure(one, labels, objects=objects)[0] for one in scores]
+    each = [measure(Judged(one, labels, objects=objects)) for one in scores]
     if left := report.metrics.keys() - each[0].keys():
         raise UsageError(f"tables: only metrics of whole pictures can be averaged over folds; got {', '.join(sorted(left))}.")
     metrics = {name: float(np.mean([of_fold[name] for of_fold in each])) for name in report.metrics}

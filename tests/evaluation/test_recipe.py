@@ -30,7 +30,7 @@ from flawsight.system.record import peak_rss_mb, versions
 from flawsight.threshold import fixed
 from flawsight.types import Float, Report, Sample, Saturation, Scores, mask_files
 
-USUAL = [name for name, metric in METRICS.items() if metric.usual]
+USUAL = [name for name in METRICS if name not in ("object_auroc", "balanced_accuracy", "pro_imagewise", "spro")]
 IMAGE = [name for name in USUAL if METRICS[name].level == "image"]
 
 

@@ -171,23 +171,27 @@ def test_a_curve_of_one_point_is_refused() -> None:
         roc_curve([0, 1], [0, 1], n_points=1)
 
 
+UNUSUAL = {"object_auroc", "balanced_accuracy", "pro_imagewise", "spro"}  # of what only some data sets or methods give
+
+
 def test_measure_gives_every_metric_of_the_table_in_its_order() -> None:
     pixels = metrics.PixelTally()
     pixels.add(np.array([[3, 1, 2, 2, 0]], np.float32), np.array([[1, 1, 0, 0, 0]], np.bool_))
     pixels.add(np.array([[3, 1, 2]], np.float32), np.array([[[1, 1, 0]]], np.bool_), [0.5])
-    values, found = metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels, [float("nan"), 0.5, 0.25], ["a", "a", "b"], 0.5)
+    found = pixels.metrics()
+    known = metrics.Judged([0.1, 0.9, 0.2], [0, 1, 1], found, [float("nan"), 0.5, 0.25], ["a", "a", "b"], 0.5)
+    values = metrics.measure(known)
     assert list(values) == list(metrics.METRICS)
     assert values.pop("pro_imagewise") == 0.375
     assert math.isnan(values.pop("object_auroc"))  # both are defective
     assert values.pop("balanced_accuracy") == 0.75  # the last is missed
-    assert found is not None
     assert values.pop("spro") == found.spro > 0
-    assert list(values) == [name for name, metric in metrics.METRICS.items() if metric.usual]
+    assert list(values) == [name for name in metrics.METRICS if name not in UNUSUAL]
     pixels = metrics.PixelTally()
     pixels.add(np.array([[3, 1, 2, 2, 0]], np.float32), np.array([[1, 1, 0, 0, 0]], np.bool_))
-    values, found = metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels)
-    assert list(metrics.measure([0.1, 0.9, 0.2], [0, 1, 1], pixels)[0]) == list(values)
-    assert found is not None
+    found = pixels.metrics()
+    values = metrics.measure(metrics.Judged([0.1, 0.9, 0.2], [0, 1, 1], found))
+    assert list(values) == [name for name in metrics.METRICS if name not in UNUSUAL]
     assert [values[name] for name in values if metrics.METRICS[name].level == "pixel"] == [
         found.auroc,
         found.ap,
@@ -199,9 +203,14 @@ def test_measure_gives_every_metric_of_the_table_in_its_order() -> None:
 
 
 def test_measure_without_pixels_gives_the_image_metrics() -> None:
-    values, found = metrics.measure([0.1, 0.9], [0, 1])
-    assert found is None
-    assert list(values) == [name for name, metric in metrics.METRICS.items() if metric.level == "image" and metric.usual]
+    values = metrics.measure(metrics.Judged([0.1, 0.9], [0, 1]))
+    assert list(values) == [name for name, metric in metrics.METRICS.items() if metric.level == "image" and name not in UNUSUAL]
+
+
+def test_a_metric_is_a_function_and_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = metrics.Metric("n", "Pictures", "How many there are.", "image", lambda judged: float(len(np.asarray(judged.scores))))
+    monkeypatch.setitem(metrics.METRICS, "n", row)
+    assert metrics.measure(metrics.Judged([0.1, 0.9], [0, 1]))["n"] == 2
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 1), st.sampled_from("abcd")), max_size=12))
