@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import typing
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -210,14 +211,15 @@ OF_A_PLAN: dict[str, tuple[Any, Any]] = {  # name → what it is, default; in th
 
 def with_plan(function: Callable[..., None]) -> Callable[..., None]:
     """The verb with all options of a fit in place of its parameter `plan`, which it gets made from them."""
-    own = dict(inspect.signature(function).parameters)
+    own = inspect.signature(function).parameters
+    kinds = typing.get_type_hints(function, localns={"Plan": Any}, include_extras=True)
     shared = {name: _option(name, kind, default) for name, (kind, default) in OF_A_PLAN.items()}
     every: dict[str, inspect.Parameter] = {}
     for name, parameter in own.items():
         if name == "plan":
             every |= shared
-        else:  # annotations that are postponed are text
-            every[name] = _option(name, eval(parameter.annotation, function.__globals__), parameter.default)
+        else:
+            every[name] = _option(name, kinds[name], parameter.default)
 
     @functools.wraps(function)
     def run(*args: Any, **given: Any) -> None:
