@@ -62,7 +62,7 @@ def measure_seed(data: Path, no_masks: bool, options: list[str], seed: int) -> d
         return measure(part, no_masks, [*options, "--set", f"seed={seed}"])
 
 
-def told(runs: list[dict[str, float]]) -> list[str]:
+def message(runs: list[dict[str, float]]) -> list[str]:
     """The cells of a row."""
 
     def mean(key: str) -> float:
@@ -101,7 +101,7 @@ def main() -> None:
         options = [*common, *SETTINGS[name]]
         runs = [measure_seed(data, chosen.no_masks, options, seed) for seed in range(chosen.seeds)]
         runs = runs or [measure(data, chosen.no_masks, options)]
-        print(f"| {' | '.join([name, *told(runs)])} |", flush=True)
+        print(f"| {' | '.join([name, *message(runs)])} |", flush=True)
 
 
 if __name__ == "__main__":

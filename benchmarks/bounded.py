@@ -46,29 +46,29 @@ def fitted(folder: Path, size: int, allowed: str, out: Path) -> dict[str, Any]:
     """What a process tells of its fit."""
     command = [sys.executable, "-c", FIT, str(folder), str(size), allowed, str(out)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    message: dict[str, Any] = json.loads(done.stdout)
+    return message
 
 
-def row(pictures: int, allowed: str, told: dict[str, Any]) -> Sequence[object]:
+def row(pictures: int, allowed: str, message: dict[str, Any]) -> Sequence[object]:
     """A line of the table."""
-    blocks = next((note.split(" in ")[1].split()[0] for note in told["notes"] if "blocks" in note), "1")
+    blocks = next((note.split(" in ")[1].split()[0] for note in message["notes"] if "blocks" in note), "1")
     return (
         pictures,
-        f"{told['patches']:,}",
-        f"{told['bank']:,}",
+        f"{message['patches']:,}",
+        f"{message['bank']:,}",
         allowed or "free",
-        memory.in_words(told["peak"]),
-        memory.in_words(1e6 * told["told_mb"]),
-        f"{told['seconds']:.0f}",
-        f"{told['told_s']:.0f}",
+        memory.in_words(message["peak"]),
+        memory.in_words(1e6 * message["told_mb"]),
+        f"{message['seconds']:.0f}",
+        f"{message['told_s']:.0f}",
         blocks,
-        f"{told['radius']:.4f}",
-        f"{told['factor']:.2f}",
+        f"{message['radius']:.4f}",
+        f"{message['factor']:.2f}",
     )
 
 
-HEADS = ("pictures", "patches", "bank", "allowed", "peak", "told", "seconds", "told, s", "blocks", "radius", "at most, times")
+HEADS = ("pictures", "patches", "bank", "allowed", "peak", "message", "seconds", "told, s", "blocks", "radius", "at most, times")
 
 
 def main() -> None:
@@ -87,9 +87,9 @@ def main() -> None:
         write_pictures({count: folder / f"{count}" for count in counts}, chosen.size)
         for count in counts:
             for allowed in (chosen.memory, "") if chosen.free else (chosen.memory,):
-                told = fitted(folder / f"{count}", chosen.size, allowed, folder / "part.flaw")
-                rows.append(row(count, allowed, told))
-                print(f"{count} pictures: {told['seconds']:.0f} s", file=sys.stderr, flush=True)
+                message = fitted(folder / f"{count}", chosen.size, allowed, folder / "part.flaw")
+                rows.append(row(count, allowed, message))
+                print(f"{count} pictures: {message['seconds']:.0f} s", file=sys.stderr, flush=True)
     print(f"{machine('numpy', 'onnxruntime')}. Drawn plates, {chosen.size}×{chosen.size}, JPEG.\n")
     print(table(HEADS, rows))
 

@@ -128,11 +128,11 @@ def measure(good: Path, pictures: int, size: int, folder: Path) -> Fit:
     seconds, cpu, memory = run(
         ["fit", str(good), "-o", str(model), "--method", "patchcore", "--size", str(size), "--json", str(facts)]
     )
-    told = json.loads(facts.read_text("utf-8"))
+    message = json.loads(facts.read_text("utf-8"))
     judged = (sorted(good.iterdir()) * JUDGED)[: JUDGED + 2]
     latency = subprocess.run([sys.executable, "-c", JUDGE, str(model), *map(str, judged)], check=True, capture_output=True).stdout
-    rows, params = int(told["learned"]["bank"].split("×")[0]), told["params"]
-    patches = int(np.prod([side // 8 for side in map(int, told["network_sees"].split("×"))]))
+    rows, params = int(message["learned"]["bank"].split("×")[0]), message["params"]
+    patches = int(np.prod([side // 8 for side in map(int, message["network_sees"].split("×"))]))
     full_at = params["bank_limit"] / params["coreset_ratio"] / patches
     return Fit(pictures, seconds, cpu, memory, model.stat().st_size / 1e6, rows, float(latency), full_at)
 

@@ -53,11 +53,11 @@ def draw(counts: Sequence[int], panels: Sequence[Panel], full_at: float) -> str:
     for i, panel in enumerate(panels):
         place = f"translate({WIDE * (i % ACROSS)} {HIGH * (i // ACROSS)})"
         placed.append(f'<g transform="{place}">{"".join(_panel(counts, panel, decades, full_at))}</g>')
-    told = "; ".join(f"{panel.title}: {_short(panel.values[0])} to {_short(panel.values[-1])}" for panel in panels)
-    told = f"Growth from {counts[0]} to {counts[-1]} good pictures. {told}."
+    message = "; ".join(f"{panel.title}: {_short(panel.values[0])} to {_short(panel.values[-1])}" for panel in panels)
+    message = f"Growth from {counts[0]} to {counts[-1]} good pictures. {message}."
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {ACROSS * WIDE} {high}" width="{ACROSS * WIDE}" height="{high}" '
-        f'role="img" aria-label="{escape(told)}"><style>{STYLE}</style><rect class="ground" width="100%" height="100%"/>'
+        f'role="img" aria-label="{escape(message)}"><style>{STYLE}</style><rect class="ground" width="100%" height="100%"/>'
         f"{''.join(placed)}</svg>\n"
     )
 
@@ -78,8 +78,8 @@ def _panel(counts: Sequence[int], panel: Panel, decades: float, full_at: float) 
     yield f'<text x="{(left + right) / 2}" y="{HIGH - 8}" text-anchor="middle">good pictures</text>'
     yield f'<text class="title" x="{left}" y="24">{escape(panel.title)}</text>'
     if panel.exponents:
-        told = f"exponent {panel.exponents[0]:.2f} at first, {panel.exponents[-1]:.2f} at last"
-        yield f'<text x="{left}" y="42">{told}</text>'
+        message = f"exponent {panel.exponents[0]:.2f} at first, {panel.exponents[-1]:.2f} at last"
+        yield f'<text x="{left}" y="42">{message}</text>'
     if frame.x[0] < full_at < frame.x[1]:
         x = frame.across(full_at)
         yield f'<path class="full" d="M{x:.1f} {top}V{bottom}"/>'

@@ -358,8 +358,8 @@ def answer(product: Any, do: str, **request: Any) -> dict[str, Any]:
         versions = {name: importlib.metadata.version(name) for name in product.needs}
         return {"versions": versions, "installed_mib": installed_mib(product.helpers, getattr(product, "package", None))}
     if do == "fit":
-        seconds, told = timed(lambda: product.fit(**request))
-        return {"seconds": seconds, **told}
+        seconds, message = timed(lambda: product.fit(**request))
+        return {"seconds": seconds, **message}
     if do == "score":
         way, pictures = request["way"], request["pictures"]
         if way == "stream":
@@ -375,8 +375,8 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def reply(**told: Any) -> None:
-        print(json.dumps({**told, "peak_mib": peak_mib()}), file=replies, flush=True)
+    def reply(**message: Any) -> None:
+        print(json.dumps({**message, "peak_mib": peak_mib()}), file=replies, flush=True)
 
     seconds, product = timed(PRODUCTS[sys.argv[1]])
     reply(import_seconds=seconds)

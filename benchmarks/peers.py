@@ -99,11 +99,11 @@ class Worker:
             self.log.seek(0)
             last = [text for text in self.log.read().splitlines() if text.strip()][-1:]
             raise Refused(f"its process ended with status {self.process.returncode}: {''.join(last)}")
-        told: dict[str, Any] = json.loads(line)
-        self.peak_mib = told["peak_mib"]
-        if "error" in told:
-            raise Refused(told["error"].strip().splitlines()[0])
-        return told
+        message: dict[str, Any] = json.loads(line)
+        self.peak_mib = message["peak_mib"]
+        if "error" in message:
+            raise Refused(message["error"].strip().splitlines()[0])
+        return message
 
 
 class Bench:
@@ -139,10 +139,10 @@ class Bench:
                 say(f"fit {network}, round {number + 1}: {product}")
                 try:
                     with self.worker(product) as worker:
-                        told = worker.ask("fit", network=network, good=str(self.good), out=str(self.path(network, product)))
-                        seconds.setdefault(product, []).append(told["seconds"])
+                        message = worker.ask("fit", network=network, good=str(self.good), out=str(self.path(network, product)))
+                        seconds.setdefault(product, []).append(message["seconds"])
                         peaks[product] = max(peaks.get(product, 0), worker.peak_mib)
-                        banks[product] = f"{told['rows']:,} × {told['dims']}"
+                        banks[product] = f"{message['rows']:,} × {message['dims']}"
                 except Refused as error:
                     self.refused(product, f"{network}, fit", error)
                     able.remove(product)
@@ -171,9 +171,9 @@ class Bench:
                 try:
                     workers[product] = Worker(product, self.pythons[product], self.scratch)
                     given = {"model": str(ours), "onnx": str(onnx), "bank": str(bank), "rows": rows, "test": str(self.test)}
-                    told = workers[product].ask("prepare", network=network, **given)
-                    rows = rows or told["rows"]
-                    assert told["rows"] == rows
+                    message = workers[product].ask("prepare", network=network, **given)
+                    rows = rows or message["rows"]
+                    assert message["rows"] == rows
                 except Refused as error:
                     self.refused(product, network, error)
                     if product in workers:
@@ -245,7 +245,7 @@ class Bench:
 
     def about(self) -> str:
         """The table of environments: versions, size, and time from a new process to the product imported."""
-        told: dict[str, dict[str, Any]] = {}
+        message: dict[str, dict[str, Any]] = {}
         starts: timing.Seconds = {}
         for number in range(self.rounds + 1):  # the first is not counted: nothing is in the disk's cache
             for product in dict.fromkeys(name.partition("-")[0] for name in self.pythons):
@@ -254,14 +254,14 @@ class Bench:
                     if number:
                         starts.setdefault(product, []).append(worker.start_seconds)
                     else:
-                        told[product] = worker.ask("about")
+                        message[product] = worker.ask("about")
         rows = [
             (
-                f"{name} {told[name]['versions'][name]}",
-                f"{told[name]['installed_mib']:.0f}",
+                f"{name} {message[name]['versions'][name]}",
+                f"{message[name]['installed_mib']:.0f}",
                 f"{statistics.median(times):.2f}",
                 times_ours(starts, name),
-                ", ".join(f"{key} {value}" for key, value in told[name]["versions"].items() if key != name),
+                ", ".join(f"{key} {value}" for key, value in message[name]["versions"].items() if key != name),
             )
             for name, times in starts.items()
         ]

@@ -25,7 +25,7 @@ from typing import Any
 from timing import machine, table
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-WHATS = ("told", "took")
+WHATS = ("message", "took")
 
 
 def main() -> None:
@@ -92,11 +92,16 @@ def measured(chosen: argparse.Namespace) -> dict[str, Any]:
     if chosen.steps is not None:
         plan = replace(plan, options={**plan.options, "steps": chosen.steps})
     started = time.process_time()
-    if chosen.only == "told":
-        told = fitting.estimate(train, plan)
-        if told is None:
+    if chosen.only == "message":
+        message = fitting.estimate(train, plan)
+        if message is None:
             raise SystemExit(f"told: a dry run of {cell.row} was needed; nothing can be told of these pictures. Name others.")
-        return {"seconds": told.total_s, "peak_mb": told.peak_mb, "parts": told.seconds, "cost": time.process_time() - started}
+        return {
+            "seconds": message.total_s,
+            "peak_mb": message.peak_mb,
+            "parts": message.seconds,
+            "cost": time.process_time() - started,
+        }
     before: dict[str, float] = {}
     ends: dict[str, float] = {}
 

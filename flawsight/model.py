@@ -131,7 +131,7 @@ class Model:
         return {
             "method": self.method.name,
             "backbone": f"{self.backbone_name}, {' + '.join(self.backbone.levels)}",
-            "weights": self.backbone.origin.told,
+            "weights": self.backbone.origin.message,
             "good_pictures": len(training.names),
             "left_out": len(training.skipped) + len(training.left_out),
             **({"left_out_as_asked": training.left_out} if training.left_out else {}),

@@ -147,7 +147,7 @@ def test_light(plate: Path) -> None:
 
 def test_told(plate: Path) -> None:
     pytest.importorskip("torch", reason="needs torch, to train")
-    text = run("told", plate, "--rows", "dsebm,ganomaly", "--steps", "2")
+    text = run("message", plate, "--rows", "dsebm,ganomaly", "--steps", "2")
     _, *found = rows(text)
     assert [row[0] for row in found] == ["dsebm", "ganomaly"]
     for row in found:

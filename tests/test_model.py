@@ -526,12 +526,12 @@ def test_a_file_without_the_newer_settings_means_what_it_meant(
 
 @pytest.mark.parametrize("case", MISFITS)
 def test_a_file_whose_parts_do_not_fit_is_named(model_file: Path, tmp_path: Path, case: str) -> None:
-    change, told = MISFITS[case]
+    change, message = MISFITS[case]
     manifest, arrays = bundle.read(model_file)
     change(manifest, arrays)
     path = tmp_path / "odd.flaw"
     bundle.write(path, {name: value for name, value in manifest.items() if name not in ("schema", "members")}, arrays)
-    with pytest.raises(ModelFileError, match=told) as caught:
+    with pytest.raises(ModelFileError, match=message) as caught:
         load(path)
     assert str(caught.value).startswith(f"{path}: ")
 

@@ -123,8 +123,8 @@ def words(params: type[Any]) -> dict[str, str]:
     said: dict[str, str] = {}
     for origin in params.__mro__[:-1]:
         _, *parts = opening.split(" ".join((origin.__doc__ or "").split()))
-        for told, meaning in zip(parts[::2], parts[1::2], strict=True):
-            for name in told.split(", "):
+        for message, meaning in zip(parts[::2], parts[1::2], strict=True):
+            for name in message.split(", "):
                 said.setdefault(name, REST.sub("", meaning.strip()).rstrip(";.") + ".")
     if silent := [name for name in names if name not in said]:
         raise SystemExit(f"{params.__name__}: a sentence that begins with its name and a colon was needed of {listed(silent)}.")
@@ -140,8 +140,8 @@ def levels(method: type[Method]) -> list[str]:
         if name == PIXELS:
             continue
         together.setdefault(method.default_levels(network), []).append(name)
-    told = "What it takes of each network, finest first, unless a preset or `--levels` names others:"
-    return [told, "", *table(["networks", "levels"], ([listed(names), listed(taken)] for taken, names in together.items()))]
+    message = "What it takes of each network, finest first, unless a preset or `--levels` names others:"
+    return [message, "", *table(["networks", "levels"], ([listed(names), listed(taken)] for taken, names in together.items()))]
 
 
 def presets(method: type[Method]) -> list[str]:

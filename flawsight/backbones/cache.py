@@ -94,13 +94,13 @@ def verify(card: BackboneCard) -> str:
         card.onnx()
         return f"embedded, whole, sha256 {card.sha256[:12]}…"
     trunks = _trunks(card)
-    told = f"{len(trunks)} ONNX files made of such weights, whole" if trunks else ""
+    message = f"{len(trunks)} ONNX files made of such weights, whole" if trunks else ""
     for path in trunks:
         _checked(path)
     if trunks and not weights_file(card).is_file():
-        return f"{told}; its weights themselves are not here"
+        return f"{message}; its weights themselves are not here"
     _, sha256 = weights(card)
-    return f"whole, sha256 {sha256[:12]}…" + (f"; {told}" if told else "")
+    return f"whole, sha256 {sha256[:12]}…" + (f"; {message}" if message else "")
 
 
 def state(card: BackboneCard) -> str:

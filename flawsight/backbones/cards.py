@@ -29,7 +29,7 @@ Levels = dict[str, tuple[int, int]]
 class BackboneCard:
     """A network as a row of the table.
 
-    levels: name → (channels, stride), finest first. default_levels: what PatchCore takes unless told otherwise. mean, std: of the
+    levels: name → (channels, stride), finest first. default_levels: what PatchCore takes unless set otherwise. mean, std: of the
     input on the 0–255 scale. sha256: of the file of weights, whole, or its first digits where only these are published; another
     file is refused. input_size: side in pixels of the pictures that it was trained or at least judged on. library: that builds
     it, "torchvision" or "timm", and file, url: of its weights; all three empty for an embedded network. multiple: of the sides of

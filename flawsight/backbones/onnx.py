@@ -36,7 +36,7 @@ class Origin:
     weights: str = "published"
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """In a few words."""
         return self.notes[0] if self.notes else f"{self.source} (sha256 {self.sha256[:12]}…)"
 

@@ -217,12 +217,12 @@ def _warm_up(subjects: list[_Subject], pictures: list[Picture]) -> dict[tuple[in
 
 def _until(seconds: float, pictures: list[Picture], what: str, progress: Progress | None) -> Iterator[Picture]:
     """Pictures, again and again, until the time is over; two at least."""
-    started, told, total = time.perf_counter(), -1, max(1, math.ceil(seconds))
+    started, message, total = time.perf_counter(), -1, max(1, math.ceil(seconds))
     for done, picture in enumerate(itertools.cycle(pictures)):
         passed = time.perf_counter() - started
-        if progress and int(min(passed, total)) > told:
-            told = int(min(passed, total))
-            progress(what, told, total)
+        if progress and int(min(passed, total)) > message:
+            message = int(min(passed, total))
+            progress(what, message, total)
         if passed >= seconds and done >= 2:
             break
         yield picture

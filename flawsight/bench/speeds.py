@@ -46,14 +46,14 @@ def spread(seconds: Sequence[float]) -> Spread:
 
 
 def cores() -> int:
-    """Cores of this machine, 1 where that is not told."""
+    """Cores of this machine, 1 where that is not known."""
     return os.cpu_count() or 1
 
 
 def advice(speeds: dict[str, Speed], differences: dict[str, float]) -> tuple[str, str, list[str]]:
     """A runtime, the stage that takes most of its stream's work, and both in words.
 
-    Of runtimes that move scores none is advised; what each would save and move is told.
+    Of runtimes that move scores none is advised; the note says what each would save and change.
     """
     default = speeds[DEFAULT].total.p50_ms
     exact = [name for name in speeds if name not in APPROXIMATE]
@@ -68,9 +68,9 @@ def advice(speeds: dict[str, Speed], differences: dict[str, float]) -> tuple[str
     times = {name: spread.p50_ms / (1 if name in ON_ALL_CORES else cores()) for name, spread in speeds[runtime].stages.items()}
     limit = max(times, key=times.__getitem__)
     share = times[limit] / sum(times.values())
-    told = f"Of the cores' work in a stream {limit} ({STAGES[limit]}) is {100 * share:.0f} %."
+    message = f"Of the cores' work in a stream {limit} ({STAGES[limit]}) is {100 * share:.0f} %."
     if limit == "read":
-        told += " Files of another format or smaller pictures would speed it up."
+        message += " Files of another format or smaller pictures would speed it up."
     faster = [name for name in speeds if name in APPROXIMATE and speeds[name].total.p50_ms < BETTER * speeds[runtime].total.p50_ms]
     moved = [
         f"{name}: {100 * speeds[name].total.p50_ms / speeds[runtime].total.p50_ms:.0f} % of that time"
@@ -78,4 +78,4 @@ def advice(speeds: dict[str, Speed], differences: dict[str, float]) -> tuple[str
         " If that will do, score under it."
         for name in faster
     ]
-    return runtime, limit, [why, *moved, told]
+    return runtime, limit, [why, *moved, message]

@@ -61,13 +61,13 @@ def verify(
     from flawsight.errors import ModelFileError
 
     asked = [get_card(name)] if name else [card for card in BACKBONES.values() if cache.state(card) != "not here"]
-    told, damaged = {}, False
+    states, damaged = {}, False
     for card in asked:
         try:
-            told[card.name] = cache.verify(card)
+            states[card.name] = cache.verify(card)
         except ModelFileError as error:
-            told[card.name], damaged = str(error), True
-    show_facts(Console(), told)
+            states[card.name], damaged = str(error), True
+    show_facts(Console(), states)
     if damaged:
         raise typer.Exit(1)
 
@@ -93,7 +93,7 @@ def export(
     path = out or Path(f"{name}.onnx")
     check_writable(path)
     written, origin = write(name, opt.names(levels), path, weights, primed)
-    typer.echo(f"Wrote {path}: levels {', '.join(written)}; {origin.told}.")
+    typer.echo(f"Wrote {path}: levels {', '.join(written)}; {origin.message}.")
 
 
 VERBS: dict[str, tuple[Callable[..., None], str]] = {  # name → function, example

@@ -41,7 +41,7 @@ BRIEF = (
     "promise",
     "earlier_thresholds",
 )
-TOLD_EVERY_S = 60.0  # of progress where there is no terminal
+EVERY_S = 60.0  # of progress where there is no terminal
 SHOWN = 20  # pictures listed before the rest is counted
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a terminal would obey them, or cannot write them
 
@@ -78,11 +78,11 @@ def _counted(inside: dict[str, list[str]]) -> str:
 def tell_estimate(estimate: Estimate | TrainingEstimate | None, json: Path | None, alone: bool) -> None:
     """What a fit will need, in two lines before its progress on standard error; alone, on standard output or as JSON.
 
-    Raises CannotTell if it is asked for alone where it cannot be told.
+    Raises CannotTell if it is asked for alone where it cannot be estimated.
     """
     if estimate is None:
         if alone:
-            raise CannotTell(f"fit: what this will need cannot be told: {UNTOLD}. Leave out --dry-run.")
+            raise CannotTell(f"fit: the time and memory needed cannot be estimated: {UNTOLD}. Leave out --dry-run.")
         return
     if alone:
         write_json({**dataclasses.asdict(estimate), "total_s": estimate.total_s}, json)
@@ -135,9 +135,9 @@ def show_verification(console: Console, found: Verification) -> None:
     table = Table("category", "train", "good", "defective, by kind", "as published", title=as_is(f"{found.title} in {found.root}"))
     for one in found.categories:
         train, good, *kinds = one.counts.items() if one.counts else (("", "not"), ("", "read"))
-        told = ", ".join(f"{kind} {n}" for kind, n in kinds)
+        message = ", ".join(f"{kind} {n}" for kind, n in kinds)
         verdict = ("no" if one.problems else "yes") if one.published else "not known"
-        table.add_row(as_is(one.name), str(train[1]), str(good[1]), as_is(told), verdict)
+        table.add_row(as_is(one.name), str(train[1]), str(good[1]), as_is(message), verdict)
     console.print(table)
     show_notes(console, found.notes)
     for problem in found.problems[:SHOWN]:
@@ -155,8 +155,8 @@ def show_bench(console: Console, result: BenchResult) -> None:
     table = Table("stage", title="Milliseconds a picture: median, and what 95 of 100 stay below", title_justify="left")
     for name in result.runtimes:
         table.add_column(name, justify="right")
-    for stage, told in STAGES.items():
-        table.add_row(f"{stage}: {told}", *[_in_ms(speed.stages[stage]) for speed in result.runtimes.values()])
+    for stage, message in STAGES.items():
+        table.add_row(f"{stage}: {message}", *[_in_ms(speed.stages[stage]) for speed in result.runtimes.values()])
     table.add_row("one picture, whole", *[_in_ms(speed.total) for speed in result.runtimes.values()], style="bold")
     console.print(table)
     rates = ", ".join(f"{speed.pictures_per_s:.1f} under {name}" for name, speed in result.runtimes.items())
@@ -167,8 +167,10 @@ def show_bench(console: Console, result: BenchResult) -> None:
         "peak memory": f"{result.peak_rss_mb:.0f} MiB with {', '.join(result.runtimes)} loaded",
     }
     if result.score_differences:
-        told = ", ".join(f"{100 * share:.2g} % of the threshold under {name}" for name, share in result.score_differences.items())
-        facts["scores differ by"] = f"at most {told}"
+        message = ", ".join(
+            f"{100 * share:.2g} % of the threshold under {name}" for name, share in result.score_differences.items()
+        )
+        facts["scores differ by"] = f"at most {message}"
     show_facts(console, facts)
     for sentence in result.why:
         console.print(as_is(sentence), soft_wrap=True)
@@ -221,18 +223,18 @@ def meter(quiet: bool = False) -> Iterator[Progress]:
 
 def _in_lines() -> Progress:
     begun: dict[str, tuple[int, float, int]] = {}  # thing → how far it was last, when it began, and how far it was then
-    told = time.monotonic()
+    spoken = time.monotonic()
 
     def progress(what: str, done: int, total: int) -> None:
-        nonlocal told
+        nonlocal spoken
         interrupts.check()
         thing, now = what.partition(DETAIL)[0], time.monotonic()
         last, start, first = begun.get(thing, (total, now, done))
         if done < last:  # it begins, perhaps again
             start, first = now, done
         begun[thing] = done, start, first
-        if now - told >= TOLD_EVERY_S:
-            told = now
+        if now - spoken >= EVERY_S:
+            spoken = now
             left = f", about {duration((now - start) * (total - done) / (done - first))} left" if total > done > first else ""
             typer.echo(f"{what}: {done:,} of {total:,}{left}", err=True)
 

@@ -25,7 +25,7 @@ AS_OPTIONS = (  # how the library names its arguments → how the command line d
 
 
 class CannotTell(FlawsightError):
-    """What was asked for alone cannot be told beforehand."""
+    """What was asked for alone cannot be estimated."""
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:

@@ -63,13 +63,13 @@ def tell_needs(needs: Needs, json: Path | None) -> None:
 
 
 def show_needs(console: Console, needs: Needs) -> None:
-    """A line for each row in each category, what all take together, and what cannot be told or run."""
-    told = [one for one in needs.of_cells if not one.why]
-    if told:
+    """A line for each row in each category, what all take together, and what cannot be estimated or run."""
+    known = [one for one in needs.of_cells if not one.why]
+    if known:
         table = Table("method", "category")
         for title in ("cells", "fit of each", "judging it", "memory"):
             table.add_column(title, justify="right")
-        for one in told:
+        for one in known:
             spent = duration(one.fit_s), duration(one.judge_s), memory.in_words(1e6 * one.peak_mb)
             table.add_row(as_is(one.row + _shots(one.shots)), as_is(one.category), str(one.cells), *spent)
         console.print(table)
@@ -77,7 +77,7 @@ def show_needs(console: Console, needs: Needs) -> None:
     if needs.finished:
         are = "is" if needs.finished == 1 else "are"
         console.print(f"{needs.finished} of the cells {are} finished and not counted.", soft_wrap=True)
-    untold = [f"not told: {who(one.row, one.category)}: {one.why}" for one in needs.of_cells if one.why]
+    untold = [f"not estimated: {who(one.row, one.category)}: {one.why}" for one in needs.of_cells if one.why]
     show_notes(console, [*untold, *_not_run(needs.not_run)])
 
 

@@ -96,8 +96,8 @@ def show_scores(console: Console, rows: list[Row]) -> None:
 
 def show_counts(console: Console, report: Report) -> None:
     """How many pictures were rejected."""
-    told = f"{report.counts['rejected']} of {len(report.rows)} pictures rejected (score above {report.threshold['value']:.4g})."
-    console.print(told if report.rows else "No picture could be judged.", soft_wrap=True)
+    message = f"{report.counts['rejected']} of {len(report.rows)} pictures rejected (score above {report.threshold['value']:.4g})."
+    console.print(message if report.rows else "No picture could be judged.", soft_wrap=True)
 
 
 def _worst_first(rows: list[Row]) -> list[Row]:

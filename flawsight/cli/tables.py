@@ -123,9 +123,9 @@ def tables(
     request = Request(data, names, _names(methods), _names(categories), preset, backbone, weights, device, memory, *rest)
     if dry_run or out is None:
         with meter() as progress:
-            told = needs(request, out, progress)
-        tell_needs(told, json)
-        if not told.finished and all(one.why for one in told.of_cells):
+            needed = needs(request, out, progress)
+        tell_needs(needed, json)
+        if not needed.finished and all(one.why for one in needed.of_cells):
             raise typer.Exit(1)
         return
     with meter() as progress:

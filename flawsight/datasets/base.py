@@ -62,8 +62,8 @@ class Layout:
 
     def lacks(self, root: Path, what: str) -> DataError:
         """The error to raise where a part is not there."""
-        told = f"{root}: the {self.title} layout needs {what}; there is none. Check the path, or finish unpacking."
-        return DataError(f"{told} {self.where_for(root)}".rstrip())
+        message = f"{root}: the {self.title} layout needs {what}; there is none. Check the path, or finish unpacking."
+        return DataError(f"{message} {self.where_for(root)}".rstrip())
 
     def found_none(self, root: Path, where: str) -> DataError:
         """The error to raise where a part holds no pictures."""
@@ -106,8 +106,8 @@ def scored_samples(paths: list[Path]) -> tuple[list[Sample], list[str]]:
             continue
         inside = look(path, recursive=True)
         if not inside.pictures and not (len(paths) > 1 and outputs.is_results(path)):
-            told = " ".join(inside.notes("taken"))
-            raise DataError(f"{path}: no pictures in this folder or below it. {told or 'Check the path.'}")
+            message = " ".join(inside.notes("taken"))
+            raise DataError(f"{path}: no pictures in this folder or below it. {message or 'Check the path.'}")
         found += inside.pictures
         notes += [f"{path}: {note}" if len(paths) > 1 else note for note in inside.notes("scored")]
     return [Sample(path, name_of(path)) for path in dict.fromkeys(found)], notes
@@ -161,8 +161,8 @@ def listed(layout: Layout, root: Path, pictures: list[Path], by: str) -> None:
     """Raise DataError unless all these pictures or masks, which a list names, are there."""
     lost = [name_of(path) for path in pictures if not path.is_file()]
     if lost:
-        told = f"{root}: {len(lost)} of {len(pictures)} files that {by} names are not there: {some(lost)}. Finish unpacking."
-        raise DataError(f"{told} {layout.where_for(root)}".rstrip())
+        message = f"{root}: {len(lost)} of {len(pictures)} files that {by} names are not there: {some(lost)}. Finish unpacking."
+        raise DataError(f"{message} {layout.where_for(root)}".rstrip())
 
 
 def above(folder: Path, n: int = 1) -> Path:

@@ -212,5 +212,5 @@ def was(counts: Counter[str]) -> str:
 
 def places(counts: Counter[str], most: int = 3) -> str:
     """Where they lie, and how many in each place."""
-    told = ", ".join(f"{where} ({n})" for where, n in list(counts.items())[:most])
-    return told + (f" and {len(counts) - most} more" if len(counts) > most else "")
+    message = ", ".join(f"{where} ({n})" for where, n in list(counts.items())[:most])
+    return message + (f" and {len(counts) - most} more" if len(counts) > most else "")

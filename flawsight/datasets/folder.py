@@ -36,8 +36,10 @@ def read(root: Path, use_masks: bool = True) -> DataSet:
         _only([folder for folder in parts.masks if find_pictures(folder, recursive=True)], root, "masks")
     inside = look(good_folder or root, recursive=good_folder is not None)
     if not inside.pictures:
-        told = " ".join(inside.notes("taken"))
-        raise DataError(f"{root}: no pictures of good parts; looked for pictures in it and in good/. {told or 'Check the path.'}")
+        message = " ".join(inside.notes("taken"))
+        raise DataError(
+            f"{root}: no pictures of good parts; looked for pictures in it and in good/. {message or 'Check the path.'}"
+        )
     good = samples(root, inside.pictures, 0, "good")
     if good_folder is None:
         return left_aside(DataSet(title(root), root, good, []))

@@ -1,4 +1,4 @@
-"""MPDD, painted and bare metal parts; MVTec AD's layout, told apart by the names of its categories.
+"""MPDD, painted and bare metal parts; MVTec AD's layout, recognised by the names of its categories.
 
     <category>/train/good/*.png   <category>/test/<kind>/*.png   <category>/ground_truth/<kind>/<name>_mask.png
 

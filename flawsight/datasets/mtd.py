@@ -71,7 +71,7 @@ LAYOUT = Layout(
     recognises=recognises,
     categories=lambda root: {},
     read=read,
-    licence="no licence is told",
+    licence="no licence is stated",
     source="GitHub, abin24/Magnetic-tile-defect-datasets",
     counts={"": {"good": 952, **DEFECTIVE}},
 )

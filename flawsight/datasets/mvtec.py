@@ -62,8 +62,8 @@ def _is_public(layout: Layout, root: Path) -> bool:
 def _counts() -> dict[str, dict[str, int]]:
     counts = {}
     for line in _TABLE.strip().replace("\n    ", " ").splitlines():
-        category, _, told = line.partition(":")
-        train, good, *kinds = told.split()
+        category, _, published = line.partition(":")
+        train, good, *kinds = published.split()
         by_kind = zip(kinds[::2], kinds[1::2], strict=True)
         counts[category] = {"train": int(train), "test good": int(good), **{kind: int(n) for kind, n in by_kind}}
     return counts

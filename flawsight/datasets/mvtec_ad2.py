@@ -56,7 +56,7 @@ def _is_one(root: Path) -> bool:
 
 def _lightings(samples: list[Sample]) -> str:
     """Each with its pictures: what follows the number in a file's name."""
-    counted = Counter(name_of(sample.path.stem.partition("_")[2]) or "not told" for sample in samples)
+    counted = Counter(name_of(sample.path.stem.partition("_")[2]) or "not stated" for sample in samples)
     return ", ".join(f"{lighting} ({n})" for lighting, n in sorted(counted.items()))
 
 

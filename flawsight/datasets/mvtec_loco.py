@@ -52,10 +52,10 @@ def read(root: Path, use_masks: bool = True) -> DataSet:
 def _saturations(file: Path) -> tuple[Saturation, ...]:
     """What suffices of each kind of region. Raises DataError for a file that does not tell."""
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
         found = tuple(
             Saturation(int(one["pixel_value"]), float(one["saturation_threshold"]), bool(one["relative_saturation"]))
-            for one in told
+            for one in content
         )
     except (KeyError, TypeError, ValueError) as error:
         found, why = (), f"something else ({error})"

@@ -18,7 +18,7 @@ from flawsight.types import MaskFiles, Sample, mask_files, name_of
 @dataclass(frozen=True)
 class Split:
     """The folders in a folder. kinds: of pictures to be judged. masks: of masks for all kinds. own: kind's folder → those of its
-    masks alone. notes: on what only the pixels told.
+    masks alone. notes: on what only the pixels show.
     """
 
     kinds: list[Path]
@@ -173,9 +173,9 @@ class Masks:
         for place in self.folders:
             lost = [mask for mask in find_pictures(place) if mask not in self.used and names.picture_of(mask, known) not in known]
             if lost:
-                told = some([name_of(mask.name) for mask in lost])
+                message = some([name_of(mask.name) for mask in lost])
                 notes.append(
-                    f"{len(lost)} pictures in '{name_of(place.name)}' were taken for masks and belong to no picture: {told}."
+                    f"{len(lost)} pictures in '{name_of(place.name)}' were taken for masks and belong to no picture: {message}."
                 )
         return notes
 

@@ -98,7 +98,7 @@ def _check(layout: Layout, name: str, folder: Path, progress: Callable[[str, int
     data, problem = _read(layout, folder, True)
     problems = [problem] if problem else []
     if data is None:
-        data, _ = _read(layout, folder, False)  # so that all the rest is told too
+        data, _ = _read(layout, folder, False)  # so that all the rest is reported too
     if data is None:
         return Checked(name, {}, published, problems)
     kinds = Counter(sample.kind for sample in data.test if sample.label)
@@ -179,5 +179,5 @@ def _differences_of_all(layout: Layout, checked: list[Checked]) -> list[str]:
     counts: Counter[str] = Counter()
     for one in checked:
         counts.update(one.counts)
-    told = _differences(counts, layout.about.get("", {}))
-    return [f"All categories, {difference}; that figure is not the publisher's own" for difference in told]
+    wrong = _differences(counts, layout.about.get("", {}))
+    return [f"All categories, {difference}; that figure is not the publisher's own" for difference in wrong]

@@ -61,7 +61,7 @@ def scratch(rng: np.random.Generator, view: View) -> Flaw:
 
 
 def dent(rng: np.random.Generator, view: View) -> Flaw:
-    """A shallow oval hollow of 14–30 units radius, told by its shading only."""
+    """A shallow oval hollow of 14–30 units radius, seen by its shading only."""
     radius = rng.uniform(14, 30)
     cx, cy = _clear_spot(rng, 14)
     turn, oval = rng.uniform(0, np.pi), rng.uniform(0.75, 1)

@@ -100,7 +100,7 @@ def _read_mask(sample: Sample, picture_hw: tuple[int, int]) -> Mask:
 
 
 def _saturations(sample: Sample, masks: Mask) -> list[float]:
-    """Of each region of masks [n,H,W] the share that suffices; none where regions or shares are not told. Raises DataError."""
+    """Of each region of masks [n,H,W] the share that suffices; none where regions or shares are not known. Raises DataError."""
     if not sample.saturations or masks.ndim == 2:
         return []
     known = {one.value: one for one in sample.saturations}

@@ -35,7 +35,7 @@ def threshold_from(
 ) -> tuple[Threshold, list[str]]:
     """The threshold that labelled pictures set, see threshold.from_defects, and notes on them.
 
-    Raises DataError where none is defective, where they cannot be told from good ones, and naming every unreadable picture unless
+    Raises DataError where none is defective, where good ones score alike, and naming every unreadable picture unless
     they may be skipped.
     """
     if not any(one.label == 1 for one in pictures):

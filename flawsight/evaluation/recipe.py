@@ -232,9 +232,9 @@ class _Judged:
         return notes
 
     def _no_map(self) -> str:
-        told = f"{self.model.method.name} gives no map: it scores pictures as wholes"
+        message = f"{self.model.method.name} gives no map: it scores pictures as wholes"
         masked = self.judging.use_masks and any(row.sample.mask for row in self.rows)
-        return f"{told}, so there are no pixel metrics, whatever masks there are." if masked else f"{told}."
+        return f"{message}, so there are no pixel metrics, whatever masks there are." if masked else f"{message}."
 
     def _learned_from(self) -> list[str]:
         """Judged pictures that the model was fitted on, by their pixels; only looked for where names meet."""

@@ -1,4 +1,4 @@
-"""Whether a Plan can be followed, as far as that can be told without pictures, networks or extras."""
+"""Whether a Plan can be followed, as far as that can be known without pictures, networks or extras."""
 
 from __future__ import annotations
 

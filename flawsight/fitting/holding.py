@@ -89,14 +89,14 @@ def _suspect_notes(training: Training, chosen: Threshold, held: Together) -> lis
     rest = f"all other good pictures when held out ({others.min():.4g} to {others.max():.4g})"
     if len(far) == 1:
         did = "sets the threshold" if sets else "did not set the threshold and counts as rejected"
-        told = f"{scored[0]} scores far above {rest}. It {did}, and was learned from all the same"
+        message = f"{scored[0]} scores far above {rest}. It {did}, and was learned from all the same"
         look = "Look whether it shows a good part; if not, leave it out"
     else:
         did = "set the threshold" if sets else "did not set the threshold and count as rejected"
-        told = f"{some(scored, NAMED)} score far above {rest}. They {did}, and were learned from all the same"
+        message = f"{some(scored, NAMED)} score far above {rest}. They {did}, and were learned from all the same"
         look = "Look whether they show good parts; if not, leave them out"
     options = " ".join(f"--leave-out {shlex.quote(training.names[i])}" for i in far[:NAMED])
-    return [f"{told}. {look}: {options}{' …' * (len(far) > NAMED)}"]
+    return [f"{message}. {look}: {options}{' …' * (len(far) > NAMED)}"]
 
 
 def _series_notes(chosen: Threshold, held: Together) -> list[str]:

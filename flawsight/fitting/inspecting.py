@@ -75,8 +75,8 @@ def names_left_out(pictures: Sequence[Any], wanted: Sequence[str]) -> list[str]:
 def unreadable(where: str, bad: Sequence[PictureError], n: int) -> DataError:
     """The error to raise where some of n pictures cannot be read: it names them all."""
     listed = "\n".join(f"  {error}" for error in bad)
-    told = f"{where}: {len(bad)} of {n} pictures cannot be read:\n{listed}\n"
-    return DataError(f"{told}Mend or remove them, or leave them out with skip_bad.")
+    message = f"{where}: {len(bad)} of {n} pictures cannot be read:\n{listed}\n"
+    return DataError(f"{message}Mend or remove them, or leave them out with skip_bad.")
 
 
 def grouped(names: list[str], inspections: list[Inspection], least: int) -> tuple[list[int], list[str]]:
@@ -117,7 +117,7 @@ def coarseness(preprocess: Preprocess, inspections: list[Inspection]) -> list[st
 
 
 def few_bits(bits: int, given: int | None) -> list[str]:
-    """A note where the files have 16 bits and fewer are in use: told, or found."""
+    """A note where the files have 16 bits and fewer are in use: set, or found."""
     if bits == ALL_BITS:
         return []
     most = (1 << bits) - 1

@@ -113,7 +113,7 @@ def _learn(
 def estimate(
     pictures: str | Path | Sequence[Sample | str | Path | bytes | Pixels | Image.Image], plan: Plan | None = None
 ) -> forecast.Estimate | rehearsal.TrainingEstimate | None:
-    """What `fit` will need of memory and time: a few pictures are tried out. None where that cannot be told beforehand.
+    """What `fit` will need of memory and time: a few pictures are tried out. None where that cannot be estimated.
 
     So it is for methods that neither keep a bank nor learn by gradient, and where no picture that is tried can be read. Raises
     UsageError as `fit` would, and also where a training would take more than half of the memory that is free.
@@ -235,9 +235,9 @@ class _Keeper:
 
 @dataclass(frozen=True)
 class _Images:
-    """The network's inputs, float32 [3,h,w], of inspected pictures; they can be gone through again. Progress is told once.
+    """The network's inputs, float32 [3,h,w], of inspected pictures; they can be gone through again. Progress is reported once.
 
-    told: how far it was.
+    reached: how far it was.
     """
 
     preprocess: Preprocess
@@ -246,7 +246,7 @@ class _Images:
     pace: sharing.Pace
     progress: Progress | None
     bits: int
-    told: list[int] = field(default_factory=lambda: [0])
+    reached: list[int] = field(default_factory=lambda: [0])
 
     def sparing(self) -> _Images:
         """The same with as little memory as can be: nothing kept, one picture at a time."""
@@ -257,8 +257,8 @@ class _Images:
         items = zip(self.pictures, self.inspections, strict=True)
         images = threads.ahead(self._prepare, items, self.pace.workers, self.pace.waiting)
         for done, image in enumerate(images, 1):
-            if self.progress and done > self.told[0]:
-                self.told[0] = done
+            if self.progress and done > self.reached[0]:
+                self.reached[0] = done
                 self.progress("looking at pictures", done, len(self.pictures))
             yield image
 

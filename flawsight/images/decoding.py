@@ -118,7 +118,7 @@ def check_size(wide: int, high: int, name: str) -> None:
 
 
 def orientation(picture: Image.Image) -> int:
-    """1 to 8; 1 where none is told or it cannot be read."""
+    """1 to 8; 1 where none is stated or it cannot be read."""
     if picture.format == "TIFF":
         return 1  # Pillow turns these itself, and tells their size turned
     try:

@@ -154,7 +154,7 @@ def _to_rgb(picture: Image.Image, name: str, bits: int, data: bytes = b"") -> tu
 
 
 def _may_be_turned(picture: Image.Image, data: bytes) -> bool:
-    """False of a PNG in whose bytes no orientation is told: Pillow decodes the whole of it to look for one, which may come last."""
+    """False of a PNG whose bytes state no orientation: Pillow decodes the whole of it to look for one, which may come last."""
     return picture.format != "PNG" or png.may_be_turned(data)
 
 

@@ -23,7 +23,7 @@ class Header(NamedTuple):
 
 
 def plain(data: bytes) -> Header | None:
-    """What is told of a PNG of 8 bits, grey or RGB, not animated, transparent, interlaced or turned; None of any other."""
+    """What is stated of a PNG of 8 bits, grey or RGB, not animated, transparent, interlaced or turned; None of any other."""
     if not data.startswith(START) or data[12:16] != b"IHDR" or len(data) < 29:
         return None
     wide, high, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
@@ -51,7 +51,7 @@ def damage(data: bytes) -> str | None:
 
 
 def may_be_turned(data: bytes) -> bool:
-    """False of a PNG in which no orientation is told."""
+    """False of a PNG in which no orientation is stated."""
     return any(_may_tell_turn(kind, content) for kind, content in _chunks(data))
 
 

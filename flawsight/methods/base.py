@@ -54,7 +54,7 @@ class Method(Scorer, Protocol):
         """Learn from pictures float32 [3,h,w] and return a held-out score of each, float32 [N].
 
         A held-out score is what the picture would score had it and all pictures of its group not been learned from; NaN where
-        that cannot be told, as of pictures that were learned from where a fit is too long to be done again. groups: one
+        that is not known, as of pictures that were learned from where a fit is too long to be done again. groups: one
         number a picture; pictures that are the same, or were taken together, share it. A second fit forgets the first.
         """
         ...

@@ -168,9 +168,9 @@ class CAVGA(Learned):
 
         repeated = (batch - found.repeated).square().flatten(1).sum(1).mean()
         kept = variational.divergence(found.mean, found.log_variance).mean()
-        told = torch.nn.functional.cross_entropy(found.classes, labels)
+        classified = torch.nn.functional.cross_entropy(found.classes, labels)
         guidance = guided.guidance(network.attention(found.feature, self.params.rectified), found.classes, labels)
-        return repeated + kept + self.params.classifier * told + self.params.guidance * guidance
+        return repeated + kept + self.params.classifier * classified + self.params.guidance * guidance
 
     def _network_of(self, pictures: list[Float], run: Run) -> Any:
         """The network as training begins."""

@@ -95,9 +95,9 @@ class DifferNet(Learned):
 
         p = self.params
         known = self._of_turned(pictures, run)
-        told = hashlib.sha256(run.key.encode())
-        told.update(known.data)
-        run = replace(run, key=told.hexdigest())  # the network is in it too
+        digest = hashlib.sha256(run.key.encode())
+        digest.update(known.data)
+        run = replace(run, key=digest.hexdigest())  # the network is in it too
         seen = torch.from_numpy(known).to(run.device)
         n, dims = len(seen), seen.shape[2]
         mean, scale = torch.zeros_like(seen[0, 0]), torch.ones_like(seen[0, 0])

@@ -9,7 +9,7 @@ score: for each of the four turns the mean absolute error of what is restored, d
 Symbols: values of pictures go from −1 to 1; grey is the mean over colours; C, colours: three, or one of pictures that are `grey`.
 
 Where this differs: the settings for MVTec AD are not public. Adam, its rate falling as a cosine to a hundredth, takes the place of
-the gradient descent that is told for small pictures (`optimiser="sgd"`, `lr=0.1`, halved after each tenth of the steps); the last
+the gradient descent that is stated for small pictures (`optimiser="sgd"`, `lr=0.1`, halved after each tenth of the steps); the last
 weights are kept. A step's pictures are drawn with replacement. Where a good part looks the same turned, as textures do, no one can
 tell which way is up, and the score says mostly that; `turned=False` leaves the turns out. Where the light's colour differs from
 picture to picture no one can tell it from a grey one, and the score says mostly that; `grey=True` leaves colour out

@@ -210,14 +210,14 @@ class Learned:
         first = pictures[0]
         odd = [first, first[:, ::-1], first.max() + first.min() - first]  # as it is, upside down, as a negative
         scores = np.append(known, [self._judge(np.ascontiguousarray(one))[0] for one in odd])
-        told = ""
+        message = ""
         if not np.isfinite(scores).all():
-            told = "a score is not a number"
+            message = "a score is not a number"
         elif np.ptp(scores) <= CONSTANT * np.abs(scores).max():
-            told = f"it scores every picture {scores[0]:.4g}"
-        if told:
+            message = f"it scores every picture {scores[0]:.4g}"
+        if message:
             raise LearningFailed(
-                f"{self.name}: a model that tells pictures apart was needed; {told}. Try another seed, a lower lr, more steps."
+                f"{self.name}: a model that tells pictures apart was needed; {message}. Try another seed, a lower lr, more steps."
             )
 
 

@@ -169,8 +169,8 @@ def _loss(encoders: Any, patches: torch.Tensor, direction: torch.Tensor, pull: f
     apart = patches[: 2 * n]
     apart = apart + NOISE * (torch.randn_like(apart[:, :, :1, :1]) + torch.randn_like(apart))
     one, other, here, near = encoders(torch.cat([apart, patches[2 * n :]])).chunk(4)
-    told = encoders.directions[str(patches.shape[-1])](one, other)
-    return torch.nn.functional.cross_entropy(told, direction) + pull * torch.linalg.vector_norm(here - near, dim=1).mean()
+    guess = encoders.directions[str(patches.shape[-1])](one, other)
+    return torch.nn.functional.cross_entropy(guess, direction) + pull * torch.linalg.vector_norm(here - near, dim=1).mean()
 
 
 def _rows(described: Float) -> Float:

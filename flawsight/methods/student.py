@@ -120,8 +120,8 @@ class Student(Learned):
         """See LearnedMethod.notes."""
         p = self.params
         where = p.teacher_data or "the good pictures"
-        told = f"student: teacher_data={where}, distilled from {p.distilled_from}; the paper's teacher saw ImageNet."
-        return [told, *([RANDOM_NOTE] if p.weights == RANDOM else [])]
+        note = f"student: teacher_data={where}, distilled from {p.distilled_from}; the paper's teacher saw ImageNet."
+        return [note, *([RANDOM_NOTE] if p.weights == RANDOM else [])]
 
     def _learn(self, pictures: list[Float], unseen: list[Float], run: Run) -> Arrays:
         """network: an ONNX file, pictures [B,3,h,w], normalised → e and v, maps [B,2,h,w]. scale: their mean and spread, [2,2].
@@ -188,11 +188,11 @@ class Student(Learned):
             return (seen[chosen].float() - mean) / std, wanted[chosen]
 
         def loss(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-            patches, told = batch
+            patches, target = batch
             with run.mixed():
                 described = teacher(patches)
             described = described.float()
-            total = p.distil * (network["decoder"](described) - told).square().sum(1).mean()
+            total = p.distil * (network["decoder"](described) - target).square().sum(1).mean()
             if p.triplet:
                 with run.mixed():
                     same = teacher(patch_networks.much_the_same(patches))

@@ -48,7 +48,7 @@ class PixelMetrics:
     n_regions: regions that PRO averages over; n_regions_unseen: regions left out, none of their pixels having been seen.
     pro_curve: false-positive rate, mean overlap; float32 [n] each, n ≤ 500, from (0,0) to max_fpr, thinned out for drawing.
     error: how far auroc, ap, f1max, pro and spro can be off: 0 where every pixel was kept, a proven bound where they were binned.
-    spro: see saturated; NaN unless it was told of some regions how much of them suffices. n_saturating: regions it averages over.
+    spro: see saturated; NaN unless it was given of some regions how much of them suffices. n_saturating: regions it averages over.
     """
 
     auroc: float
@@ -92,8 +92,8 @@ class PixelTally:
     def add(self, score_map: Float, mask: Mask, saturations: ArrayLike = ()) -> None:
         """Count one picture in. score_map: float32 [H,W], higher is worse, NaN where nobody looked.
 
-        mask: bool [H,W], or [n,H,W] where the regions are told, one in each. Regions are of the whole mask, so an unseen strip
-        cuts none in two; only seen pixels count to its size. saturations: of regions that are told, [n] in (0,1], the share of each
+        mask: bool [H,W], or [n,H,W] where the regions are given, one in each. Regions are of the whole mask, so an unseen strip
+        cuts none in two; only seen pixels count to its size. saturations: of regions given, [n] in (0,1], the share of each
         that suffices for sPRO.
         """
         _check(score_map, mask)
@@ -292,8 +292,8 @@ def _check(score_map: Float, mask: Mask) -> None:
 
 def _checked_saturations(saturations: ArrayLike, mask: Mask) -> NDArray[np.float64]:
     shares = np.asarray(saturations, np.float64)
-    told = shares.shape == (len(mask),) if mask.ndim == 3 else False
-    if shares.size and not (told and ((shares > 0) & (shares <= 1)).all()):
+    given = shares.shape == (len(mask),) if mask.ndim == 3 else False
+    if shares.size and not (given and ((shares > 0) & (shares <= 1)).all()):
         raise UsageError(
             f"metrics.pixels: saturations in (0,1], one for each region of a mask bool [n,H,W], were needed; came "
             f"{shares.tolist()} and a mask {mask.shape}. Tell one of each region, or none."

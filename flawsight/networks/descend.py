@@ -33,7 +33,7 @@ KEEP_EVERY_S = 60.0
 REHEARSED_S = 1.0  # of a training's steps, at least one, and a second one if that is not ten times as long
 LAST_RATE = 0.01  # of the first, where it falls
 JITTER = 0.05  # standard deviations by which copies of rows are moved apart, where they stand for others
-MEMORY = 0.98  # of the loss that is told: how much of the step before stays in it
+MEMORY = 0.98  # of the loss that is reported: how much of the step before stays in it
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Run:
         return state.loss
 
     def each(self, what: str, items: Iterable[T], n: int) -> Iterator[T]:
-        """The n items, each told of when the next is asked for. what: is done with them."""
+        """The n items, each reported when the next is asked for. what: is done with them."""
         for done, item in enumerate(items, 1):
             yield item
             if self.tell:

@@ -41,8 +41,8 @@ def pictures_in(folder: Path) -> list[Path]:
     """The pictures in a folder and all folders in it, in order. Raises DataError where there are none."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in image.EXTENSIONS)
     if not files:
-        told = "there are no pictures in it" if folder.is_dir() else "it is a file" if folder.exists() else "there is none"
-        raise DataError(f"{folder}: a folder of pictures was needed to cut crops from; {told}. Name another as teacher_data.")
+        message = "there are no pictures in it" if folder.is_dir() else "it is a file" if folder.exists() else "there is none"
+        raise DataError(f"{folder}: a folder of pictures was needed to cut crops from; {message}. Name another as teacher_data.")
     return files
 
 

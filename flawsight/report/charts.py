@@ -50,12 +50,12 @@ def roc(x: Float, y: Float, point: tuple[float, float] | None) -> str:
     ticks = [(v / 5, f"{v * 20} %") for v in range(6)]
     parts = [_axes(frame, ticks, ticks, "good pictures rejected", "defective pictures rejected")]
     parts += [f'<path class="guess" d="{frame.path([0, 1], [0, 1])}"/>', _line(frame, x, y)]
-    told = "ROC curve: share of defective pictures rejected against share of good pictures rejected."
+    message = "ROC curve: share of defective pictures rejected against share of good pictures rejected."
     if point is not None:
         parts.append(_dot(frame, point, "at the threshold"))
         good, bad = (f"{100 * share:.1f} %" for share in point)
-        told += f" At the threshold {bad} of the defective and {good} of the good pictures are rejected."
-    return _svg(frame, "roc", told, parts)
+        message += f" At the threshold {bad} of the defective and {good} of the good pictures are rejected."
+    return _svg(frame, "roc", message, parts)
 
 
 def pro(x: Float, y: Float, limit: float = 0.3) -> str:
@@ -67,9 +67,9 @@ def pro(x: Float, y: Float, limit: float = 0.3) -> str:
     inside = x < limit
     x, y = np.append(x[inside], np.float32(limit)), np.append(y[inside], np.float32(end))
     reached = f"{100 * end:.1f} % at {100 * limit:.0f} %"
-    told = f"PRO curve: mean overlap with the true defects against the share of sound pixels marked; {reached}."
+    message = f"PRO curve: mean overlap with the true defects against the share of sound pixels marked; {reached}."
     axes = _axes(frame, x_ticks, y_ticks, "sound pixels marked as defective", "mean overlap with true defects")
-    return _svg(frame, "pro", told, [axes, _line(frame, x, y)])
+    return _svg(frame, "pro", message, [axes, _line(frame, x, y)])
 
 
 def histogram(groups: Sequence[tuple[str, Float]], held_out: Float, scale: Scale, wide: bool = True) -> str:
@@ -89,13 +89,13 @@ def histogram(groups: Sequence[tuple[str, Float]], held_out: Float, scale: Scale
     parts += [_steps(frame, kind, edges, n) for kind, n in counts]
     parts += [_rug(frame, np.clip(held_out, low, top))] if rug else []
     parts.append(_threshold(frame, scale))
-    told = "; ".join(
+    message = "; ".join(
         f"{len(s)} {kind}, median {scale.text(float(np.median(s)))}" for kind, s in [*drawn, ("held-out", held_out)] if len(s)
     )
     return _svg(
         frame,
         f"histogram {'for-desk' if wide else 'for-phone'}",
-        f"Histogram of scores: {told}. Threshold {scale.text(scale.middle)}.",
+        f"Histogram of scores: {message}. Threshold {scale.text(scale.middle)}.",
         parts,
     )
 
@@ -120,7 +120,7 @@ def few_pictures(curves: Sequence[Curve], label: str) -> str:
     frame = _Frame((-0.04 * span, 1.64 * span), (low, y_ticks[-1][0]), wide=_WIDE + 140)
     at = {n: float(np.log2(n / shots[0])) for n in shots}
     parts = [_axes(frame, [(at[n], str(n)) for n in shots], y_ticks, "good pictures learned from", f"{label}, percent")]
-    told, free = [], float("inf")
+    message, free = [], float("inf")
     for curve in sorted(curves, key=lambda one: one.points[-1][1]):
         style = f"{curve.kind} c{curve.colour % 6}"
         x, y = [at[n] for n, _, _ in curve.points], [value for _, value, _ in curve.points]
@@ -129,8 +129,8 @@ def few_pictures(curves: Sequence[Curve], label: str) -> str:
             parts.append(_point(frame, at[n], value, spread, f"c{curve.colour % 6}"))
         free = min(float(frame.down(y[-1])) + 4, free - 14)  # names one above the other, however near the ends
         parts.append(f'<text class="tick" x="{float(frame.across(x[-1])) + 9:.1f}" y="{free:.1f}">{_name(curve)}</text>')
-        told.append(f"{curve.title} {curve.kind}: " + ", ".join(f"{value:.1f} of {n}" for n, value, _ in curve.points))
-    return _svg(frame, "few-pictures", f"{label} by number of good pictures. {'; '.join(told)}.", parts)
+        message.append(f"{curve.title} {curve.kind}: " + ", ".join(f"{value:.1f} of {n}" for n, value, _ in curve.points))
+    return _svg(frame, "few-pictures", f"{label} by number of good pictures. {'; '.join(message)}.", parts)
 
 
 def _name(curve: Curve) -> str:
@@ -222,8 +222,8 @@ def _threshold(frame: _Frame, scale: Scale) -> str:
     return f'{line}<text class="note" {place}>threshold {scale.text(scale.middle)}</text>'
 
 
-def _svg(frame: _Frame, name: str, told: str, parts: list[str]) -> str:
+def _svg(frame: _Frame, name: str, message: str, parts: list[str]) -> str:
     return (
-        f'<svg class="chart {name}" viewBox="0 0 {frame.wide} {frame.high}" role="img" aria-label="{escape(told)}">'
+        f'<svg class="chart {name}" viewBox="0 0 {frame.wide} {frame.high}" role="img" aria-label="{escape(message)}">'
         f"{''.join(parts)}</svg>"
     )

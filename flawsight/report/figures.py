@@ -17,7 +17,7 @@ _HEADLINE = {
     "image_auroc": (
         "Image AUROC",
         (
-            "Are defective pictures told from good ones? The chance that a defective picture scores above a good one. "
+            "Are defective pictures separated from good ones? The chance that a defective picture scores above a good one. "
             "50 % is guessing, 100 % perfect."
         ),
     ),
@@ -47,12 +47,12 @@ def headline(report: Report) -> str:
     """The result in one line, in counts."""
     counts = report.counts
     good, bad = counts.get("good", 0), counts.get("defective", 0)
-    told = [f"{counts.get('false_rejects', 0)} of {pictures(good, 'good ')} rejected"] if good else []
-    told += [f"{counts.get('misses', 0)} of {pictures(bad, 'defective ')} missed"] if bad else []
-    if not told:
-        told = [f"{sum(bool(row.is_defective) for row in report.rows)} of {pictures(len(report.rows))} rejected"]
-    told += [f"{len(report.unreadable)} more could not be read"] if report.unreadable else []
-    return "; ".join(told)
+    message = [f"{counts.get('false_rejects', 0)} of {pictures(good, 'good ')} rejected"] if good else []
+    message += [f"{counts.get('misses', 0)} of {pictures(bad, 'defective ')} missed"] if bad else []
+    if not message:
+        message = [f"{sum(bool(row.is_defective) for row in report.rows)} of {pictures(len(report.rows))} rejected"]
+    message += [f"{len(report.unreadable)} more could not be read"] if report.unreadable else []
+    return "; ".join(message)
 
 
 def pictures(n: int, kind: str = "") -> str:
@@ -72,10 +72,10 @@ def rates(report: Report) -> list[dict[str, str]]:
 
 def _rate(label: str, wrong: int, n: int, kind: str) -> dict[str, str]:
     if not n:
-        return {"label": label, "value": "", "share": "", "told": f"Not measurable: there are no {kind} pictures."}
+        return {"label": label, "value": "", "share": "", "message": f"Not measurable: there are no {kind} pictures."}
     low, high = wilson(wrong, n)
-    told = f"In the long run likely {100 * low:.1f} to {100 * high:.1f} % of {kind} parts, if these pictures are typical (95 %)."
-    return {"label": label, "value": f"{wrong} of {n}", "share": percent(wrong / n, 1), "told": unbroken(told)}
+    message = f"In the long run likely {100 * low:.1f} to {100 * high:.1f} % of {kind} parts, if these pictures are typical (95 %)."
+    return {"label": label, "value": f"{wrong} of {n}", "share": percent(wrong / n, 1), "message": unbroken(message)}
 
 
 def wilson(wrong: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -104,13 +104,13 @@ def unbroken(text: str) -> str:
 
 def metrics(report: Report) -> list[dict[str, str]]:
     """The three of the headline: label, value, what it means, and where there is no value why not."""
-    return [_metric(label, told, report, name) for name, (label, told) in _HEADLINE.items()]
+    return [_metric(label, message, report, name) for name, (label, message) in _HEADLINE.items()]
 
 
-def _metric(label: str, told: str, report: Report, name: str) -> dict[str, str]:
+def _metric(label: str, message: str, report: Report, name: str) -> dict[str, str]:
     value = report.metrics.get(name, math.nan)
     why = f"Not measurable: {_why_not(report, name)}." if math.isnan(value) else ""
-    return {"label": label, "value": "" if why else percent(value), "told": unbroken(told), "why": why}
+    return {"label": label, "value": "" if why else percent(value), "message": unbroken(message), "why": why}
 
 
 def _why_not(report: Report, name: str) -> str:
@@ -136,8 +136,8 @@ def more_metrics(measured: Mapping[str, float]) -> list[tuple[str, str, str]]:
     for name, value in measured.items():
         if name not in _HEADLINE:
             known = METRICS.get(name)
-            label, told = (known.label, known.description) if known else (name.replace("_", " "), "")
-            found.append((label, "not measurable" if math.isnan(value) else percent(value), told))
+            label, message = (known.label, known.description) if known else (name.replace("_", " "), "")
+            found.append((label, "not measurable" if math.isnan(value) else percent(value), message))
     return found
 
 

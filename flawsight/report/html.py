@@ -73,9 +73,11 @@ def _content(report: Report, max_pictures: int, progress: Progress | None) -> di
 
 
 def _kinds(report: Report) -> list[dict[str, str | float]]:
-    """What is told of each kind, its image AUROC in words."""
-    told = figures.kinds(report.rows)
-    return [{**one, "auroc": "–" if np.isnan(one["image_auroc"]) else figures.percent(float(one["image_auroc"]))} for one in told]
+    """What is reported of each kind, its image AUROC in words."""
+    message = figures.kinds(report.rows)
+    return [
+        {**one, "auroc": "–" if np.isnan(one["image_auroc"]) else figures.percent(float(one["image_auroc"]))} for one in message
+    ]
 
 
 @dataclass(frozen=True)
@@ -160,28 +162,28 @@ def _trade_off(report: Report, scale: Scale) -> list[dict[str, Any]]:
 def _charts(report: Report, scale: Scale) -> list[dict[str, Any]]:
     """Heading, explanation, key and SVG of each chart there are data for."""
     made = [_histogram(report, scale)] if report.rows else []
-    for name, heading, told in (
+    for name, heading, message in (
         ("roc", "ROC curve", "Every threshold is a point: the nearer to the top left corner the curve passes, the better."),
         ("pro", "PRO curve", "How much of each defect is marked, against how much of the sound surface is marked too."),
     ):
         x, y = report.curves.get(name, (np.zeros(0, np.float32),) * 2)
         if len(x) > 1 and np.isfinite(x).all() and np.isfinite(y).all():
             svg = charts.roc(x, y, _working_point(report)) if name == "roc" else charts.pro(x, y)
-            made.append({"heading": heading, "told": told, "key": [], "svg": svg})
+            made.append({"heading": heading, "message": message, "key": [], "svg": svg})
     return made
 
 
 def _histogram(report: Report, scale: Scale) -> dict[str, Any]:
     classes = (("good", 0), ("defective", 1), ("unlabelled", None))
     groups = [(kind, _scores(row for row in report.rows if row.sample.label == label)) for kind, label in classes]
-    told = "Right of the threshold is rejected."
+    message = "Right of the threshold is rejected."
     if len(groups[0][1]) and len(groups[1][1]):
-        told += " The farther apart the two hills, the safer the verdict."
+        message += " The farther apart the two hills, the safer the verdict."
     key = [(kind, f"{kind} ({len(scores)})") for kind, scores in groups if len(scores)]
     if len(report.held_out):
         key.append(("held-out", f"good pictures held out when the threshold was set ({len(report.held_out)}), one tick each"))
     svg = "".join(charts.histogram(groups, report.held_out, scale, wide) for wide in (True, False))
-    return {"heading": "Scores", "told": told, "key": key, "svg": svg}
+    return {"heading": "Scores", "message": message, "key": key, "svg": svg}
 
 
 def _scores(rows: Iterable[Row]) -> Float:

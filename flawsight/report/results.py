@@ -26,7 +26,7 @@ from flawsight.report.pictures import Scale
 from flawsight.system.files import atomic_write, check_writable
 from flawsight.types import Progress, Report, Row, Sample
 
-LONGEST = 120  # bytes of a file or folder name taken over from a picture's; longer ones are cut and told apart by a hash
+LONGEST = 120  # bytes of a file or folder name taken over from a picture's; longer ones are cut and distinguished by a hash
 HASHED = 8  # hexadecimal digits of a hash in a name
 MAP_FORMATS = ("tiff", "npy")
 

@@ -37,8 +37,8 @@ def averaged(report: Report, model: Model, samples: Sequence[Sample], resamples:
         raise UsageError(f"tables: only metrics of whole pictures can be averaged over folds; got {', '.join(sorted(left))}.")
     metrics = {name: float(np.mean([of_fold[name] for of_fold in each])) for name in report.metrics}
     drawn = np.mean([resampling.image_auroc(one, labels, resamples) for one in scores], 0)  # each draws the same pictures
-    told = ", ".join(f"{100 * of_fold['image_auroc']:.1f}" for of_fold in each)
-    note = f"The mean over {len(each)} models, each judged by itself, as published; image AUROC of each: {told}."
+    message = ", ".join(f"{100 * of_fold['image_auroc']:.1f}" for of_fold in each)
+    note = f"The mean over {len(each)} models, each judged by itself, as published; image AUROC of each: {message}."
     return dataclasses.replace(
         report,
         metrics=metrics,

@@ -76,15 +76,15 @@ def of_pictures(folder: Path) -> str:
     return _listed((path.relative_to(folder).as_posix(), _size(path)) for path in crops.pictures_in(folder))
 
 
-def of_weights(told: str | None) -> str:
+def of_weights(weights: str | None) -> str:
     """The sha256 of a file of weights; "random", or "" for the published ones. Raises UsageError without the file."""
-    if told in (None, "", RANDOM):
-        return told or ""
+    if weights in (None, "", RANDOM):
+        return weights or ""
     try:
-        return hashlib.sha256(Path(str(told)).read_bytes()).hexdigest()
+        return hashlib.sha256(Path(str(weights)).read_bytes()).hexdigest()
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise UsageError(f"{told}: a file of weights was needed; {why}. Check the path.") from None
+        raise UsageError(f"{weights}: a file of weights was needed; {why}. Check the path.") from None
 
 
 def _listed(lines: Iterable[tuple[Any, ...]]) -> str:

@@ -1,4 +1,4 @@
-"""What the cells of a request will need of time and memory, told before any of them runs: see `fitting.estimate`."""
+"""What the cells of a request will need of time and memory, estimated before any of them runs: see `fitting.estimate`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CellNeeds:
     """What each of the cells of a row in a category will need, all of which learn from so many good pictures.
 
     cells: how many there are, of other seeds. fit_s: seconds of all fits of one, judge_s: of scoring what it is judged on. peak_mb:
-    the most memory of the process, 10⁶ bytes. why: it cannot be told, in which case these are 0.
+    the most memory of the process, 10⁶ bytes. why: it cannot be estimated, in which case these are 0.
     """
 
     row: str
@@ -47,7 +47,7 @@ class Needs:
 
     @property
     def total_s(self) -> float:
-        """Seconds of all cells that can be told, one after another."""
+        """Seconds of all cells that can be estimated, one after another."""
         return sum(one.total_s for one in self.of_cells)
 
 
@@ -80,12 +80,12 @@ def _of_one(group: Group, cell: Cell, n: int) -> CellNeeds:
     try:
         plan, train, test = pictures.of_cell(group, cell)
         for _, one in oracle.plans(plan, cell.alternatives):
-            told = fitting.estimate(train, one)
-            if told is None:
+            cost = fitting.estimate(train, one)
+            if cost is None:
                 return CellNeeds(cell.row, cell.category, cell.shots, n, why=fitting.UNTOLD)
-            fit_s += told.total_s
-            judge_s += len(test) * told.latency_ms / 1000
-            peak_mb = max(peak_mb, told.peak_mb)
+            fit_s += cost.total_s
+            judge_s += len(test) * cost.latency_ms / 1000
+            peak_mb = max(peak_mb, cost.peak_mb)
     except FlawsightError as error:
         return CellNeeds(cell.row, cell.category, cell.shots, n, why=str(error))
     return CellNeeds(cell.row, cell.category, cell.shots, n, fit_s, judge_s, peak_mb)

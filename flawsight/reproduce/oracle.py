@@ -1,4 +1,4 @@
-"""`--oracle-select`: what some published rows chose on the test pictures' labels, done here too, and told with every number.
+"""`--oracle-select`: what some published rows chose on the test pictures' labels, done here too, and reported with every number.
 
 Nobody who has to judge new pictures has their labels, so such a number is what a method could reach at best, and says nothing of
 how to choose. Without being asked for it nothing here is used: a cell is one fit, and its last weights are judged.
@@ -91,7 +91,7 @@ def chosen_by(row: str) -> str:
     return next(metric for _, name, metric in published.figures() if name == row)
 
 
-def told(results: Iterable[Result]) -> str:
+def message(results: Iterable[Result]) -> str:
     """What was chosen on labels in these cells, as a footnote; nothing of cells without a choice."""
     chosen = [result for result in results if result.oracle]
     if not chosen:

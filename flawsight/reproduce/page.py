@@ -39,7 +39,7 @@ def render(sheets: Sequence[Sheet], run: Run | None = None) -> str:
         "not_run": [] if run is None else run.not_run,
         "cells": [] if run is None else [_record(result) for result in run.results],
         "measured": run is not None,
-        "oracle": oracle.told([] if run is None else run.results),
+        "oracle": oracle.message([] if run is None else run.results),
         "cell": cell,
         "few": FEW,
     }

@@ -222,7 +222,7 @@ def _of_teacher(request: Request, row: TableRow) -> dict[str, str]:
     keeps none.
     """
     asked = {"distilled_from": request.backbone, "weights": request.weights, "teacher_data": request.teacher_data}
-    return {name: str(told) for name, told in asked.items() if told and _takes(row, name)}
+    return {name: str(value) for name, value in asked.items() if value and _takes(row, name)}
 
 
 def _takes(row: TableRow, option: str) -> bool:

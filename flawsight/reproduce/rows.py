@@ -12,7 +12,7 @@ from flawsight.reproduce.recipes import EMBEDDED, SMOKE_SIZE, Recipe, TableRow
 
 _PATCHCORE = {"image_auroc": 0.5, "pixel_auroc": 1.0, "pro": 1.0, "pro_imagewise": 1.0}
 _PATCHCORE_MEAN = {"image_auroc": 0.2, "pixel_auroc": 0.2, "pro": 0.7, "pro_imagewise": 1.0}
-_UNTOLD_RESIZE = "The size it reduces to before the crop is not told; taken as 320."
+_UNTOLD_RESIZE = "The size it reduces to before the crop is not stated; taken as 320."
 _BY_TEST_RANGE = "Each network's scores are rescaled by the range of the pictures judged, as the repository does."
 _BOTH = f"{SMALLEST}+{EMBEDDED}"
 _POINT = {"image_auroc": 1.0, "pixel_auroc": 1.0, "pro": 1.0}
@@ -97,7 +97,7 @@ _DIFFERNET_SMOKE = {
 }
 
 
-# Good pictures to learn from in each category of MVTec AD, for methods whose budget is told in epochs.
+# Good pictures to learn from in each category of MVTec AD, for methods whose budget is stated in epochs.
 _GOOD = {
     **{"carpet": 280, "grid": 264, "leather": 245, "tile": 230, "wood": 247},
     **{"bottle": 209, "cable": 224, "capsule": 219, "hazelnut": 391, "metal_nut": 220},
@@ -142,7 +142,7 @@ _ALL = (
     _epochs(
         "geotrans",
         "GeoTrans",
-        "Run by the authors of ITAE and quoted from there by later papers; its input size is not told, nor which epoch was judged.",
+        "Run by the authors of ITAE and quoted from there by later papers; neither its input size nor the judged epoch is stated.",
         3 * 72,
         128,
         Recipe("geotrans", PIXELS, SMOKE_SIZE, (), {"shift": 0, "depth": 10, "width": 1, "steps": 300, "batch": 32}),
@@ -152,19 +152,19 @@ _ALL = (
         "GANomaly",
         "ganomaly",
         Recipe("ganomaly", PIXELS),
-        "Run by the authors of ITAE and quoted from there by later papers; its input size is not told, nor which epoch was judged.",
+        "Run by the authors of ITAE and quoted from there by later papers; neither its input size nor the judged epoch is stated.",
         pixels_at="full256",
         smoke=Recipe("ganomaly", PIXELS, SMOKE_SIZE, (), _GANOMALY_SMOKE),
     ),
     _epochs(
         "dsebm",
         "DSEBM",
-        "Run by the authors of DifferNet, who do not tell the settings.",
+        "Run by the authors of DifferNet, who do not state the settings.",
         200,
         128,
         Recipe("dsebm", PIXELS, SMOKE_SIZE, (), _DSEBM_SMOKE),
     ),
-    _whole("ocsvm", "OCSVM", "Run by the authors of DifferNet, who do not tell the settings, nor on which features."),
+    _whole("ocsvm", "OCSVM", "Run by the authors of DifferNet, who do not state the settings, nor the features."),
     _epochs(
         "itae",
         "ITAE",
@@ -245,7 +245,7 @@ _ALL = (
         "PaDiM*",
         "padim",
         Recipe("padim_star"),
-        "From the PaDiM paper: EfficientNet-B5; its input size and exact levels are not told.",
+        "From the PaDiM paper: EfficientNet-B5; its input size and exact levels are not stated.",
         cell=_POINT,
     ),
     _patchcore("patchcore_25", "PatchCore-25", 0.25),

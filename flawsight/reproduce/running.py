@@ -100,10 +100,10 @@ class Run:
     not_run: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def run(request: Request, out: Path, progress: Progress | None = None, told: Told | None = None) -> Run:
+def run(request: Request, out: Path, progress: Progress | None = None, notify: Told | None = None) -> Run:
     """Run what is not yet in `out`/cells, each cell written when it is finished. Raises UsageError where nothing may be written."""
     work, folder = make_work(request), make_folder(out)
-    clock = _Clock(work.cells, folder, told)
+    clock = _Clock(work.cells, folder, notify)
     todo = [replaced for group in work.groups if (replaced := _open_cells(group, folder)).cells]
     failed = _alone(request, todo, folder, progress, clock) if request.jobs == 1 else _together(request, todo, folder, clock)
     results = [result for cell in work.cells if (result := read(folder, cell)) is not None]
@@ -133,10 +133,10 @@ def read(folder: Path, cell: Cell) -> Result | None:
 class _Clock:
     """Counts finished cells by their files, tells of each once, and how long the rest may take."""
 
-    def __init__(self, cells: Sequence[Cell], folder: Path, told: Told | None) -> None:
+    def __init__(self, cells: Sequence[Cell], folder: Path, notify: Told | None) -> None:
         self._open = {cell.file_name: cell for cell in cells if read(folder, cell) is None}
         self._n_all, self._n_before = len(cells), len(cells) - len(self._open)
-        self._folder, self._told, self._started = folder, told, time.perf_counter()
+        self._folder, self._told, self._started = folder, notify, time.perf_counter()
 
     def look(self) -> None:
         """Tell of the cells that were finished since."""

@@ -152,7 +152,7 @@ def measured_line(title: str, results: Sequence[Result], metric: str, columns: S
         if inside and column in columns:
             values[column] = {seed: statistics.fmean(values[name][seed] for name in inside) for seed in seeds}
     why = no_reproduction(results)
-    choice = oracle.told(results)
+    choice = oracle.message(results)
     own = f"{NO_REPRODUCTION} Not a reproduction: {why}." if why else ""
     mark = notes.number(" ".join(filter(None, (own, choice, SHOWN if any(get_row(one.row).defects for one in results) else ""))))
     entries = {

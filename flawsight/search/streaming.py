@@ -266,9 +266,9 @@ def radius_factor(radius: float, chosen: float) -> float:
 
 def in_blocks(held: Gathered, covering: tuple[float, float] | None) -> str:
     """What a reader must know of a choice made in blocks. covering: its radius, and that as radius_factor says."""
-    told = f"{held.n_seen:,} patches did not fit into memory at once: the bank was chosen from them in {held.blocks} blocks"
+    message = f"{held.n_seen:,} patches did not fit into memory at once: the bank was chosen from them in {held.blocks} blocks"
     if covering is None:
-        return f"{told}."
+        return f"{message}."
     radius, factor = covering
     reached = f"It covers all of them within {radius:.4g}, at most {factor:.3g} times the radius"
-    return f"{told}. {reached} that a choice from all at once would reach."
+    return f"{message}. {reached} that a choice from all at once would reach."

@@ -13,7 +13,7 @@ from flawsight.errors import UsageError
 UNITS: dict[str, int] = {"": 1, **{f"{prefix}b": 1000**power for power, prefix in enumerate(("", "k", "m", "g", "t"))}}
 UNITS |= {f"{prefix}ib": 1024**power for power, prefix in enumerate(("k", "m", "g", "t"), 1)}
 UNTOLD = 2 << 30  # taken to be free where the system does not tell
-SHARE = 0.5  # of what is free, that a fit may take unless told otherwise
+SHARE = 0.5  # of what is free, that a fit may take unless set otherwise
 
 
 def parse(size: str | int) -> int:
@@ -60,9 +60,9 @@ def available(root: Path = Path("/")) -> int:
 
     root: of the file system in which the kernel tells.
     """
-    told = _lines(root / "proc/meminfo").get("MemAvailable")
-    if told is not None:
-        free = 1024 * int(told.split()[0])
+    line = _lines(root / "proc/meminfo").get("MemAvailable")
+    if line is not None:
+        free = 1024 * int(line.split()[0])
     elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in os.sysconf_names else "SC_PHYS_PAGES"
         free = os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
@@ -93,9 +93,9 @@ def _left_in_groups(root: Path) -> list[int]:
 
 
 def _of_this_process(name: str) -> int:
-    told = _lines(Path("/proc/self/status")).get(name)
-    if told is not None:
-        return 1024 * int(told.split()[0])
+    held = _lines(Path("/proc/self/status")).get(name)
+    if held is not None:
+        return 1024 * int(held.split()[0])
     if sys.platform == "win32":
         return 0
     import resource

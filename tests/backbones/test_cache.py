@@ -105,11 +105,11 @@ def test_weights_of_another_hash_are_refused_and_nothing_is_left(server: str, fo
 @pytest.mark.parametrize("path", ["/short", "/nothing"])
 def test_a_file_that_does_not_come_is_told_with_the_way_by_hand(path: str, server: str, folder: Path) -> None:
     card = tiny(server + path)
-    with pytest.raises(DataError, match=r"tiny-") as told:
+    with pytest.raises(DataError, match=r"tiny-") as message:
         cache.pull(card)
     if path == "/nothing":
         for needed in ("cannot be fetched (HTTP Error 404", card.url, SHA256[:8], f"flawsight backbones import tiny {card.file}"):
-            assert needed in str(told.value)
+            assert needed in str(message.value)
     assert left(folder) == []
 
 
@@ -135,7 +135,7 @@ def test_an_import_of_no_file_is_refused(name: str, came: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("card", [card for card in cards.BACKBONES.values() if not card.embedded], ids=lambda card: card.name)
 def test_missing_weights_are_named_with_hash_place_and_command(card: BackboneCard) -> None:
-    with pytest.raises(ModelFileError) as told:
+    with pytest.raises(ModelFileError) as message:
         open_backbone(card.name)
     for needed in (
         card.file,
@@ -144,7 +144,7 @@ def test_missing_weights_are_named_with_hash_place_and_command(card: BackboneCar
         f"backbones pull {card.name}",
         f"backbones import {card.name} {card.file}",
     ):
-        assert needed in str(told.value)
+        assert needed in str(message.value)
 
 
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_its_origin_says_all_of_theirs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "levels", "error", "told"),
+    ("name", "levels", "error", "message"),
     [
         (
             f"{LITE0}+efficientnet_lite3",
@@ -86,8 +86,8 @@ def test_its_origin_says_all_of_theirs() -> None:
         (BOTH, LEVELS[::-1], UsageError, "finest first"),
     ],
 )
-def test_what_cannot_be_joined_is_refused(name: str, levels: tuple[str, ...], error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_what_cannot_be_joined_is_refused(name: str, levels: tuple[str, ...], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         open_backbone(name, levels)
 
 

@@ -68,9 +68,9 @@ def test_random_weights_are_drawn_from_their_seed_and_say_so() -> None:
     assert proto.randomised(data, 0) == proto.randomised(data, 0) == open_backbone("efficientnet_lite0", weights="random").data
     assert proto.randomised(data, 1) != proto.randomised(data, 0)
     origin = open_backbone("efficientnet_lite0", weights="random").origin
-    assert (origin.weights, origin.told) == ("random", "random weights: not a reproduction")
-    assert origin.notes == [origin.told]
-    assert get_card("efficientnet_lite0").sha256[:12] in open_backbone("efficientnet_lite0").origin.told
+    assert (origin.weights, origin.message) == ("random", "random weights: not a reproduction")
+    assert origin.notes == [origin.message]
+    assert get_card("efficientnet_lite0").sha256[:12] in open_backbone("efficientnet_lite0").origin.message
 
 
 def test_an_onnx_file_serves_as_weights(tmp_path: Path) -> None:

@@ -117,13 +117,13 @@ def test_without_openvino_it_is_told_how_to_get_it(model_file: Path) -> None:
 
 @pytest.mark.usefixtures("no_openvino")
 def test_on_pictures_and_folders_of_them(model_file: Path, plate: Path) -> None:
-    told: list[tuple[str, int, int]] = []
+    message: list[tuple[str, int, int]] = []
     pictures = [plate / "test/good", plate / "test/dent/000.png"]
-    result = bench.bench(model_file, pictures, SHORT, progress=lambda *step: told.append(step))
+    result = bench.bench(model_file, pictures, SHORT, progress=lambda *step: message.append(step))
     check(result)
     assert (result.pictures, result.sizes, result.notes) == ("5 of the 5 named", [(192, 192)], [])
-    assert {what for what, *_ in told} == {"one at a time", "as a stream"}
-    assert all(0 <= done <= total for _, done, total in told)
+    assert {what for what, *_ in message} == {"one at a time", "as a stream"}
+    assert all(0 <= done <= total for _, done, total in message)
 
 
 @pytest.mark.usefixtures("no_openvino")

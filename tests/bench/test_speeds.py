@@ -14,16 +14,16 @@ def speed(total: float, **stages: float) -> Speed:
 
 
 @pytest.mark.parametrize(
-    ("openvino_ms", "recommended", "told"),
+    ("openvino_ms", "recommended", "message"),
     [
         (94, "openvino", "openvino: a picture takes 94 % of the time that it takes under onnxruntime."),
         (96, "onnxruntime", "onnxruntime: nothing to install, and openvino takes 0.96 times as long."),
         (150, "onnxruntime", "onnxruntime: nothing to install, and openvino takes 1.50 times as long."),
     ],
 )
-def test_the_advice_is_the_faster_runtime_by_a_margin(openvino_ms: float, recommended: str, told: str) -> None:
+def test_the_advice_is_the_faster_runtime_by_a_margin(openvino_ms: float, recommended: str, message: str) -> None:
     runtime, _, why = advice({"onnxruntime": speed(100), "openvino": speed(openvino_ms)}, {})
-    assert (runtime, why[0]) == (recommended, told)
+    assert (runtime, why[0]) == (recommended, message)
 
 
 def test_a_runtime_that_moves_scores_is_told_of_and_not_advised() -> None:
@@ -37,8 +37,8 @@ def test_a_runtime_that_moves_scores_is_told_of_and_not_advised() -> None:
 def test_the_limit_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speeds.os, "cpu_count", lambda: 2)
     assert advice({"onnxruntime": speed(100, network=70, compare=27)}, {})[1] == "network"
-    told = advice({"onnxruntime": speed(100, compare=97)}, {})
-    assert told[1] == "compare"
-    assert told[2][1].startswith("Of the cores' work in a stream compare (feature maps to score and map) is ")
+    message = advice({"onnxruntime": speed(100, compare=97)}, {})
+    assert message[1] == "compare"
+    assert message[2][1].startswith("Of the cores' work in a stream compare (feature maps to score and map) is ")
     assert advice({"onnxruntime": speed(100, read=50, compare=26)}, {})[1] == "compare"  # which uses both cores
     assert advice({"onnxruntime": speed(100, read=50, compare=24)}, {})[1] == "read"

@@ -85,9 +85,9 @@ def test_version_and_help() -> None:
     text = run("--help").stdout
     for verb in ("fit", "score", "evaluate", "info", "threshold", "bench", "demo", "list"):
         assert re.search(rf"^\W*{verb}\s+\w", text, re.MULTILINE), verb
-        told = run(verb, "--help")
-        assert told.exit_code == 0
-        assert "Usage: " in told.stdout
+        message = run(verb, "--help")
+        assert message.exit_code == 0
+        assert "Usage: " in message.stdout
     assert "Exit status: 0 done" in text
     assert run().exit_code == 2
 
@@ -209,8 +209,8 @@ def test_fit_takes_options(plate: Path, tmp_path: Path) -> None:
 
 def test_fit_says_before_what_it_will_need(plate: Path, tmp_path: Path) -> None:
     result = run("fit", plate / "train/good", "-o", tmp_path / "x.flaw", "--size", 64)
-    told = r"8 pictures: about \d+ s, [\d.]+ [MG]B of memory \(may take .*\)\nThe bank: 24 × 128, 0\.0 MB; then"
-    assert re.match(told, result.stderr)
+    message = r"8 pictures: about \d+ s, [\d.]+ [MG]B of memory \(may take .*\)\nThe bank: 24 × 128, 0\.0 MB; then"
+    assert re.match(message, result.stderr)
     assert result.stderr.endswith(" ms a picture\n")
 
 
@@ -234,10 +234,10 @@ def test_a_dry_run_of_a_training(plate: Path, tmp_path: Path) -> None:
     arguments = ["fit", plate / "train/good", "-o", tmp_path / "x.flaw", "--method", "dsebm", "--size", 64, *small, "--dry-run"]
     result = run(*arguments)
     assert (result.exit_code, result.stderr) == (0, "")
-    told = (
+    message = (
         r"8 pictures, 6 of them to learn from: about \d+ s, [\d.]+ [MG]B of memory \(may take .*\)\nThen about \d+ ms a picture\n"
     )
-    assert re.fullmatch(told, result.stdout)
+    assert re.fullmatch(message, result.stdout)
     facts = json.loads(run(*arguments, "--json", "-").stdout)
     assert facts["seconds"].keys() == {"checking pictures", "training", "scoring good pictures"}
     refused = run(*arguments, "--memory", "20MB")
@@ -678,7 +678,7 @@ def test_threshold_to_another_file_leaves_the_first(model_file: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ("", "expected one of --max-false-rejects, --value and --from; got none"),
         ("--value 1 --max-false-rejects 40%", "expected one of --max-false-rejects, --value and --from; got several"),
@@ -689,11 +689,11 @@ def test_threshold_to_another_file_leaves_the_first(model_file: Path, tmp_path: 
         ("--value 1 -o nowhere/x.flaw", "an existing folder was needed"),
     ],
 )
-def test_threshold_refuses_and_changes_nothing(model_file: Path, options: str, told: str) -> None:
+def test_threshold_refuses_and_changes_nothing(model_file: Path, options: str, message: str) -> None:
     before = model_file.read_bytes()
     result = run("threshold", model_file, *options.split())
     assert (result.exit_code, result.stdout) == (2, "")
-    assert told in result.stderr
+    assert message in result.stderr
     assert model_file.read_bytes() == before
 
 
@@ -708,28 +708,28 @@ def test_a_full_disk_leaves_the_old_model(model_file: Path, tmp_path: Path, plat
     monkeypatch.setattr(files.os, "fsync", full)
     for result in (run("threshold", path, "--value", 1), run("fit", plate / "train/good", "-o", path, "--size", 64, "--force")):
         assert result.exit_code == 1
-        told = f"error: {path}: room on a working disk was needed; no space left on device. Free some space or write elsewhere."
-        assert result.stderr.splitlines()[-1] == told
+        message = f"error: {path}: room on a working disk was needed; no space left on device. Free some space or write elsewhere."
+        assert result.stderr.splitlines()[-1] == message
     assert path.read_bytes() == model_file.read_bytes()
     assert files_in(tmp_path) == ["part.flaw"]
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (PermissionError(errno.EACCES, "Permission denied", "/secret"), "error: /secret: permission denied."),
         (OSError("odd"), "error: this system: odd."),
         (MemoryError("Unable to allocate 3 TiB"), "error: not enough memory (Unable to allocate 3 TiB). Ask for a smaller --size"),
     ],
 )
-def test_what_the_system_refuses_is_told(plate: Path, error: Exception, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_system_refuses_is_told(plate: Path, error: Exception, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise error
 
     monkeypatch.setattr("flawsight.fitting.fit", fail)
     result = run("fit", plate / "train/good", "-o", "never.flaw")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith(told)
+    assert result.stderr.splitlines()[-1].startswith(message)
 
 
 @pytest.mark.parametrize("verb", ["fit", "score", "evaluate"])
@@ -804,11 +804,11 @@ def test_exit_status_of_real_processes(model_file: Path, plate: Path, noise: Pat
 def test_a_method_without_a_map_from_fit_to_page(plate: Path, tmp_path: Path) -> None:
     path, out, page = tmp_path / "part.flaw", tmp_path / "out", tmp_path / "page.html"
     assert run("fit", plate / "train" / "good", "-o", path, "--method", "mahalanobis_ad", "--size", "128").exit_code == 0
-    told = json.loads(run("evaluate", plate, "--model", path, "--report", page, "--json", "-").stdout)
-    assert told["metrics"].keys() == {"image_auroc", "image_ap", "image_f1max"}
+    message = json.loads(run("evaluate", plate, "--model", path, "--report", page, "--json", "-").stdout)
+    assert message["metrics"].keys() == {"image_auroc", "image_ap", "image_f1max"}
     assert (
         "mahalanobis_ad gives no map: it scores pictures as wholes, so there are no pixel metrics, whatever masks there are."
-        in (told["notes"])
+        in (message["notes"])
     )
     assert "This method gives no map" in page.read_text("utf-8")
     assert run("score", path, plate / "train" / "good", "--out", out).exit_code in (0, 3)
@@ -831,7 +831,7 @@ def test_padim_refuses_a_picture_of_another_shape(plate: Path, tmp_path: Path) -
     path, strip = tmp_path / "part.flaw", tmp_path / "strip.png"
     image.write(strip, np.zeros((64, 192, 3), np.uint8))
     assert run("fit", plate / "train" / "good", "-o", path, "--method", "padim", "--size", "96").exit_code == 0
-    told = run("score", path, strip)
-    assert told.exit_code == 1
-    assert "96×96" in told.output
-    assert "Bring all pictures to one size" in " ".join(told.output.split())
+    message = run("score", path, strip)
+    assert message.exit_code == 1
+    assert "96×96" in message.output
+    assert "Bring all pictures to one size" in " ".join(message.output.split())

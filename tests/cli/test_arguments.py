@@ -69,9 +69,9 @@ def test_a_folder_for_evaluates_model(folder: Path, plate: Path) -> None:
 
 def test_many_files_for_one_folder(plate: Path) -> None:
     good = plate / "train/good"
-    told = refusal("fit", *sorted(good.iterdir()), "--size", "64")
-    assert told.startswith("error: fit: expected one folder, got 8 paths (")
-    assert told.endswith(f"Name the folder instead: flawsight fit {good}\n")
+    message = refusal("fit", *sorted(good.iterdir()), "--size", "64")
+    assert message.startswith("error: fit: expected one folder, got 8 paths (")
+    assert message.endswith(f"Name the folder instead: flawsight fit {good}\n")
     assert f"Name the folder instead: flawsight evaluate {plate / 'test'}" in refusal("evaluate", *(plate / "test").iterdir())
 
 

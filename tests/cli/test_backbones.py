@@ -102,12 +102,12 @@ def test_export_writes_what_weights_reads(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_random_weights_say_so_everywhere(plate: Path, tmp_path: Path) -> None:
-    model, report, told = tmp_path / "r.flaw", tmp_path / "report.html", tmp_path / "r.json"
-    result = run("evaluate", plate, "--size", 128, "--weights", "random", "--save", model, "--report", report, "--json", told)
+    model, report, message = tmp_path / "r.flaw", tmp_path / "report.html", tmp_path / "r.json"
+    result = run("evaluate", plate, "--size", 128, "--weights", "random", "--save", model, "--report", report, "--json", message)
     assert result.exit_code == 0
     assert result.stdout.count(NOTE) == 1
     assert NOTE in report.read_text(encoding="utf-8")
-    facts = json.loads(told.read_text(encoding="utf-8"))
+    facts = json.loads(message.read_text(encoding="utf-8"))
     assert facts["notes"].count(NOTE) == 1
     assert facts["settings"]["weights"] == "random"
     loaded = load(model)

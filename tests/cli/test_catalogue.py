@@ -48,8 +48,9 @@ def test_data_sets_say_their_licence_and_where_to_get_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "told"), [("method", r"Did you mean methods\?"), ("Backbones", "Did you mean backbones"), ("x", "Known: backbones, ")]
+    ("what", "message"),
+    [("method", r"Did you mean methods\?"), ("Backbones", "Did you mean backbones"), ("x", "Known: backbones, ")],
 )
-def test_an_unknown_list_is_refused_with_the_nearest(what: str, told: str) -> None:
-    with pytest.raises(UnknownName, match=f"list: there is no '{what}'. {told}"):
+def test_an_unknown_list_is_refused_with_the_nearest(what: str, message: str) -> None:
+    with pytest.raises(UnknownName, match=f"list: there is no '{what}'. {message}"):
         listing(what)

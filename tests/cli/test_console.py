@@ -158,8 +158,8 @@ def test_telling_on_standard_output_is_json_and_nothing_else(
     report = make_report(counts={"rejected": 5})
     for tell in (reports.tell_report, partial(reports.tell_scores, quiet=False)):
         tell(report, json=STDOUT)
-        told = json.loads(capsysbinary.readouterr().out)
-        assert told == json.loads(json.dumps(tables.to_json(report)))
+        message = json.loads(capsysbinary.readouterr().out)
+        assert message == json.loads(json.dumps(tables.to_json(report)))
 
 
 def test_telling_a_report(make_report: MakeReport, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,6 +230,6 @@ def test_progress_is_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys
     assert "loss 0.5" not in last
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0.2, "1 s"), (3.2, "3 s"), (99, "99 s"), (600, "10 min"), (9000, "2.5 h")])
-def test_times_in_words(seconds: float, told: str) -> None:
-    assert console.duration(seconds) == told
+@pytest.mark.parametrize(("seconds", "message"), [(0.2, "1 s"), (3.2, "3 s"), (99, "99 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_times_in_words(seconds: float, message: str) -> None:
+    assert console.duration(seconds) == message

@@ -55,13 +55,13 @@ def test_many_problems_are_counted_and_json_has_them_all(copy: Path) -> None:
 
 
 def test_wrong_calls_are_told(copy: Path, tmp_path: Path) -> None:
-    for arguments, status, told in (
+    for arguments, status, message in (
         ((copy, "--layout", "visaa"), 2, "Did you mean visa?"),
         ((copy, "--category", "x"), 2, "there is no 'x'"),
         ((tmp_path / "none",), 1, "a folder was needed; there is none"),
         ((copy, "--json", tmp_path / "no/folder.json"), 2, "no"),
     ):
         result = run("verify", *arguments)
-        assert (result.exit_code, told in result.stderr) == (status, True), result.stderr
+        assert (result.exit_code, message in result.stderr) == (status, True), result.stderr
     assert run().exit_code == 2
     assert "verify" in run("--help").stdout

@@ -31,7 +31,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ((), "either --data ROOT or --published was needed"),
         (("--published", "--data", "x"), "either --data ROOT or --published was needed"),
@@ -46,12 +46,12 @@ def run(*arguments: str | Path) -> Result:
     ],
 )
 def test_wrong_calls_exit_with_2_and_leave_nothing(
-    arguments: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = run(*arguments)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -125,7 +125,7 @@ def test_rows_that_cannot_run_are_listed_and_nothing_at_all_exits_with_1(
 
 def test_a_teacher_s_pictures_are_refused_before_anything_runs(plate: Path, tmp_path: Path) -> None:
     arguments = ("--data", plate, "--out", tmp_path / "out", "--preset", "smoke", "--teacher-data", tmp_path / "none")
-    for methods, status, told in (
+    for methods, status, message in (
         (("student", "patchcore_1"), 1, "none: a folder of pictures was needed to cut crops from; there is none. Name another as"),
         (
             ("patchcore_1",),
@@ -135,7 +135,7 @@ def test_a_teacher_s_pictures_are_refused_before_anything_runs(plate: Path, tmp_
     ):
         result = run(*arguments, "--methods", *methods)
         assert result.exit_code == status
-        assert told in result.stderr
+        assert message in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -192,10 +192,10 @@ def test_a_killed_process_goes_on_where_it_was(plate: Path, tmp_path: Path) -> N
 
 
 def test_a_dry_run_tells_and_writes_nothing(plate: Path, tmp_path: Path) -> None:
-    told = run("--data", plate, *SMOKE, "--table", "S1", "--dry-run", "--seeds", "0", "1", "--out", tmp_path / "out")
-    assert told.exit_code == 0
-    assert "patchcore_1" in told.stdout
-    assert "in all, one cell after another" in told.stdout
+    message = run("--data", plate, *SMOKE, "--table", "S1", "--dry-run", "--seeds", "0", "1", "--out", tmp_path / "out")
+    assert message.exit_code == 0
+    assert "patchcore_1" in message.stdout
+    assert "in all, one cell after another" in message.stdout
     assert not list(tmp_path.iterdir())
     rows = ("--methods", "patchcore_1", "spade")
     result = run("--data", plate, "--preset", "smoke", *rows, "--table", "S1", "--dry-run", "--json", "-")  # no --out is needed
@@ -207,23 +207,23 @@ def test_a_dry_run_tells_and_writes_nothing(plate: Path, tmp_path: Path) -> None
 
 
 def test_a_dry_run_that_can_tell_nothing_exits_with_1(plate: Path) -> None:
-    told = run("--data", plate, "--preset", "smoke", "--methods", "spade", "--table", "S1", "--dry-run")
-    assert told.exit_code == 1
-    assert "not told: spade" in told.stdout
+    message = run("--data", plate, "--preset", "smoke", "--methods", "spade", "--table", "S1", "--dry-run")
+    assert message.exit_code == 1
+    assert "not told: spade" in message.stdout
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
 def test_a_file_cannot_be_the_folder(plate: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
     (tmp_path / "out").write_text("mine")
-    told = run("--data", plate, *SMOKE, "--out", tmp_path / "out", *more)
-    assert told.exit_code == 2
-    assert "a folder was needed for --out; it is a file" in told.stderr
+    message = run("--data", plate, *SMOKE, "--out", tmp_path / "out", *more)
+    assert message.exit_code == 2
+    assert "a folder was needed for --out; it is a file" in message.stderr
     assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_a_dry_run_of_what_is_finished(plate: Path, tmp_path: Path) -> None:
     common = ("--data", plate, "--preset", "smoke", "--methods", "patchcore_1", "--table", "S1", "--out", tmp_path)
     run(*common)
-    told = run(*common, "--dry-run")
-    assert "1 of the cells is finished and not counted." in told.stdout
-    assert "in all" not in told.stdout
+    message = run(*common, "--dry-run")
+    assert "1 of the cells is finished and not counted." in message.stdout
+    assert "in all" not in message.stdout

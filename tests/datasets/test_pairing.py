@@ -113,14 +113,14 @@ def test_a_fit_tells_what_it_leaves_unused(root: Path) -> None:
     (root / "good/x.photo").write_bytes((root / "good/g0.png").read_bytes())
     (root / "good/y.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
     assert [one.name for one in good_pictures(root / "good")] == [f"g{i}.png" for i in range(4)]
-    told = " ".join(unused(root / "good", below=False))
+    message = " ".join(unused(root / "good", below=False))
     for part in (
         '2 pictures in folders below were not learned from: lot2/ (2). group_by="folder"',
         "1 picture in linked folders was not learned from: far/ (1)",
         "1 picture was taken for masks by name and not learned from",
         "1 file ending in .photo was not learned from: they hold PNG pictures",
     ):
-        assert part in told
+        assert part in message
     assert "lot2" not in " ".join(unused(root / "good", below=True))
 
 
@@ -183,7 +183,7 @@ def test_polygons_and_boxes_of_coco_are_masks(place: str, annotation: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (coco(segmentation={"counts": "x", "size": [16, 16]}), "run lengths"),
         (coco(segmentation=[[1, 2, 3]]), "came something else"),
@@ -191,9 +191,9 @@ def test_polygons_and_boxes_of_coco_are_masks(place: str, annotation: dict[str, 
         (labelme({"label": "x", "shape_type": "polygon", "points": [[0, float("nan")]] * 3}), "a point that is nowhere"),
     ],
 )
-def test_shapes_that_cannot_be_read_are_named(content: str, told: str, root: Path) -> None:
+def test_shapes_that_cannot_be_read_are_named(content: str, message: str, root: Path) -> None:
     (root / "bad/0.json").write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=rf"0\.json.*{told}"):
+    with pytest.raises(DataError, match=rf"0\.json.*{message}"):
         open_dataset(root)
     assert open_dataset(root, use_masks=False).test
 
@@ -234,13 +234,13 @@ def test_a_list_may_tell_the_split_and_pictures_it_omits_are_told_of(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("file,label\n0.png,ok\nx.png,ng\n", r"1 of 2 pictures that it names are not there: x\.png"),
         ("file,label\n0.png,ng\n", "a picture labelled good, ok, normal or 0 was needed; came ng"),
         ("file,label\n0.png,ok\n0.png,ng\n", r"one label of 0\.png was needed; came ok and ng"),
     ],
 )
-def test_a_list_that_does_not_fit_is_refused(content: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=told):
+def test_a_list_that_does_not_fit_is_refused(content: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
         open_dataset(listed(tmp_path, content))

@@ -112,22 +112,22 @@ DEFECTS = {
 TRAIN = {"mtd": 4, "kolektor": 7}  # the others have two
 
 
-def write(path: Path, told: str = "") -> None:
+def write(path: Path, message: str = "") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() not in image.EXTENSIONS:
         content = {".csv": VISA_LIST, ".json": json.dumps(LOCO_CONFIG if path.stem == "defects_config" else REAL_IAD_LIST)}
         path.write_text(content.get(path.suffix, ""), encoding="utf-8")
         return
     values = np.full(SIZE, 90, np.uint8)
-    if told:
-        values[: SIZE[0] // 2], values[SIZE[0] // 2 :] = int(told), 0
+    if message:
+        values[: SIZE[0] // 2], values[SIZE[0] // 2 :] = int(message), 0
     Image.fromarray(values).save(path)
 
 
 def grow(root: Path, name: str) -> Path:
     for one in TREES[name].split():
-        file, _, told = one.partition("=")
-        write(root / file, told)
+        file, _, message = one.partition("=")
+        write(root / file, message)
     return root
 
 
@@ -228,7 +228,7 @@ def test_endings_may_be_in_either_case(name: str, root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "gone", "told"),
+    ("name", "gone", "message"),
     [
         ("mvtec", "screw/train/good", "needs train/good"),
         ("mvtec_loco", "pushpins/train/good", "needs train/good"),
@@ -256,10 +256,10 @@ def test_endings_may_be_in_either_case(name: str, root: Path) -> None:
         ("mtd", "MT_Fray/Imgs/9.png", r"needs a mask <name>\.png beside each defective picture; of MT_Fray/Imgs/9\.jpg"),
     ],
 )
-def test_what_is_missing_is_told_and_where_to_get_it(name: str, gone: str, told: str, root: Path) -> None:
+def test_what_is_missing_is_told_and_where_to_get_it(name: str, gone: str, message: str, root: Path) -> None:
     for one in gone.split():
         shutil.rmtree(root / one) if (root / one).is_dir() else (root / one).unlink()
-    with pytest.raises(DataError, match=told) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         opened(root, name)
     layout = DATASETS[name.partition(",")[0]]
     assert str(caught.value).endswith(f"inish unpacking. {layout.title} ({layout.licence}) is at {layout.source}.")
@@ -295,8 +295,8 @@ def test_a_lost_mask_is_an_error_and_shifts_no_other(name: str, root: Path) -> N
 )
 def test_a_damaged_list_is_told(name: str, file: str, content: str, root: Path) -> None:
     (root / file).write_text(content, encoding="utf-8")
-    told = r"(columns object, split|lists train and test).*; came something else|needs split_csv|a list of pixel_value.*; came "
-    with pytest.raises(DataError, match=told):
+    message = r"(columns object, split|lists train and test).*; came something else|needs split_csv|a list of pixel_value.*; came "
+    with pytest.raises(DataError, match=message):
         opened(root, name)
 
 
@@ -305,8 +305,8 @@ def test_a_damaged_list_is_told(name: str, file: str, content: str, root: Path) 
 
 def test_loco_says_how_much_of_each_region_suffices(trees: dict[str, Path], tmp_path: Path) -> None:
     data = opened(trees["mvtec_loco"], "mvtec_loco")
-    told = {(one.value, one.area, one.relative) for sample in data.test if sample.label for one in sample.saturations}
-    assert told == {(255, 3, False), (250, 0.5, True), (253, 1, True)}
+    message = {(one.value, one.area, one.relative) for sample in data.test if sample.label for one in sample.saturations}
+    assert message == {(255, 3, False), (250, 0.5, True), (253, 1, True)}
     assert not any(sample.saturations for sample in (*data.train, *data.test) if not sample.label)
     bare = opened(trees["mvtec_loco"], "mvtec_loco", use_masks=False)
     assert not any(sample.saturations for sample in bare.test)

@@ -95,10 +95,10 @@ def test_pictures_and_masks_that_cannot_be_read_are_all_named(root: Path) -> Non
     (root / "nut/ground_truth/bent/1_mask.png").write_bytes(b"")
     problems = verify(root).problems
     assert [problem.partition(": ")[0] for problem in problems] == ["bolt", "bolt", "nut"]
-    for problem, told in zip(
+    for problem, message in zip(
         problems, ("train/good/0.png: the file is empty", "cut/0.png: is not a picture", "1_mask.png: the file"), strict=True
     ):
-        assert told in problem
+        assert message in problem
 
 
 def test_a_folder_that_may_not_be_looked_into_is_a_problem(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

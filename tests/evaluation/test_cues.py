@@ -28,7 +28,7 @@ def test_pictures_like_those_learned_from_get_no_note() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "message"),
     [
         (PNG._replace(format="JPEG"), "1 of 2 judged pictures is JPEG; the model learned from PNG only"),
         (PNG._replace(is_grey=True), "1 of 2 judged pictures is grey; the model learned from colour only"),
@@ -36,8 +36,8 @@ def test_pictures_like_those_learned_from_get_no_note() -> None:
         (PNG._replace(depth=16, bits=12), "No value in the judged 16-bit pictures exceeds 4095"),
     ],
 )
-def test_pictures_stored_otherwise_are_noted(other: Traits, told: str) -> None:
-    assert told in notes(judged(None), judged(None, other))
+def test_pictures_stored_otherwise_are_noted(other: Traits, message: str) -> None:
+    assert message in notes(judged(None), judged(None, other))
     assert notes(judged(None), judged(None, other), learned=Learned()) == ""  # an older model does not know
     assert notes(judged(None), judged(None, Traits())) == ""  # an array has no format
 
@@ -51,8 +51,10 @@ def test_another_jpeg_quality_is_noted(quality: int, noted: bool) -> None:
 
 def test_where_all_are_rejected_light_camera_and_encoding_are_suspected() -> None:
     dark = PNG._replace(brightness=60.0)
-    told = "have light, camera or encoding changed? Their brightness is 60 of 255; that of the pictures learned from is 98 to 102."
-    assert notes(judged(None, dark, True), judged(None, dark, True)) == f"All 2 pictures were rejected: {told}"
+    message = (
+        "have light, camera or encoding changed? Their brightness is 60 of 255; that of the pictures learned from is 98 to 102."
+    )
+    assert notes(judged(None, dark, True), judged(None, dark, True)) == f"All 2 pictures were rejected: {message}"
     assert "All 2 good pictures were rejected" in notes(judged(0, rejected=True), judged(0, rejected=True), judged(1))
     assert notes(judged(None, dark, True)) == ""  # one defective part is no sign
     assert notes(judged(None, dark, True), judged(None, dark)) == ""

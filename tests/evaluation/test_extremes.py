@@ -70,9 +70,9 @@ def test_unreadable_pictures_are_passed_over(ensemble: Model, plates: DataSet, t
 
 
 def test_progress_is_told(ensemble: Model, plates: DataSet) -> None:
-    told: list[tuple[str, int, int]] = []
-    extremes.rescaled(ensemble, plates.test, lambda *call: told.append(call))
-    assert told == [("looking for extremes", i + 1, len(plates.test)) for i in range(len(plates.test))]
+    message: list[tuple[str, int, int]] = []
+    extremes.rescaled(ensemble, plates.test, lambda *call: message.append(call))
+    assert message == [("looking for extremes", i + 1, len(plates.test)) for i in range(len(plates.test))]
 
 
 def test_other_methods_have_no_members_to_scale(model: Model, plates: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,16 +182,16 @@ def test_the_report_survives_json(report: Report) -> None:
 
 
 def test_without_a_model_one_is_fitted(plates: DataSet, model: Model) -> None:
-    told: list[str] = []
+    message: list[str] = []
     report, fitted = evaluate_dataset(
-        plates, plan=Plan(method="patchcore", size=128), progress=lambda what, done, total: told.append(what)
+        plates, plan=Plan(method="patchcore", size=128), progress=lambda what, done, total: message.append(what)
     )
     assert fitted.fingerprint == model.fingerprint
     assert [row.score for row in report.rows] == [model.predict(sample).score for sample in plates.test]
     assert report.timings_s["fit"] > 0
     assert set(fitted.training.notes) <= set(report.notes)
-    assert told[0] == "checking pictures"
-    assert told[-10:] == ["judging pictures"] * 10
+    assert message[0] == "checking pictures"
+    assert message[-10:] == ["judging pictures"] * 10
 
 
 def test_a_kind_without_masks_is_left_out_of_pixel_metrics_and_told(copy: Path, middling: Model, report: Report) -> None:
@@ -250,8 +250,10 @@ def test_masks_of_another_size_are_refused_before_anything_is_fitted(copy: Path,
     no_fit(monkeypatch)
     mask = next((copy / "ground_truth" / "chip").iterdir())
     image.write(mask, np.zeros((96, 200), np.uint8))
-    told = r"000_mask\.png: the mask of test/chip/000\.png must have its picture's size, 192×192; it has 200×96\. .*use_masks=False"
-    with pytest.raises(DataError, match=told):
+    message = (
+        r"000_mask\.png: the mask of test/chip/000\.png must have its picture's size, 192×192; it has 200×96\. .*use_masks=False"
+    )
+    with pytest.raises(DataError, match=message):
         evaluate_dataset(open_dataset(copy))
     with pytest.raises(pytest.fail.Exception, match="fit was called"):
         evaluate_dataset(open_dataset(copy), judging=Judging(use_masks=False))
@@ -277,11 +279,11 @@ def test_all_unreadable_test_pictures_are_named(copy: Path, model: Model, given:
     (copy / "test/dent/000.png").write_text("no picture")
     with pytest.raises(DataError) as caught:
         evaluate_dataset(open_dataset(copy), model if given else None)
-    told = str(caught.value)
-    assert told.startswith("evaluate: 2 of 10 pictures cannot be read:\n")
-    assert "  test/good/001.png: the file is empty" in told
-    assert "  test/dent/000.png: is not a picture" in told
-    assert told.endswith("skip_bad.")
+    message = str(caught.value)
+    assert message.startswith("evaluate: 2 of 10 pictures cannot be read:\n")
+    assert "  test/good/001.png: the file is empty" in message
+    assert "  test/dent/000.png: is not a picture" in message
+    assert message.endswith("skip_bad.")
 
 
 def test_unreadable_test_pictures_may_be_left_out(copy: Path, middling: Model, report: Report) -> None:
@@ -336,16 +338,16 @@ def test_judging_what_was_learned_from_is_told(model: Model, plates: DataSet) ->
 def test_pictures_of_another_size_than_learned_are_told(model: Model, tmp_path: Path) -> None:
     image.write(tmp_path / "x.png", np.zeros((100, 150, 3), np.uint8))
     notes = evaluate(model, [Sample(tmp_path / "x.png", "x")], "t").notes
-    told = "Pictures of 150×100 pixels were judged; the model learned from 192×192. Scores hold only if the parts appear equally"
-    assert notes[0] == f"{told} large."
+    message = "Pictures of 150×100 pixels were judged; the model learned from 192×192. Scores hold only if the parts appear equally"
+    assert notes[0] == f"{message} large."
 
 
 def test_more_pixels_than_are_kept_are_binned_nearly_the_same_and_it_is_told(
     middling: Model, plates: DataSet, report: Report
 ) -> None:
     found = evaluate_dataset(plates, middling, judging=Judging(exact_px=100_000))[0]
-    (told,) = [note for note in found.notes if "counted in bins" in note]
-    error = float(told.rpartition(" ")[2].rstrip("."))
+    (message,) = [note for note in found.notes if "counted in bins" in note]
+    error = float(message.rpartition(" ")[2].rstrip("."))
     assert 0 < error < 0.01
     assert [row.score for row in found.rows] == [row.score for row in report.rows]
     for name in ("pixel_auroc", "pixel_ap", "pixel_f1max", "pro"):

@@ -62,8 +62,8 @@ def fitted(
 ) -> dict[str, Any]:
     done = run_fit(good, allowed, out, options, method)
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    message: dict[str, Any] = json.loads(done.stdout)
+    return message
 
 
 def smallest(good: Path, options: dict[str, Any] = PLAN["options"], method: str = "patchcore") -> int:
@@ -78,10 +78,10 @@ needs_procfs = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason
 
 @needs_procfs
 def test_the_memory_told_is_the_memory_taken(good: Path, tmp_path: Path) -> None:
-    told = fitted(good, "", tmp_path / "x.flaw")
-    assert told["blocks"] == 1
-    assert told["notes"] == []
-    assert told["estimated"] * MB == pytest.approx(told["peak"], rel=0.3)
+    message = fitted(good, "", tmp_path / "x.flaw")
+    assert message["blocks"] == 1
+    assert message["notes"] == []
+    assert message["estimated"] * MB == pytest.approx(message["peak"], rel=0.3)
 
 
 @needs_procfs
@@ -100,11 +100,11 @@ def test_two_banks_take_what_is_said_and_keep_to_a_small_budget(good: Path, tmp_
 @needs_procfs
 def test_a_small_budget_is_kept_in_several_blocks(good: Path, tmp_path: Path) -> None:
     allowed = smallest(good)
-    told = fitted(good, str(allowed), tmp_path / "x.flaw")
-    assert told["peak"] <= 1.1 * allowed
-    assert told["estimated"] * MB == pytest.approx(told["peak"], rel=0.3)
-    assert told["blocks"] >= 2
-    (note,) = told["notes"]
+    message = fitted(good, str(allowed), tmp_path / "x.flaw")
+    assert message["peak"] <= 1.1 * allowed
+    assert message["estimated"] * MB == pytest.approx(message["peak"], rel=0.3)
+    assert message["blocks"] >= 2
+    (note,) = message["notes"]
     assert f"{N * 400:,} patches did not fit into memory at once" in note
     loaded = load(tmp_path / "x.flaw")
     assert loaded.training.notes == [note]
@@ -118,12 +118,12 @@ def test_a_small_budget_is_kept_in_several_blocks(good: Path, tmp_path: Path) ->
 def test_where_projections_fit_into_a_small_budget_nothing_is_left_out(good: Path, tmp_path: Path) -> None:
     options = {"balance_levels": False, "level_dims": 512, "target_dims": 512, "coreset_ratio": 0.01, "bank_limit": 0}
     allowed = smallest(good, options) + 120 * MB
-    told = fitted(good, str(allowed), tmp_path / "x.flaw", options)
-    assert told["peak"] <= 1.1 * allowed
-    assert told["estimated"] * MB == pytest.approx(told["peak"], rel=0.3)
-    assert (told["blocks"], told["notes"]) == (1, [])
+    message = fitted(good, str(allowed), tmp_path / "x.flaw", options)
+    assert message["peak"] <= 1.1 * allowed
+    assert message["estimated"] * MB == pytest.approx(message["peak"], rel=0.3)
+    assert (message["blocks"], message["notes"]) == (1, [])
     at_once = fitted(good, "", tmp_path / "y.flaw", options)
-    assert at_once["peak"] > told["peak"] + 60 * MB
+    assert at_once["peak"] > message["peak"] + 60 * MB
     expected = load(tmp_path / "y.flaw").method.state()
     state = load(tmp_path / "x.flaw").method.state()
     np.testing.assert_array_equal(state["source"], expected["source"])
@@ -133,20 +133,20 @@ def test_where_projections_fit_into_a_small_budget_nothing_is_left_out(good: Pat
 @pytest.mark.parametrize(("method", "patches"), [("patchcore", 64), ("two_banks", 16)])
 def test_an_estimate_says_what_the_fit_then_is(good: Path, method: str, patches: int) -> None:
     plan = Plan(method=method, size=64, options={"bank_limit": 200})
-    told = estimate(good, plan)
-    assert told is not None
+    message = estimate(good, plan)
+    assert message is not None
     state = fit(good, plan).method.state()
     banks = [array for name, array in state.items() if name.endswith("bank")]
-    assert (told.pictures, told.patches, told.blocks) == (N, N * patches, 1)
-    assert {bank.shape[1] for bank in banks} == {told.bank_dims}
-    assert sum(map(len, banks)) == told.bank_rows
-    assert told.bank_mb * MB == pytest.approx(sum(bank.nbytes for bank in banks))
-    assert told.smallest_mb < 1.1 * told.peak_mb < told.budget_mb
-    assert list(told.seconds) == ["checking pictures", "looking at pictures", "choosing patches", "scoring good pictures"]
-    assert all(seconds >= 0 for seconds in told.seconds.values())  # a busy machine may time the search at nothing
-    assert told.total_s > 0
-    assert told.total_s == pytest.approx(sum(told.seconds.values()))
-    assert told.latency_ms > 0
+    assert (message.pictures, message.patches, message.blocks) == (N, N * patches, 1)
+    assert {bank.shape[1] for bank in banks} == {message.bank_dims}
+    assert sum(map(len, banks)) == message.bank_rows
+    assert message.bank_mb * MB == pytest.approx(sum(bank.nbytes for bank in banks))
+    assert message.smallest_mb < 1.1 * message.peak_mb < message.budget_mb
+    assert list(message.seconds) == ["checking pictures", "looking at pictures", "choosing patches", "scoring good pictures"]
+    assert all(seconds >= 0 for seconds in message.seconds.values())  # a busy machine may time the search at nothing
+    assert message.total_s > 0
+    assert message.total_s == pytest.approx(sum(message.seconds.values()))
+    assert message.latency_ms > 0
 
 
 def test_seconds_grow_as_the_work_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,10 +126,10 @@ def test_of_parts_that_differ_there_is_no_note_on_copies(tmp_path: Path, drawn: 
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"), [("(", "regular expression was needed"), ("x", "no picture's name matches"), ("lot1", "do not match")]
+    ("pattern", "message"), [("(", "regular expression was needed"), ("x", "no picture's name matches"), ("lot1", "do not match")]
 )
-def test_patterns_that_do_not_serve_are_refused(tmp_path: Path, pattern: str, told: str, drawn: SimpleNamespace) -> None:
-    with pytest.raises(UsageError, match=f"group_by: .*{told}"):
+def test_patterns_that_do_not_serve_are_refused(tmp_path: Path, pattern: str, message: str, drawn: SimpleNamespace) -> None:
+    with pytest.raises(UsageError, match=f"group_by: .*{message}"):
         fit(good_pictures(lots(drawn, tmp_path), below=True), dataclasses.replace(TINY, group_by=pattern))
 
 

@@ -59,11 +59,11 @@ def test_every_unreadable_picture_is_named_at_once(folder: Path) -> None:
     (folder / "c.png").write_bytes((folder / "0.png").read_bytes()[:300])
     with pytest.raises(DataError) as caught:
         fit(folder, TINY)
-    told = str(caught.value).splitlines()
-    assert told[0] == "fit: 3 of 7 pictures cannot be read:"
-    assert [line.split(":")[0].strip() for line in told[1:4]] == ["a.png", "b.jpg", "c.png"]
-    assert [why in line for why, line in zip(("empty", "text", "cut short"), told[1:4], strict=True)] == [True] * 3
-    assert told[4:] == ["Mend or remove them, or leave them out with skip_bad."]
+    message = str(caught.value).splitlines()
+    assert message[0] == "fit: 3 of 7 pictures cannot be read:"
+    assert [line.split(":")[0].strip() for line in message[1:4]] == ["a.png", "b.jpg", "c.png"]
+    assert [why in line for why, line in zip(("empty", "text", "cut short"), message[1:4], strict=True)] == [True] * 3
+    assert message[4:] == ["Mend or remove them, or leave them out with skip_bad."]
 
 
 def test_unreadable_pictures_may_be_left_out_and_are_listed(folder: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_no_pictures(tmp_path: Path) -> None:
 
 @REFUSED
 @pytest.mark.parametrize(
-    ("pictures", "told"),
+    ("pictures", "message"),
     [
         ([pixels(0)], r"got 1\. Add"),
         ([pixels(0)] * 2, r"got 1 \(2 files that show the same\)"),
@@ -115,8 +115,8 @@ def test_no_pictures(tmp_path: Path) -> None:
     ],
     ids=["one", "one twice", "all black"],
 )
-def test_fewer_than_two_different_pictures_are_refused(pictures: list[Pixels], told: str) -> None:
-    with pytest.raises(DataError, match=f"at least 2 different good pictures.*; {told}"):
+def test_fewer_than_two_different_pictures_are_refused(pictures: list[Pixels], message: str) -> None:
+    with pytest.raises(DataError, match=f"at least 2 different good pictures.*; {message}"):
         fit(pictures, TINY)
 
 
@@ -163,8 +163,10 @@ def test_16_bit_files_score_as_their_8_bit_twins_whatever_bits_are_in_use(shift:
     twins = fit(greys[:4], PLAIN)
     model = fit([deep(one, shift) for one in greys[:4]], PLAIN)
     assert model.bits == 8 + shift
-    told = [note for note in model.training.notes if f"exceeds {(1 << 8 + shift) - 1}: they are read as {8 + shift} bits" in note]
-    assert len(told) == (shift < 8)
+    message = [
+        note for note in model.training.notes if f"exceeds {(1 << 8 + shift) - 1}: they are read as {8 + shift} bits" in note
+    ]
+    assert len(message) == (shift < 8)
     np.testing.assert_array_equal(model.training.held_out, twins.training.held_out)
     model.save(tmp_path / "m.flaw")
     assert load(tmp_path / "m.flaw").predict(deep(greys[4], shift)).score == twins.predict(greys[4]).score
@@ -191,13 +193,13 @@ def test_pictures_of_different_sizes_are_told() -> None:
     assert model.training.sizes_hw.tolist() == [list(shape) for shape in shapes]
 
 
-@pytest.mark.parametrize(("n", "told"), [(inspecting.FEW - 1, True), (inspecting.FEW, False)])
-def test_few_pictures_are_told(n: int, told: bool) -> None:
+@pytest.mark.parametrize(("n", "message"), [(inspecting.FEW - 1, True), (inspecting.FEW, False)])
+def test_few_pictures_are_told(n: int, message: bool) -> None:
     notes = fit([pixels(i) for i in range(n)], TINY).training.notes
     notes = [note for note in notes if "did not set the threshold" not in note]  # noise scores as it likes
     assert [note for note in notes if "the threshold can promise little" in note] == notes
-    assert len(notes) == told
-    assert not told or f"Only {n} different good pictures" in notes[0]
+    assert len(notes) == message
+    assert not message or f"Only {n} different good pictures" in notes[0]
 
 
 @REFUSED
@@ -215,7 +217,7 @@ def test_a_promise_that_so_few_cannot_support_is_refused_early(unreadable: bool)
 
 @REFUSED
 @pytest.mark.parametrize(
-    ("plan", "error", "told"),
+    ("plan", "error", "message"),
     [
         ({"max_false_rejects": 0.0}, UsageError, "must be a share"),
         ({"confidence": 1.5}, UsageError, "confidence must be between 0 and 1"),
@@ -237,8 +239,8 @@ def test_a_promise_that_so_few_cannot_support_is_refused_early(unreadable: bool)
     ],
     ids=str,
 )
-def test_a_plan_that_cannot_be_followed_is_refused(plan: dict[str, Any], error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_a_plan_that_cannot_be_followed_is_refused(plan: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         fit([pixels(0), pixels(1)], Plan(**{"size": 64, **plan}))
 
 
@@ -249,7 +251,7 @@ def test_every_field_of_a_plan_is_checked_when_it_is_made(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plan", "told"),
+    ("plan", "message"),
     [
         ({"levels": "stage3"}, "Plan: levels: expected the names of levels, such as .*, got 'stage3'"),
         ({"size": True}, "Plan: size: expected a whole number of pixels, got True"),
@@ -267,8 +269,8 @@ def test_every_field_of_a_plan_is_checked_when_it_is_made(name: str) -> None:
     ],
     ids=str,
 )
-def test_a_wrong_field_of_a_plan_is_named(plan: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_a_wrong_field_of_a_plan_is_named(plan: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         Plan(**plan)
 
 
@@ -296,14 +298,14 @@ def test_an_interrupt_comes_through(folder: Path, stage: str) -> None:
 
 
 def test_progress_is_told_stage_by_stage(folder: Path) -> None:
-    told: dict[str, list[tuple[int, int]]] = {}
-    fit(folder, TINY, lambda what, done, total: told.setdefault(what, []).append((done, total)))
-    stages = list(told)
+    message: dict[str, list[tuple[int, int]]] = {}
+    fit(folder, TINY, lambda what, done, total: message.setdefault(what, []).append((done, total)))
+    stages = list(message)
     assert [stages[0], stages[1], stages[-1]] == ["checking pictures", "looking at pictures", "scoring good pictures"]
-    for stage, steps in told.items():
+    for stage, steps in message.items():
         assert [done for done, _ in steps] == sorted(done for done, _ in steps), stage
         assert steps[-1][0] == steps[-1][1], stage
-    assert told["looking at pictures"] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert message["looking at pictures"] == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_pictures_may_come_in_any_form(folder: Path) -> None:

@@ -53,18 +53,18 @@ def test_the_peak_is_told_beforehand(method: str, size: int, options: dict[str, 
     done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
-    assert facts["taken"] / WITHIN < facts["told"] < facts["taken"] * WITHIN
+    assert facts["taken"] / WITHIN < facts["message"] < facts["taken"] * WITHIN
     assert facts["total"] == pytest.approx(sum(facts["seconds"].values()))
     assert all(seconds > 0 for seconds in facts["seconds"].values())
 
 
 def test_more_pictures_and_larger_ones_take_more(plate: Path) -> None:
-    def told(n: int, size: int) -> TrainingEstimate:
+    def message(n: int, size: int) -> TrainingEstimate:
         found = estimate(sorted((plate / "train/good").iterdir())[:4] * n, Plan(method="dsebm", size=size, options=TINY))
         assert isinstance(found, TrainingEstimate)
         return found
 
-    few, many = told(1, 256), told(100, 256)
+    few, many = message(1, 256), message(100, 256)
     assert (few.pictures, few.learned_from, many.pictures, many.learned_from) == (4, 2, 400, 320)
     assert 0.9 * 396 * 256**2 * 18 < 1e6 * (many.peak_mb - few.peak_mb) < 1.5 * 396 * 256**2 * 18
     assert many.total_s > few.total_s
@@ -75,12 +75,12 @@ def test_too_little_memory_is_refused_and_what_is_named_does(plate: Path) -> Non
     for run in (estimate, fit):
         with pytest.raises(UsageError, match=r"dsebm needs about .* of memory to learn from 6 pictures; 20 MB may be used\. Give"):
             run(good, Plan(memory="20MB", **plan))
-    told = estimate(good, Plan(**plan))
-    assert isinstance(told, TrainingEstimate)
-    assert told.smallest_mb > told.peak_mb
-    model = fit(good, Plan(memory=round(1.2e6 * told.smallest_mb), **plan))
+    message = estimate(good, Plan(**plan))
+    assert isinstance(message, TrainingEstimate)
+    assert message.smallest_mb > message.peak_mb
+    model = fit(good, Plan(memory=round(1.2e6 * message.smallest_mb), **plan))
     assert model.predict(next(good.iterdir())).score == fit(good, Plan(**plan)).predict(next(good.iterdir())).score
-    assert told.budget_mb > memory.resident() / 1e6
+    assert message.budget_mb > memory.resident() / 1e6
 
 
 def test_steps_that_fail_are_left_to_the_fit(plate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +97,6 @@ def test_pictures_that_cannot_be_read_are_left_to_the_fit(tmp_path: Path) -> Non
     assert estimate([tmp_path / "a.png"], plan) is None
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (80, 90, 3), dtype=np.uint8) for _ in range(2)]
-    told = estimate([tmp_path / "a.png", *pictures], plan)
-    assert isinstance(told, TrainingEstimate)
-    assert told.pictures == 3
+    message = estimate([tmp_path / "a.png", *pictures], plan)
+    assert isinstance(message, TrainingEstimate)
+    assert message.pictures == 3

@@ -117,7 +117,7 @@ def test_names_tell_series(pattern: str, numbers: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"),
+    ("pattern", "message"),
     [
         ("(", r"folder or a regular expression was needed; got '\('.*Put a backslash"),
         ("x", r"got 'x', which no picture's name matches: a1\.png, a2\.png, b3\.png …\. Write one"),
@@ -127,8 +127,8 @@ def test_names_tell_series(pattern: str, numbers: list[int]) -> None:
         ("a*", r"got 'a\*', which 2 of 4 names do not match: b3\.png, b4\.png\."),  # it matches them with nothing
     ],
 )
-def test_patterns_that_do_not_say_every_series_are_refused(pattern: str, told: str) -> None:
-    with pytest.raises(UsageError, match=f"fit: group_by: .*{told}"):
+def test_patterns_that_do_not_say_every_series_are_refused(pattern: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"fit: group_by: .*{message}"):
         series.by_name(["a1.png", "a2.png", "b3.png", "b4.png"], pattern)
 
 

@@ -299,14 +299,14 @@ def test_an_orientation_after_the_pixels_counts(tmp_path):
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("told", [b'tiff:Orientation="6"', b""])
-def test_an_orientation_in_a_png_s_xmp_counts(told, compressed, tmp_path):
-    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">' + told + b"</x:xmpmeta>"
+@pytest.mark.parametrize("message", [b'tiff:Orientation="6"', b""])
+def test_an_orientation_in_a_png_s_xmp_counts(message, compressed, tmp_path):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">' + message + b"</x:xmpmeta>"
     text = b"XML:com.adobe.xmp\0" + bytes([compressed, 0, 0, 0]) + (zlib.compress(xmp) if compressed else xmp)
     data = saved(CORNERS)
     path = tmp_path / "xmp.png"
     path.write_bytes(data[:-12] + chunk(b"iTXt", text) + data[-12:])
-    assert image.size_hw(path) == image.read(path).shape[:2] == ((3, 2) if told else (2, 3))
+    assert image.size_hw(path) == image.read(path).shape[:2] == ((3, 2) if message else (2, 3))
 
 
 def test_exif_that_cannot_be_read_counts_as_none(tmp_path):

@@ -135,7 +135,7 @@ def test_it_needs_torch_to_be_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"crop": 100}, "crop must be one of 64, 128, 256, 512; got 100"),
         ({"stride": 65}, "stride must be 1 to crop, 64; got 65"),
@@ -144,6 +144,6 @@ def test_it_needs_torch_to_be_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"angle": 181.0}, "angle must be 0 to 180"),
     ],
 )
-def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=f"ae_ssim: {told}"):
+def test_params_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"ae_ssim: {message}"):
         method(**options)

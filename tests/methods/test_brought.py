@@ -84,7 +84,7 @@ def test_the_command_line_has_it(install: Install, plate: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("source", "entry", "told"),
+    ("source", "entry", "message"),
     [
         ("import nowhere", "nearest_mean = nearest_mean:X", "cannot be imported .*No module named 'nowhere'"),
         ("x = 1", "nearest_mean = nearest_mean:X", "cannot be imported .*has no attribute 'X'"),
@@ -93,9 +93,9 @@ def test_the_command_line_has_it(install: Install, plate: Path, tmp_path: Path) 
     ],
     ids=["no import", "no class", "not whole", "another name"],
 )
-def test_a_package_that_is_broken_is_named(install: Install, source: str, entry: str, told: str) -> None:
+def test_a_package_that_is_broken_is_named(install: Install, source: str, entry: str, message: str) -> None:
     install(source, entry)
-    with pytest.raises(UsageError, match=f"package nearest_mean: its method .*{told}"):
+    with pytest.raises(UsageError, match=f"package nearest_mean: its method .*{message}"):
         get_method(entry.split()[0])
     assert METHODS["patchcore"].name == "patchcore"
 

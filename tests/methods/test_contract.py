@@ -366,8 +366,8 @@ def test_what_was_learned_scores_the_same_without_torch(name: str, good: Drawn, 
     method.fit(good(1), list(range(N_GOOD)))
     np.savez(tmp_path / "state.npz", **method.state())
     np.save(tmp_path / "images.npy", images)
-    told = json.dumps(dataclasses.asdict(method.params))
-    command = [sys.executable, "-c", WITHOUT_TORCH, name, told, str(tmp_path)]
+    message = json.dumps(dataclasses.asdict(method.params))
+    command = [sys.executable, "-c", WITHOUT_TORCH, name, message, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), method.score(images).image)

@@ -125,7 +125,7 @@ def test_a_picture_too_small_for_its_scales_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"blocks": 0}, "blocks must be ≥ 1; got 0"),
         ({"judged_turns": 0}, "judged_turns must be ≥ 1"),
@@ -134,8 +134,8 @@ def test_a_picture_too_small_for_its_scales_is_refused() -> None:
         ({"dark": float("inf")}, "dark must be a finite number; got inf"),
     ],
 )
-def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=f"differnet: {told}"):
+def test_params_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"differnet: {message}"):
         method(**options)
 
 

@@ -91,7 +91,7 @@ def test_pictures_of_any_size_are_brought_to_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"side": 48}, "side must be one of 16, 32, 64, 128; got 48"),
         ({"noise": 0.0}, "noise must be above 0 and at most 2"),
@@ -100,6 +100,6 @@ def test_pictures_of_any_size_are_brought_to_one() -> None:
         ({"by": "reconstruction"}, "by must be energy or gradient; got 'reconstruction'"),
     ],
 )
-def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=f"dsebm: {told}"):
+def test_params_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"dsebm: {message}"):
         method(**options)

@@ -152,9 +152,9 @@ def test_rescaled_leaves_the_first_as_it_was() -> None:
 
 
 def test_progress_says_which_network_is_at_work() -> None:
-    told: list[str] = []
-    ensemble(*MEMBERS[:2]).fit(draw(0, 6), GROUPS, lambda what, done, total: told.append(what))
-    assert list(dict.fromkeys(told)) == ["scoring good pictures, network 1 of 2", "scoring good pictures, network 2 of 2"]
+    message: list[str] = []
+    ensemble(*MEMBERS[:2]).fit(draw(0, 6), GROUPS, lambda what, done, total: message.append(what))
+    assert list(dict.fromkeys(message)) == ["scoring good pictures, network 1 of 2", "scoring good pictures, network 2 of 2"]
 
 
 def test_an_ensemble_of_networks_is_fitted_saved_loaded_and_measured(plates: DataSet, tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"side": 48}, "side must be one of 32, 64, 128, 256; got 48"),
         ({"beside": -1}, "beside must be ≥ 0; got -1"),
@@ -189,6 +189,6 @@ def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path, 
         ({"norm": "L1"}, "norm must be squared or absolute; got 'L1'"),
     ],
 )
-def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=f"ganomaly: {told}"):
+def test_params_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"ganomaly: {message}"):
         method(**options)

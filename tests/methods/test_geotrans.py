@@ -53,11 +53,11 @@ def test_scores_are_what_the_graph_and_the_dirichlets_say() -> None:
     state = fitted.state()
     assert state["alpha"].shape == (72, 72)
     network, picture = Graph(state["network"].tobytes()), letters(1, 3)[0]
-    told = [network({"pictures": 2 * move(picture)[None] - 1})[0][0] for move in moves(8)]
-    expected = -np.mean([((alpha - 1) * said).sum() for alpha, said in zip(state["alpha"], told, strict=True)])
+    message = [network({"pictures": 2 * move(picture)[None] - 1})[0][0] for move in moves(8)]
+    expected = -np.mean([((alpha - 1) * said).sum() for alpha, said in zip(state["alpha"], message, strict=True)])
     np.testing.assert_allclose(fitted.score(picture[None]).image[0], expected, rtol=1e-4)
     simplified = make("geotrans", {**SMALL, "shift": 8, "steps": 3, "by": "simplified"}, open_backbone(PIXELS)).with_state(state)
-    right = [np.exp(said[i]) for i, said in enumerate(told)]
+    right = [np.exp(said[i]) for i, said in enumerate(message)]
     np.testing.assert_allclose(simplified.score(picture[None]).image[0], -np.mean(right), rtol=1e-4)
 
 
@@ -72,7 +72,7 @@ def test_the_dirichlets_are_of_what_is_said_of_good_pictures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"side": 48}, "side must be one of 32, 64, 96, 128; got 48"),
         ({"shift": 32}, "shift must be 0 or more and below side, 32; got 32"),
@@ -80,6 +80,6 @@ def test_the_dirichlets_are_of_what_is_said_of_good_pictures() -> None:
         ({"by": "likelihood"}, "by must be dirichlet or simplified"),
     ],
 )
-def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=f"geotrans: {told}"):
+def test_params_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"geotrans: {message}"):
         method(**options)

@@ -156,7 +156,7 @@ def test_plain_descent_learns_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"side": 40}, "side must be a multiple of 16; got 40"),
         ({"width": 0}, "width must be ≥ 1; got 0"),
@@ -164,6 +164,6 @@ def test_plain_descent_learns_too() -> None:
         ({"grey": True, "turned": False}, "turned must be true where grey is, or nothing would be erased; got False"),
     ],
 )
-def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=f"itae: {told}"):
+def test_params_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"itae: {message}"):
         method(**options)

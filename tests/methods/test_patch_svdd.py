@@ -144,9 +144,9 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path) -> 
 
     with pytest.raises(InterruptedError):
         learn(stop)
-    told: list[int] = []
-    state = learn(lambda what, done, _: told.append(done) if what.startswith("training") else None)
-    assert told == [4, 5, 6, 7, 8]
+    message: list[int] = []
+    state = learn(lambda what, done, _: message.append(done) if what.startswith("training") else None)
+    assert message == [4, 5, 6, 7, 8]
     for name, array in straight.state().items():
         np.testing.assert_array_equal(state[name], array, err_msg=name)
 
@@ -159,7 +159,7 @@ def test_pictures_that_differ_in_size_or_are_too_small_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"width": 0}, "width must be ≥ 1; got 0"),
         ({"pull": -0.1}, "pull must be ≥ 0 and finite"),
@@ -167,8 +167,8 @@ def test_pictures_that_differ_in_size_or_are_too_small_are_refused() -> None:
         ({"combine": "mean"}, "combine must be product or sum; got 'mean'"),
     ],
 )
-def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=f"patch_svdd: {told}"):
+def test_params_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"patch_svdd: {message}"):
         method(**options)
 
 

@@ -141,9 +141,9 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path) -> 
 
     with pytest.raises(InterruptedError):
         learn(stop)
-    told: list[str] = []
-    state = learn(lambda what, done, _: told.append(f"{what.split()[0]} {done}"))
-    assert [one for one in told if one.startswith(("teacher", "students"))] == [f"students {done}" for done in range(4, 9)]
+    message: list[str] = []
+    state = learn(lambda what, done, _: message.append(f"{what.split()[0]} {done}"))
+    assert [one for one in message if one.startswith(("teacher", "students"))] == [f"students {done}" for done in range(4, 9)]
     for name, array in straight.state().items():
         np.testing.assert_array_equal(state[name], array, err_msg=name)
 
@@ -154,10 +154,10 @@ def test_checkpoints_are_of_the_same_pictures_wherever_those_lie(tmp_path: Path)
         image.write(tmp_path / name / "stones.png", np.random.default_rng(seed).integers(256, size=(64, 64, 3), dtype=np.uint8))
 
     def learned(name: str) -> list[str]:
-        told: list[str] = []
+        message: list[str] = []
         fitted = method(teacher_data=str(tmp_path / name))
-        fitted.fit_kept(waves(3), [0, 1, 2], tmp_path / "kept", lambda what, *_: told.append(what.split()[0]))
-        return told
+        fitted.fit_kept(waves(3), [0, 1, 2], tmp_path / "kept", lambda what, *_: message.append(what.split()[0]))
+        return message
 
     assert {"teacher", "students"} <= set(learned("here"))
     assert set(learned("there")) == {"looking"}  # at crops, of which nothing is kept
@@ -196,7 +196,7 @@ def test_a_folder_that_is_not_there_and_pictures_too_small_are_refused(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"patch": 32}, "patch must be one of 17, 33, 65; got 32"),
         ({"students": 0}, "students must be ≥ 1"),
@@ -208,8 +208,8 @@ def test_a_folder_that_is_not_there_and_pictures_too_small_are_refused(tmp_path:
         ({"distilled_from": "pixels"}, "distilled_from must be a network; got 'pixels'"),
     ],
 )
-def test_params_out_of_range_are_refused(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=f"student: {told}"):
+def test_params_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"student: {message}"):
         method(**options)
 
 

@@ -183,7 +183,7 @@ def test_pixels_that_touch_at_a_corner_are_one_region() -> None:
 
 
 @st.composite
-def told(draw: st.DrawFn) -> tuple[Float, Mask]:
+def message(draw: st.DrawFn) -> tuple[Float, Mask]:
     """A small picture with regions that are told and may overlap, be torn or empty."""
     shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=5))
     score_map = draw(hnp.arrays(np.float32, shape, elements=st.sampled_from([-1.0, 0.0, 0.5, np.nan])))
@@ -191,7 +191,7 @@ def told(draw: st.DrawFn) -> tuple[Float, Mask]:
 
 
 @settings(deadline=None)
-@given(st.lists(told(), min_size=1, max_size=3), st.booleans())
+@given(st.lists(message(), min_size=1, max_size=3), st.booleans())
 def test_regions_that_are_told_count_one_each_even_where_they_overlap(pictures: list[Picture], binned: bool) -> None:
     pixels = PixelTally(exact_px=0 if binned else 10**9)
     for score_map, masks in pictures:

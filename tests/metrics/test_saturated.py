@@ -59,7 +59,7 @@ def slow_spro(pictures: list[Picture], max_fpr: float) -> float:
 
 
 @st.composite
-def told(draw: st.DrawFn) -> Picture:
+def message(draw: st.DrawFn) -> Picture:
     """A small picture; its regions may overlap, be torn, empty or not seen at all, and some suffice at a part of them."""
     shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=5))
     heat = draw(hnp.arrays(np.float32, shape, elements=st.sampled_from([float(np.float32(v)) for v in VALUES])))
@@ -69,7 +69,7 @@ def told(draw: st.DrawFn) -> Picture:
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.lists(told(), min_size=1, max_size=3), st.sampled_from([0.05, 0.3, 1.0]), st.sampled_from([1, 3, 1000]))
+@given(st.lists(message(), min_size=1, max_size=3), st.sampled_from([0.05, 0.3, 1.0]), st.sampled_from([1, 3, 1000]))
 def test_the_definition(pictures: list[Picture], max_fpr: float, block_px: int) -> None:
     found = tally(pictures, block_px).metrics(spro_fpr=max_fpr)
     expected = slow_spro(pictures, max_fpr)

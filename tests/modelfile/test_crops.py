@@ -257,9 +257,9 @@ FAULTS = {
 
 @pytest.mark.parametrize("case", FAULTS)
 def test_faults_of_a_file_are_named(coloured: Model, tmp_path: Path, case: str) -> None:
-    changes, told = FAULTS[case]
+    changes, message = FAULTS[case]
     path = spoilt(coloured, tmp_path / "odd.flaw", **changes)  # type: ignore[arg-type]
-    with pytest.raises(ModelFileError, match=told) as caught:
+    with pytest.raises(ModelFileError, match=message) as caught:
         load(path)
     assert str(caught.value).startswith(f"{path}: ")
 

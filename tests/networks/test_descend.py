@@ -153,7 +153,7 @@ def test_a_rehearsal_takes_few_steps_and_tells_what_all_will_take(each_s: float,
 
 
 @pytest.mark.parametrize(
-    ("took", "n_done", "told"),
+    ("took", "n_done", "message"),
     [
         ([0.5, 0.25, 0.25, 0.25], 3, 40 * 0.25),  # a second in all, of which the first also sets things up
         ([5.0, 3.0, 3.0], 2, 40 * 3.0),
@@ -163,14 +163,14 @@ def test_a_rehearsal_takes_few_steps_and_tells_what_all_will_take(each_s: float,
     ],
 )
 def test_what_all_will_take_is_the_usual_pace_times_their_number(
-    took: list[float], n_done: int, told: float, clock: SimpleNamespace
+    took: list[float], n_done: int, message: float, clock: SimpleNamespace
 ) -> None:
     run, done = Rehearsal("m", 0), 0
     for seconds in run.each("looking", took, 40):
         clock.now += seconds
         done += 1
     assert done == n_done
-    assert run.seconds == {"looking": pytest.approx(told)}
+    assert run.seconds == {"looking": pytest.approx(message)}
 
 
 def test_a_run_goes_through_all_and_tells_of_each() -> None:

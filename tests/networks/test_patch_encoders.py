@@ -53,12 +53,12 @@ def test_a_large_patch_is_its_quarters() -> None:
 def test_the_last_weight_is_learned_if_asked_for(learn_last: bool) -> None:
     directions = encoders(learn_last=learn_last).directions["32"]
     one, other = torch.randn(2, 5, 64)
-    told = directions(one, other)
-    assert told.shape == (5, 8)
+    message = directions(one, other)
+    assert message.shape == (5, 8)
     weight = directions.last.weight.detach()
     columns = weight / weight.norm(dim=0)
-    torch.testing.assert_close(told, directions.hidden(one - other) @ columns.T + directions.last.bias)
-    told[:, 0].sum().backward()
+    torch.testing.assert_close(message, directions.hidden(one - other) @ columns.T + directions.last.bias)
+    message[:, 0].sum().backward()
     assert (directions.last.weight.grad is not None) == learn_last
     assert directions.last.bias.grad is not None
     assert directions.hidden[0].weight.grad.abs().sum() > 0

@@ -54,9 +54,9 @@ def test_pro_is_drawn_as_far_as_the_metric_counts_it() -> None:
 def test_histogram_tells_groups_threshold_and_held_out() -> None:
     good, bad = np.array([0.1, 0.2, 0.3], np.float32), np.array([0.8, 2.0], np.float32)
     root = parsed(charts.histogram([("good", good), ("defective", bad), ("unlabelled", NONE)], good, Scale(0.2, 0.5)))
-    told = root.get("aria-label") or ""
-    assert "3 good, median 0.200; 2 defective, median 1.400; 3 held-out" in told
-    assert "Threshold 0.500" in told
+    message = root.get("aria-label") or ""
+    assert "3 good, median 0.200; 2 defective, median 1.400; 3 held-out" in message
+    assert "Threshold 0.500" in message
     kinds = {path.get("class", "").split()[0]: path.get("d", "") for path in root.iter("path")}
     assert kinds["rug"].count("M") == 3
     assert {"bars", "threshold"} <= set(kinds)
@@ -100,8 +100,8 @@ def test_few_pictures_show_every_curve_with_its_spread() -> None:
         charts.Curve("SPADE & <co>", "published", 7, [(50, 97.6, math.nan)]),
     ]
     root = parsed(charts.few_pictures(curves, "Image AUROC"))
-    told = root.get("aria-label") or ""
-    assert "PatchCore-25 measured: 60.0 of 1, 80.0 of 5, 95.0 of 50" in told
+    message = root.get("aria-label") or ""
+    assert "PatchCore-25 measured: 60.0 of 1, 80.0 of 5, 95.0 of 50" in message
     classes = [path.get("class", "").split()[:2] for path in root.iter("path")]
     assert classes.count(["series", "measured"]) == 1
     assert classes.count(["series", "published"]) == 2

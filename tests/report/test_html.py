@@ -212,8 +212,8 @@ def test_shared_folder(paths: list[str], folder: str) -> None:
 
 
 def test_unreadable_pictures_are_listed_once_with_the_reason(crowded: Report) -> None:
-    told = [f"Left out, unreadable: {name}: {reason}" for name, reason in crowded.unreadable.items()]
-    page = Page(html.render(replace(crowded, notes=[*told, "Another note."])))
+    message = [f"Left out, unreadable: {name}: {reason}" for name, reason in crowded.unreadable.items()]
+    page = Page(html.render(replace(crowded, notes=[*message, "Another note."])))
     assert "Unreadable pictures 2 a.png is empty. Copy it. <b>.png is gone." in page.text
     assert page.text.count("is empty.") == page.text.count("Another note.") == 1
     assert sum(item.get("data-verdict") == "unreadable" for item in page.all("li")) == 2

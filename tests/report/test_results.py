@@ -46,8 +46,8 @@ FORBIDDEN = set('<>:"|?*/\\\x7f') | {chr(i) for i in range(32)}
 
 
 def test_everything_is_written(make_report: MakeReport, tmp_path: Path) -> None:
-    report, told = make_report(), []
-    written = write(tmp_path / "new" / "out", report, lambda *step: told.append(step))
+    report, message = make_report(), []
+    written = write(tmp_path / "new" / "out", report, lambda *step: message.append(step))
     out = tmp_path / "new" / "out"
     assert sorted(item.name for item in out.iterdir()) == FILES
     assert json.loads((out / "scores.json").read_text("utf-8")) == json.loads(json.dumps(tables.to_json(written)))
@@ -56,8 +56,8 @@ def test_everything_is_written(make_report: MakeReport, tmp_path: Path) -> None:
     lines = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))
     assert [line["name"] for line in lines] == [row.sample.name for row in report.rows]
     assert (out / "report.html").read_text("utf-8").lstrip().lower().startswith("<!doctype html>")
-    assert ("drawing heat maps", 10, 10) in told
-    assert told[-1] == ("drawing pictures", 10, 10)
+    assert ("drawing heat maps", 10, 10) in message
+    assert message[-1] == ("drawing pictures", 10, 10)
 
 
 def test_each_picture_has_its_heat_map_over_a_caption(make_report: MakeReport, tmp_path: Path) -> None:
@@ -79,11 +79,11 @@ def test_each_picture_has_its_heat_map_over_a_caption(make_report: MakeReport, t
 
 
 def test_without_maps_there_are_no_heat_maps(make_report: MakeReport, tmp_path: Path) -> None:
-    report, told = make_report(), []
+    report, message = make_report(), []
     without = replace(report, rows=[replace(row, heat=None, evidence=None) for row in report.rows])
-    write(tmp_path / "out", without, lambda *step: told.append(step))
+    write(tmp_path / "out", without, lambda *step: message.append(step))
     assert sorted(item.name for item in (tmp_path / "out").iterdir()) == [FILES[0], *FILES[2:]]
-    assert not [step for step in told if step[0] == "drawing heat maps"]
+    assert not [step for step in message if step[0] == "drawing heat maps"]
 
 
 def test_a_second_run_replaces_the_first(make_report: MakeReport, tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def test_json_survives_the_round_trip(make_report: Callable[..., Report]) -> Non
 
 
 def test_json_tells_each_kind_apart(make_report: Callable[..., Report]) -> None:
-    told = [tuple(kind.values()) for kind in tables.to_json(make_report())["kinds"]]
-    assert told == [("good", 4, 1, 1, None), ("dent/größe", 2, 2, 0, 7 / 8), ("scratch", 4, 2, 2, 14 / 16)]
+    message = [tuple(kind.values()) for kind in tables.to_json(make_report())["kinds"]]
+    assert message == [("good", 4, 1, 1, None), ("dent/größe", 2, 2, 0, 7 / 8), ("scratch", 4, 2, 2, 14 / 16)]
     bad = [row for row in make_report().rows if row.sample.label]
     assert {kind["image_auroc"] for kind in tables.to_json(make_report(rows=bad))["kinds"]} == {None}
 
@@ -92,9 +92,9 @@ def test_regions_and_files_are_in_json_and_csv(make_report: Callable[..., Report
     regions = (Region((1, 2, 5, 4), 7, 3.25, (3, 2)), Region((9, 9, 10, 10), 1, 1.123456789, (9, 9)))
     row = make_row("a.png", None, 3.0, regions=regions, files={"overlay": "overlays/x/a.jpg"})
     report = make_report(rows=[row])
-    told = tables.to_json(report)["pictures"][0]
-    assert told["regions"][0] == {"box_xyxy": [1, 2, 5, 4], "area": 7, "peak": 3.25, "peak_xy": [3, 2]}
-    assert (told["overlay"], told["map"]) == ("overlays/x/a.jpg", None)
+    message = tables.to_json(report)["pictures"][0]
+    assert message["regions"][0] == {"box_xyxy": [1, 2, 5, 4], "area": 7, "peak": 3.25, "peak_xy": [3, 2]}
+    assert (message["overlay"], message["map"]) == ("overlays/x/a.jpg", None)
     line = next(csv.DictReader(io.StringIO(tables.to_csv(report), newline="")))
     assert (line["n_regions"], line["regions"]) == ("2", "1 2 5 4 7 3.25; 9 9 10 10 1 1.12346")
     assert (line["overlay"], line["mask"]) == ("overlays/x/a.jpg", "")

@@ -28,8 +28,8 @@ def test_layers_of_a_rejected_picture(make_row: Callable[..., Row]) -> None:
     row = make_row("a.png", 1, 2.5, "dent")
     truth = np.zeros((48, 64), bool)
     truth[30:40, 30:40] = True
-    made = views.view(row, image.read(row.sample.path), SCALE, truth, "told")
-    assert (made.picture.alt, made.picture.wide, made.picture.high) == ("told", 64, 48)
+    made = views.view(row, image.read(row.sample.path), SCALE, truth, "message")
+    assert (made.picture.alt, made.picture.wide, made.picture.high) == ("message", 64, 48)
     found, heat, true = (pixels_of(layer) for layer in (made.found, made.heat, made.truth))
     assert found.shape == true.shape == (48, 64, 4)
     assert found[10:30, 10:32, 3].any()
@@ -43,7 +43,7 @@ def test_layers_of_a_rejected_picture(make_row: Callable[..., Row]) -> None:
 
 def test_layers_of_a_passed_picture(make_row: Callable[..., Row]) -> None:
     row = make_row("a.png", 0, 0.5, "good")
-    made = views.view(row, image.read(row.sample.path), SCALE, None, "told")
+    made = views.view(row, image.read(row.sample.path), SCALE, None, "message")
     assert made.heat is not None
     assert made.found is None
     assert made.truth is None

@@ -22,7 +22,7 @@ from .conftest import MakeRequest
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"tables": ("S7",)}, "tables: there is no 'S7'"),
         ({"methods": ("padimm",)}, "Did you mean padim"),
@@ -33,8 +33,8 @@ from .conftest import MakeRequest
         ({"shots": (0,)}, "jobs and shots must be ≥ 1"),
     ],
 )
-def test_a_request_that_is_wrong_is_refused(wrong: dict[str, Any], told: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_a_request_that_is_wrong_is_refused(wrong: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
         Request(tmp_path, **wrong)
 
 
@@ -152,14 +152,14 @@ def test_more_shots_than_pictures_cannot_be_drawn(make_request: MakeRequest) -> 
 
 
 def test_what_is_no_reproduction_says_what_differs(make_request: MakeRequest) -> None:
-    def told(**changes: Any) -> str:
+    def message(**changes: Any) -> str:
         request = make_request(methods=("patchcore_1",), **changes)
         return why_no_reproduction(request, make_work(request).cells[0].plan)
 
-    assert told() == "tiny pictures, network efficientnet_lite0"
-    assert told(recipe="embedded") == "network efficientnet_lite2"
-    assert told(recipe="row", backbone="efficientnet_lite0") == "network efficientnet_lite0"
-    assert told(recipe="row", weights="random") == "random weights"
+    assert message() == "tiny pictures, network efficientnet_lite0"
+    assert message(recipe="embedded") == "network efficientnet_lite2"
+    assert message(recipe="row", backbone="efficientnet_lite0") == "network efficientnet_lite0"
+    assert message(recipe="row", weights="random") == "random weights"
 
 
 def test_a_teacher_s_network_and_weights_are_those_asked_for(make_request: MakeRequest) -> None:
@@ -170,13 +170,13 @@ def test_a_teacher_s_network_and_weights_are_those_asked_for(make_request: MakeR
         return cell.plan.method_options(), why_no_reproduction(request, cell.plan)
 
     own = "the teacher learned from the good pictures"
-    options, told = planned(recipe="row")
-    assert (options["distilled_from"], options["held_out"], told) == ("resnet18", 0.0, own)
-    options, told = planned(recipe="embedded")
-    assert (options["distilled_from"], told) == ("efficientnet_lite2", f"distilled from efficientnet_lite2, {own}")
-    options, told = planned(recipe="row", backbone="resnet50", weights="random")
+    options, message = planned(recipe="row")
+    assert (options["distilled_from"], options["held_out"], message) == ("resnet18", 0.0, own)
+    options, message = planned(recipe="embedded")
+    assert (options["distilled_from"], message) == ("efficientnet_lite2", f"distilled from efficientnet_lite2, {own}")
+    options, message = planned(recipe="row", backbone="resnet50", weights="random")
     assert (options["distilled_from"], options["weights"]) == ("resnet50", "random")
-    assert told == f"distilled from resnet50, {own}, random weights"
+    assert message == f"distilled from resnet50, {own}, random weights"
 
 
 def test_a_teacher_s_pictures_are_those_given(make_request: MakeRequest, plate: Path, tmp_path: Path) -> None:
@@ -202,9 +202,9 @@ def test_a_teacher_s_pictures_are_those_given(make_request: MakeRequest, plate: 
 
 def test_a_teacher_s_pictures_that_are_not_there_are_refused(make_request: MakeRequest, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
-    for where, told in (("none", "there is none"), (".", "there are no pictures in it"), ("notes.txt", "it is a file")):
+    for where, message in (("none", "there is none"), (".", "there are no pictures in it"), ("notes.txt", "it is a file")):
         with pytest.raises(
-            DataError, match=rf"a folder of pictures was needed to cut crops from; {told}\. Name another as teacher_"
+            DataError, match=rf"a folder of pictures was needed to cut crops from; {message}\. Name another as teacher_"
         ):
             make_work(make_request(methods=("student",), teacher_data=tmp_path / where))
     with pytest.raises(UsageError, match="teacher_data: a row whose method has a teacher was needed, such as student; none is"):

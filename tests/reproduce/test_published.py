@@ -101,10 +101,10 @@ def test_averages_that_do_not_add_up_say_so() -> None:
     assert noted == {("S1", "differnet"), ("S1", "patchcore_10")}
     for (table, row, category), text in published.NOTES.items():
         if "The 15 cells average to" in text:
-            told = float(text.split("average to ")[1].split(";")[0].rstrip("."))
+            message = float(text.split("average to ")[1].split(";")[0].rstrip("."))
             key = next(key for key in published.figures() if key[:2] == (table, row))
             assert category == AVERAGE
-            assert published.mean(published.figures()[key]) == pytest.approx(told, abs=0.006)
+            assert published.mean(published.figures()[key]) == pytest.approx(message, abs=0.006)
 
 
 def test_every_note_is_of_a_figure_there_is() -> None:

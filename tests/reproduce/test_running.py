@@ -84,10 +84,10 @@ def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(
     assert len(fitted) == 2
     assert len(list((tmp_path / "stopped" / "cells").iterdir())) == 2
     fitted = counted(monkeypatch)
-    told: list[tuple[str, int, int]] = []
-    resumed = run(request, tmp_path / "stopped", told=lambda result, done, n, left: told.append((result.row, done, n)))
+    message: list[tuple[str, int, int]] = []
+    resumed = run(request, tmp_path / "stopped", message=lambda result, done, n, left: message.append((result.row, done, n)))
     assert len(fitted) == 2
-    assert told == [("patchcore_1", 3, 4), ("patchcore_1", 4, 4)]
+    assert message == [("patchcore_1", 3, 4), ("patchcore_1", 4, 4)]
     assert lasting(resumed) == lasting(whole)
     fitted = counted(monkeypatch)
     assert lasting(run(request, tmp_path / "stopped")) == lasting(whole)
@@ -187,7 +187,7 @@ def test_a_process_that_is_ended_from_outside_is_told_and_what_is_finished_is_ke
             process.kill()
 
     with pytest.raises(DataError, match=r"one was ended from outside.*run again, with fewer jobs"):
-        run(request, tmp_path, told=end)
+        run(request, tmp_path, message=end)
     assert ended
     finished = list((tmp_path / "cells").iterdir())
     assert 0 < len(finished) < 12
@@ -201,7 +201,7 @@ def test_an_interrupt_does_not_wait_for_other_processes(make_request: MakeReques
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(request, tmp_path, told=interrupt)
+        run(request, tmp_path, message=interrupt)
     assert len(list((tmp_path / "cells").glob("*.json"))) < 60
 
 
@@ -253,16 +253,16 @@ def test_a_training_that_was_killed_goes_on_where_it_was(plate: Path, tmp_path: 
         return done.returncode, done.stdout.splitlines()
 
     stopped = tmp_path / "stopped"
-    code, told = ran(stopped, "kill")
+    code, message = ran(stopped, "kill")
     assert code != 0
-    assert told == [str(done) for done in range(1, KILLED_AT)]
+    assert message == [str(done) for done in range(1, KILLED_AT)]
     assert list((stopped / "cells").iterdir()) == []
     assert [path.name for path in (stopped / "checkpoints").rglob("*.safetensors")] == ["dsebm-training.safetensors"]
     code, (first, *_, reached) = ran(stopped, "go on")
     assert (code, first) == (0, str(KILLED_AT))  # the step that was lost, and none before it, is done again
     assert [path.name for path in stopped.iterdir()] == ["cells"]
-    code, told = ran(tmp_path / "whole", "go on")
-    assert (code, told[0], told[-1]) == (0, "1", reached)
+    code, message = ran(tmp_path / "whole", "go on")
+    assert (code, message[0], message[-1]) == (0, "1", reached)
 
 
 def test_a_cell_tells_what_its_teacher_learned_from(

@@ -145,11 +145,11 @@ def test_the_blocks_told_beforehand(held: int) -> None:
 def test_the_scales_of_a_block_are_those_of_all_rows_so_far() -> None:
     pictures, seen = rows_of(), []
 
-    def told(spread: NDArray[np.float64]) -> Float:
+    def message(spread: NDArray[np.float64]) -> Float:
         seen.append(spread)
         return np.ones(5, np.float32)
 
-    stream = Stream("test", NEED, NEED.at_once(900), N, told, greedy)
+    stream = Stream("test", NEED, NEED.at_once(900), N, message, greedy)
     for picture in pictures:
         stream.add(picture, (6, 10), np.zeros(P, np.float32))
     stream.finish()

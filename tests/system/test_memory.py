@@ -37,11 +37,13 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         memory.parse(text)
 
 
-@pytest.mark.parametrize(("n", "told"), [(999_600_000, "1 GB"), (999_400_000, "999 MB"), (1_234_000_000, "1.23 GB"), (0, "0 MB")])
-def test_sizes_are_told_as_they_are_read(n: int, told: str) -> None:
-    assert memory.in_words(n) == told
+@pytest.mark.parametrize(
+    ("n", "message"), [(999_600_000, "1 GB"), (999_400_000, "999 MB"), (1_234_000_000, "1.23 GB"), (0, "0 MB")]
+)
+def test_sizes_are_told_as_they_are_read(n: int, message: str) -> None:
+    assert memory.in_words(n) == message
     if n:
-        assert memory.parse(told) == pytest.approx(n, rel=1e-2)
+        assert memory.parse(message) == pytest.approx(n, rel=1e-2)
 
 
 def written(root: Path, files: dict[str, str]) -> Path:
