@@ -68,7 +68,19 @@ def row(pictures: int, allowed: str, message: dict[str, Any]) -> Sequence[object
     )
 
 
-HEADS = ("pictures", "patches", "bank", "allowed", "peak", "message", "seconds", "told, s", "blocks", "radius", "at most, times")
+HEADS = (
+    "pictures",
+    "patches",
+    "bank",
+    "allowed",
+    "peak",
+    "message",
+    "seconds",
+    "estimated, s",
+    "blocks",
+    "radius",
+    "at most, times",
+)
 
 
 def main() -> None:

@@ -145,9 +145,9 @@ def test_light(plate: Path) -> None:
     assert all(0 <= float(share) <= 100 for row in found[1:] for share in row[1:])
 
 
-def test_told(plate: Path) -> None:
+def test_progress(plate: Path) -> None:
     pytest.importorskip("torch", reason="needs torch, to train")
-    text = run("message", plate, "--rows", "dsebm,ganomaly", "--steps", "2")
+    text = run("progress", plate, "--rows", "dsebm,ganomaly", "--steps", "2")
     _, *found = rows(text)
     assert [row[0] for row in found] == ["dsebm", "ganomaly"]
     for row in found:

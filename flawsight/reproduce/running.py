@@ -49,7 +49,7 @@ ENDED = (
     "What is finished is kept: run again, with fewer jobs."
 )
 
-Told = Callable[["Result", int, int, float], None]  # a finished cell, cells done, in all, seconds left
+Notify = Callable[["Result", int, int, float], None]  # a finished cell, cells done, in all, seconds left
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Run:
     not_run: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def run(request: Request, out: Path, progress: Progress | None = None, notify: Told | None = None) -> Run:
+def run(request: Request, out: Path, progress: Progress | None = None, notify: Notify | None = None) -> Run:
     """Run what is not yet in `out`/cells, each cell written when it is finished. Raises UsageError where nothing may be written."""
     work, folder = make_work(request), make_folder(out)
     clock = _Clock(work.cells, folder, notify)
@@ -133,10 +133,10 @@ def read(folder: Path, cell: Cell) -> Result | None:
 class _Clock:
     """Counts finished cells by their files, tells of each once, and how long the rest may take."""
 
-    def __init__(self, cells: Sequence[Cell], folder: Path, notify: Told | None) -> None:
+    def __init__(self, cells: Sequence[Cell], folder: Path, notify: Notify | None) -> None:
         self._open = {cell.file_name: cell for cell in cells if read(folder, cell) is None}
         self._n_all, self._n_before = len(cells), len(cells) - len(self._open)
-        self._folder, self._told, self._started = folder, notify, time.perf_counter()
+        self._folder, self._notify, self._started = folder, notify, time.perf_counter()
 
     def look(self) -> None:
         """Tell of the cells that were finished since."""
@@ -144,8 +144,8 @@ class _Clock:
             result = read(self._folder, self._open.pop(name))
             done = self._n_all - len(self._open)
             left_s = (time.perf_counter() - self._started) / max(1, done - self._n_before) * len(self._open)
-            if result and self._told:
-                self._told(result, done, self._n_all, left_s)
+            if result and self._notify:
+                self._notify(result, done, self._n_all, left_s)
 
 
 def _open_cells(group: Group, folder: Path) -> Group:

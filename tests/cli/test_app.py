@@ -250,7 +250,7 @@ def test_a_dry_run_of_what_cannot_be_told(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     result = run("fit", tmp_path, "--dry-run")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("error: fit: what this will need cannot be told")
+    assert result.stderr.startswith("error: fit: the time and memory needed cannot be estimated")
 
 
 def test_fit_skips_what_it_may(plate: Path, tmp_path: Path) -> None:

@@ -203,13 +203,13 @@ def test_a_dry_run_tells_and_writes_nothing(plate: Path, tmp_path: Path) -> None
     untold, one = content["of_cells"]
     assert content["total_s"] == pytest.approx(one["fit_s"] + one["judge_s"])
     assert (untold["row"], one["row"], one["cells"]) == ("spade", "patchcore_1", 1)
-    assert f"not told: spade on {one['category']}: " in run("--data", plate, "--preset", "smoke", *rows, "--dry-run").stdout
+    assert f"not estimated: spade on {one['category']}: " in run("--data", plate, "--preset", "smoke", *rows, "--dry-run").stdout
 
 
 def test_a_dry_run_that_can_tell_nothing_exits_with_1(plate: Path) -> None:
     message = run("--data", plate, "--preset", "smoke", "--methods", "spade", "--table", "S1", "--dry-run")
     assert message.exit_code == 1
-    assert "not told: spade" in message.stdout
+    assert "not estimated: spade" in message.stdout
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])

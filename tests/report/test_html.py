@@ -307,7 +307,7 @@ def test_crops_are_drawn_where_training_pictures_are_not_at_hand(
     assert ("a good patch like it, kept in the model" in page.text) != is_nearest
     assert ("Nearest good patch from train/good/000.png, as kept in the model" in page.text) == is_nearest
     assert ("one most like it of those kept in the model, from other.png" in page.text) != is_nearest
-    assert ("that --good names" in page.text) != is_nearest
+    assert ("flawsight score --good DIR" in page.text) != is_nearest
     good = Page(html.render(replace(make_report(), rows=rows)))
     assert not [one for one in good.all("img") if "as the network sees it" in (one["alt"] or "")], "the picture itself comes first"
     assert "kept in the model" not in good.text

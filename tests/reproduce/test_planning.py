@@ -141,7 +141,7 @@ def test_the_key_knows_the_version_and_the_pictures_but_not_what_else_is_asked(
     assert second != first
     picture.unlink()
     assert key() not in (first, second)
-    monkeypatch.setattr(keys.flawsight, "__version__", "9.9")
+    monkeypatch.setattr(keys, "__version__", "9.9")
     assert make_work(make_request(methods=("patchcore_1",))).cells[0].key != first
 
 

@@ -85,7 +85,7 @@ def test_a_run_that_was_stopped_goes_on_and_comes_to_the_same(
     assert len(list((tmp_path / "stopped" / "cells").iterdir())) == 2
     fitted = counted(monkeypatch)
     message: list[tuple[str, int, int]] = []
-    resumed = run(request, tmp_path / "stopped", message=lambda result, done, n, left: message.append((result.row, done, n)))
+    resumed = run(request, tmp_path / "stopped", notify=lambda result, done, n, left: message.append((result.row, done, n)))
     assert len(fitted) == 2
     assert message == [("patchcore_1", 3, 4), ("patchcore_1", 4, 4)]
     assert lasting(resumed) == lasting(whole)
@@ -187,7 +187,7 @@ def test_a_process_that_is_ended_from_outside_is_told_and_what_is_finished_is_ke
             process.kill()
 
     with pytest.raises(DataError, match=r"one was ended from outside.*run again, with fewer jobs"):
-        run(request, tmp_path, message=end)
+        run(request, tmp_path, notify=end)
     assert ended
     finished = list((tmp_path / "cells").iterdir())
     assert 0 < len(finished) < 12
@@ -201,7 +201,7 @@ def test_an_interrupt_does_not_wait_for_other_processes(make_request: MakeReques
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(request, tmp_path, message=interrupt)
+        run(request, tmp_path, notify=interrupt)
     assert len(list((tmp_path / "cells").glob("*.json"))) < 60
 
 
@@ -226,7 +226,7 @@ KILLED_AT = 30  # steps
 KILLED = f"""
 import dataclasses, functools, os, sys
 from pathlib import Path
-from flawsight.parts import descend
+from flawsight.networks import descend
 from flawsight.reproduce.planning import Request
 from flawsight.reproduce.rows import ROWS
 from flawsight.reproduce.running import run

@@ -1,6 +1,6 @@
 """What is told of a training beforehand, beside what the whole training then takes.
 
-    python benchmarks/told.py DATA [--rows dsebm,itae] [--recipe smoke] [--rounds 3] [--steps N]
+    python benchmarks/progress.py DATA [--rows dsebm,itae] [--recipe smoke] [--rounds 3] [--steps N]
 
 Each row of the published tables that learns by gradient, as its recipe has it, on the first category of DATA: what the dry run of
 `flawsight fit` tells, and what `flawsight fit` takes. Each is a process of its own, kept to one core and one thread. Seconds are
@@ -25,7 +25,7 @@ from typing import Any
 from timing import machine, table
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-WHATS = ("message", "took")
+WHATS = ("estimated", "took")
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
         found = {what: [in_a_process(chosen, name, what) for _ in range(chosen.rounds)] for what in WHATS}
         middle = {(what, of): statistics.median(one[of] for one in found[what]) for what in WHATS for of in ("seconds", "peak_mb")}
         cells = [f"{middle[what, of]:.0f}" for of in ("seconds", "peak_mb") for what in WHATS]
-        ratios = [f"{middle['told', of] / middle['took', of]:.2f}" for of in ("seconds", "peak_mb")]
+        ratios = [f"{middle['estimated', of] / middle['took', of]:.2f}" for of in ("seconds", "peak_mb")]
         rows.append((name, *cells[:2], ratios[0], *cells[2:], ratios[1]))
         print(json.dumps({name: found}), file=sys.stderr, flush=True)
     print(f"{machine('torch', 'onnxruntime')}; one core, one thread\n")
@@ -92,7 +92,7 @@ def measured(chosen: argparse.Namespace) -> dict[str, Any]:
     if chosen.steps is not None:
         plan = replace(plan, options={**plan.options, "steps": chosen.steps})
     started = time.process_time()
-    if chosen.only == "message":
+    if chosen.only == "estimated":
         message = fitting.estimate(train, plan)
         if message is None:
             raise SystemExit(f"told: a dry run of {cell.row} was needed; nothing can be told of these pictures. Name others.")
