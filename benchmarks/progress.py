@@ -49,7 +49,7 @@ def main() -> None:
         rows.append((name, *cells[:2], ratios[0], *cells[2:], ratios[1]))
         print(json.dumps({name: found}), file=sys.stderr, flush=True)
     print(f"{machine('torch', 'onnxruntime')}; one core, one thread\n")
-    print(table(("row", "told, s", "took, s", "told / took", "told, MB", "took, MB", "told / took"), rows))
+    print(table(("row", "estimated, s", "took, s", "estimated / took", "estimated, MB", "took, MB", "estimated / took"), rows))
 
 
 def names(chosen: str | None) -> list[str]:
