@@ -34,7 +34,8 @@ estimate = fitting.estimate(folder, plan)
 before = memory.resident()
 record.forget_peak_rss()
 fitting.fit(folder, plan)
-print(json.dumps({"estimated": estimate.peak_mb, "taken": memory.peak() / 1e6, "seconds": estimate.seconds, "total": estimate.total_s}))
+taken = memory.peak() / 1e6
+print(json.dumps({"estimated": estimate.peak_mb, "taken": taken, "seconds": estimate.seconds, "total": estimate.total_s}))
 """
 
 
