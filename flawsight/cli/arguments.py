@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from flawsight.errors import UsageError
 from flawsight.system.files import check_writable
@@ -44,11 +45,36 @@ def check_model_first(verb: str, model: Path, pictures: Iterable[Path]) -> None:
         raise UsageError(f"{verb}: expected a model file, got the folder {model}. {hint}")
 
 
-def check_places(*paths: Path | None) -> None:
-    """Raise UsageError now for a place where a result could not be written after the work."""
-    for path in paths:
-        if path and path != STDOUT:
-            check_writable(path)
+class Content(NamedTuple):
+    """What a file may hold that a result replaces. begins: whether its first bytes are of such a file."""
+
+    words: str
+    begins: Callable[[bytes], bool]
+
+
+MODEL = Content("a model", lambda head: head[8:9] == b"{")  # safetensors: the length of its header, then JSON
+NETWORK = Content("an ONNX network", lambda head: head[:1] == b"\x08")  # its first field, the version
+PAGE = Content("a page", lambda head: head.lstrip()[:1] == b"<")
+JSON = Content("JSON", lambda head: head.lstrip()[:1] in (b"{", b"["))
+ANYTHING = Content("anything", lambda head: True)
+
+
+def check_places(*places: tuple[Path | None, Content]) -> None:
+    """Raise UsageError now for a place where a result could not be written after the work, or would replace something else.
+
+    places: where each result goes, and what may be there already. Nothing else is ever overwritten, nor one result by another.
+    """
+    taken: set[Path] = set()
+    for path, content in places:
+        if path is None or path == STDOUT:
+            continue
+        check_writable(path)
+        if path.resolve() in taken:
+            raise UsageError(f"{path}: expected a file for each result, got it twice. Name another file for one of them.")
+        taken.add(path.resolve())
+        head = _head(path)
+        if head and not content.begins(head):
+            raise UsageError(f"{path}: expected no file or {content.words}, got a file of another kind. Name another file.")
 
 
 def quoted(*paths: Path) -> str:
@@ -64,3 +90,11 @@ def _model_goes(verb: str, model: Path) -> str:
     if verb == "evaluate":
         return f"Name the data set, and the model with --model {quoted(model)}."
     return "A fit needs the good pictures; its model is named with -o."
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of an ordinary file; none of what is no such file."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(64)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flawsight.cli import options as opt
+from flawsight.cli.arguments import NETWORK, check_places
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A network; see `flawsight backbones list`.")]
 
@@ -88,10 +89,9 @@ def export(
 ) -> None:
     """Write a network as an ONNX file with these levels, for --weights on another machine or for other programs."""
     from flawsight.backbones.opening import export as write
-    from flawsight.system.files import check_writable
 
     path = out or Path(f"{name}.onnx")
-    check_writable(path)
+    check_places((path, NETWORK))
     written, origin = write(name, opt.names(levels), path, weights, primed)
     typer.echo(f"Wrote {path}: levels {', '.join(written)}; {origin.message}.")
 

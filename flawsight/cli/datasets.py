@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flawsight.cli import options as opt
-from flawsight.cli.arguments import check_places
+from flawsight.cli.arguments import JSON, check_places
 
 
 def verify(
@@ -22,7 +22,7 @@ def verify(
     from flawsight.cli.console import meter, tell_verification
     from flawsight.datasets.verify import verify as check
 
-    check_places(json)
+    check_places((json, JSON))
     with meter() as progress:
         found = check(data, category, layout, progress)
     tell_verification(found, json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flawsight.cli import options as opt
-from flawsight.cli.arguments import STDOUT, check_model_first, check_one_folder, check_places
+from flawsight.cli.arguments import ANYTHING, JSON, PAGE, STDOUT, check_model_first, check_one_folder, check_places
 from flawsight.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def fit(
     from flawsight.modelfile.manifest import to_replace
     from flawsight.report import fit_page
 
-    check_places(*((json,) if dry_run else (out, report_file, json)))
+    check_places((json, JSON), *(() if dry_run else ((out, ANYTHING), (report_file, PAGE))))
     replaced = () if dry_run else to_replace(out, force)
     tell_estimate(fitting.estimate(good_dir, plan), json, dry_run)
     if dry_run:
@@ -91,7 +91,7 @@ def evaluate(
     if model:
         check_model_first("evaluate --model", model, [])
     judging = Judging(not no_masks, plan.skip_bad, ensemble_norm=ensemble_norm)
-    check_places(save, report_file, json)
+    check_places((save, ANYTHING), (report_file, PAGE), (json, JSON))
     replaced = to_replace(save, force) if save and not model else ()
     loaded = load(model, plan.runtime, plan.device) if model else None
     with meter() as progress:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flawsight.cli import options as opt
-from flawsight.cli.arguments import STDOUT, check_model_first, check_places
+from flawsight.cli.arguments import JSON, MODEL, STDOUT, check_model_first, check_places
 from flawsight.cli.exits import REJECTED, stop
 from flawsight.errors import UsageError
 
@@ -44,7 +44,7 @@ def score(
         raise UsageError("score: --maps and --masks are written into the folder of results. Name one with --out.")
     if quiet and json == STDOUT:
         raise UsageError("score: --quiet and --json - both write to standard output. Leave out either.")
-    check_places(json)
+    check_places((json, JSON))
     loaded = load(model, runtime, device)
     samples, unused = scored_samples(pictures)
     train = {one.name: one.path for one in good_pictures(good, below=True)} if good else None
@@ -68,6 +68,7 @@ def info(model: opt.ModelFile, json: opt.Json = None) -> None:
     from flawsight.cli.console import tell
     from flawsight.model import load
 
+    check_places((json, JSON))
     loaded = load(model)
     tell(loaded.info(), loaded.training.notes, json)
 
@@ -105,7 +106,7 @@ def threshold(
     if given != 1:
         came = "none; `flawsight info` shows what is set" if not given else "several"
         raise UsageError(f"threshold: expected one of --max-false-rejects, --value and --from; got {came}.")
-    check_places(out, json)
+    check_places((out, MODEL), (json, JSON))
     loaded = load(model)
     notes: list[str] = []
     scores, series = loaded.training.independent, loaded.training.independent_series
@@ -128,7 +129,7 @@ def bench(model: opt.ModelFile, pictures: opt.SomePictures = None, seconds: opt.
     from flawsight.bench import bench as measure
     from flawsight.cli.console import meter, tell_bench
 
-    check_places(json)
+    check_places((json, JSON))
     with meter() as progress:
         result = measure(model, pictures or [], seconds, progress)
     tell_bench(result, json)

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from flawsight.cli import options as opt
-from flawsight.cli.arguments import check_places
+from flawsight.cli.arguments import JSON, check_places
 from flawsight.errors import UsageError
 
 Many = list[str] | None
@@ -157,7 +157,7 @@ def _check(data: Path | None, published: bool, out: Path | None, dry_run: bool, 
         raise UsageError("tables: --out DIR was needed with --data, for the cells and the tables; none came. Name a folder.")
     if out and out.exists() and not out.is_dir():
         raise UsageError(f"{out}: a folder was needed for --out; it is a file. Name another.")
-    check_places(json)
+    check_places((json, JSON))
 
 
 def _names(texts: Sequence[str] | None) -> tuple[str, ...]:

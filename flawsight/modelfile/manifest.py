@@ -108,11 +108,12 @@ def to_replace(path: str | Path, force: bool = False) -> tuple[dict[str, Any], .
         contents, _ = bundle.read(Path(path))
         history, (last, time) = history_of(contents), threshold_of(contents)
         of = {"created": get(contents, "created", str), "fingerprint": get(contents, "fingerprint", str)}
-    except FlawsightError as error:
+    except FlawsightError:
         if force:
             return ()
         raise UsageError(
-            f"{name_of(path)}: expected no file or a model; {error} Name another file, or replace it with force."
+            f"{name_of(path)}: expected no file or a model, got a file of another kind or a damaged model. Name another file, or "
+            "replace it with force."
         ) from None
     if not history:
         return ()

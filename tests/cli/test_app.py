@@ -121,6 +121,7 @@ def test_lists_name_everything(what: str) -> None:
 def test_the_demo_and_what_it_says_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flawsight import demo
 
+    monkeypatch.setattr("sys.argv", ["flawsight"])
     monkeypatch.setattr(demo, "write", lambda out, seed, progress: (progress(1, 1), out / f"plate{seed}")[1])
     result = run("demo", tmp_path / "new", "--seed", 3)
     assert result.exit_code == 0
@@ -179,7 +180,7 @@ def test_fit_replaces_a_model_as_it_was_fitted_and_no_other_file(plate: Path, tm
     shutil.copy(next(good.iterdir()), picture)
     refused = run("fit", good, "-o", picture, "--size", 64)
     assert refused.exit_code == 2
-    assert f"error: {picture}: expected no file or a model; {picture}: is no model file" in refused.stderr
+    assert f"error: {picture}: expected no file or a model, got a file of another kind" in refused.stderr
     assert run("fit", good, "-o", picture, "--size", 64, "--force").exit_code == 0
     assert load(picture).history == ()
 

@@ -82,6 +82,42 @@ def test_a_file_for_a_folder(folder: Path, plate: Path) -> None:
     assert f"the model with --model {folder / 'part.flaw'}" in refusal("evaluate", folder / "part.flaw")
 
 
+def test_a_result_replaces_nothing_but_its_like(folder: Path, plate: Path, tmp_path: Path) -> None:
+    model, good = folder / "part.flaw", plate / "train/good"
+    picture, page, facts = tmp_path / "a.png", tmp_path / "a.html", tmp_path / "a.json"
+    picture.write_bytes((good / "000.png").read_bytes())
+    page.write_text("<html>")
+    facts.write_text("{}")
+    before = {path: path.read_bytes() for path in (model, picture, page, facts)}
+    for call, path in (
+        (("info", model, "--json", model), model),
+        (("info", model, "--json", picture), picture),
+        (("score", model, good, "--json", model), model),
+        (("fit", good, "-o", tmp_path / "x", "--report", model), model),
+        (("fit", good, "-o", tmp_path / "x", "--report", facts), facts),
+        (("evaluate", plate, "--report", picture), picture),
+        (("threshold", model, "--value", "1", "-o", picture), picture),
+        (("threshold", model, "--value", "1", "-o", page), page),
+        (("backbones", "export", "efficientnet_lite0", "-o", picture), picture),
+    ):
+        told = refusal(*call)
+        assert f"{path}: expected no file or " in told
+        assert "got a file of another kind" in told
+    assert {path: path.read_bytes() for path in before} == before
+    assert run("info", model, "--json", facts).exit_code == 0
+
+
+def test_two_results_in_one_file_are_refused(plate: Path, tmp_path: Path) -> None:
+    x, again = tmp_path / "x", tmp_path / ".." / tmp_path.name / "x"
+    for call in (
+        ("fit", plate / "train/good", "-o", x, "--report", again),
+        ("fit", plate / "train/good", "-o", x, "--json", again),
+        ("evaluate", plate, "--save", x, "--report", x),
+    ):
+        assert "expected a file for each result, got it twice" in refusal(*call)
+    assert not x.exists()
+
+
 def test_unknown_options_are_named(plate: Path) -> None:
     assert "--sizes" in refusal("fit", plate / "train/good", "--sizes", "64")
 
