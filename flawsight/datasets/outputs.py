@@ -1,4 +1,4 @@
-"""The folder that `score --out` leaves: what its parts are called, and how it is known again, lest its drawings be judged."""
+"""The folder of results that `score --out` writes: its file names, and how to recognise it, so that overlays are never judged."""
 
 from __future__ import annotations
 

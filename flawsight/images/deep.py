@@ -1,7 +1,7 @@
 """Pictures of more than 8 bits a channel: their values, and the highest eight of the bits in use.
 
-Pillow gives grey ones whole, but of colours the high bytes alone. It gives the low bytes when it is told that those of the file
-come in the other order.
+Pillow reads all 16 bits of grey pictures, but only the high byte of colours. It reads the low byte if the byte order of the file is
+declared the other way round.
 """
 
 from __future__ import annotations

@@ -5,12 +5,17 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
+STYLE = "style.css"
 
-def render(template: str, content: dict[str, Any]) -> str:
-    """The page. template: the file's name in this folder. content: what it shows, by name."""
+
+def render(template: str, content: dict[str, Any], home: str = __package__, more_style: str = "") -> str:
+    """The page. template, more_style: files in the package `home`, the latter of CSS. content: what the page shows, by name."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    here = files(__package__)
+    here = files(home)
+    style = files(__package__).joinpath(STYLE).read_text("utf-8")
+    if more_style:
+        style += here.joinpath(more_style).read_text("utf-8")
     environment = Environment(
         loader=FunctionLoader(lambda name: (here / name).read_text("utf-8")),
         autoescape=True,
@@ -18,4 +23,4 @@ def render(template: str, content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(content, style=(here / "style.css").read_text("utf-8"))
+    return environment.get_template(template).render(content, style=style)

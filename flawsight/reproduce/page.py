@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
 from flawsight.metrics import METRICS
-from flawsight.report import charts
+from flawsight.report import charts, pages
 from flawsight.reproduce import low_shot, oracle
 from flawsight.reproduce.rows import ROWS
 from flawsight.reproduce.running import Result, Run
@@ -18,13 +17,7 @@ FEW = 4  # categories that a title names; and columns whose names need not be tu
 
 def render(sheets: Sequence[Sheet], run: Run | None = None) -> str:
     """The page. run: what was measured; the published tables alone without."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup, escape
-
-    here = files("flawsight.reproduce")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((here / "page.html.j2").read_text("utf-8"))
-    style = (files("flawsight.report") / "style.css").read_text("utf-8") + (here / "page.css").read_text("utf-8")
 
     def cell(line: Line, column: str) -> str:
         """As HTML, the best one in bold."""
@@ -43,7 +36,7 @@ def render(sheets: Sequence[Sheet], run: Run | None = None) -> str:
         "cell": cell,
         "few": FEW,
     }
-    return template.render(content, style=style)
+    return pages.render("page.html.j2", content, __package__, "page.css")
 
 
 def chart(sheet: Sheet) -> str:
